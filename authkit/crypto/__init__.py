@@ -1,0 +1,10 @@
+"""Secrets: issued once, stored as digests, sealed where they must be read again.
+
+Pure functions over bytes; nothing here knows a table or a connection.
+"""
+
+from authkit.crypto.keyed import KeyedHash, normalise_email
+from authkit.crypto.sealing import KeyRing
+from authkit.crypto.tokens import IssuedToken, digest, issue
+
+__all__ = ["IssuedToken", "KeyRing", "KeyedHash", "digest", "issue", "normalise_email"]

@@ -1,0 +1,1 @@
+"""The hot-path layer: operations as values, repositories that run them."""
