@@ -1,0 +1,173 @@
+"""What callers hand in, made acceptable or refused before the database is asked.
+
+No message repeats the value: it may be a secret, or a name that belongs to somebody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from uuid import UUID
+
+from authkit.errors import InvalidInput
+
+MAX_USER_AGENT_CHARS = 512
+DIGEST_BYTES = 32
+# A century: what is longer is a unit mixed up, and near the end of PostgreSQL's range.
+_MAX_SPAN = timedelta(days=36_525)
+_MAX_ADDRESS_CHARS = 64
+
+Address = str | IPv4Address | IPv6Address
+
+
+def text(value: str, what: str, *, limit: int) -> str:
+    """Return a text that PostgreSQL can store: not empty, not too long, no NUL.
+
+    Raises:
+        InvalidInput: naming `what` and the fault.
+    """
+    if not value:
+        raise InvalidInput(f"the {what} is empty")
+    if len(value) > limit:
+        raise InvalidInput(f"the {what} is longer than {limit} characters")
+    _storable(value, what)
+    return value
+
+
+def user_agent(value: str | None) -> str | None:
+    """Return a User-Agent header cut to 512 characters; empty is None.
+
+    It is cut, not refused: the header is the browser's and nobody could log in with a
+    long one otherwise. What is compared later was cut in the same way.
+
+    Raises:
+        InvalidInput: it holds a NUL character or a lone surrogate.
+    """
+    if not value:
+        return None
+    shortened = value[:MAX_USER_AGENT_CHARS]
+    _storable(shortened, "user agent")
+    return shortened
+
+
+def address(value: Address) -> str:
+    """Return an IP address in its canonical writing; an IPv4-mapped one as IPv4.
+
+    One client must not be two: `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2) is what
+    a dual-stack socket reports for `192.0.2.1`.
+
+    Raises:
+        InvalidInput: it is no address, or one with a scope (`fe80::1%eth0`).
+    """
+    if isinstance(value, str):
+        if len(value) > _MAX_ADDRESS_CHARS:
+            raise InvalidInput("the IP address is not valid")
+        try:
+            value = ip_address(value)
+        except ValueError:
+            raise InvalidInput("the IP address is not valid") from None
+    if isinstance(value, IPv6Address):
+        if value.scope_id is not None:
+            raise InvalidInput("an IP address with a scope is local to one machine")
+        if value.ipv4_mapped is not None:
+            value = value.ipv4_mapped
+    return str(value)
+
+
+def optional_address(value: Address | None) -> str | None:
+    """Return `address(value)`, or None for None."""
+    return None if value is None else address(value)
+
+
+def fingerprint(value: bytes | None, what: str = "device fingerprint") -> bytes | None:
+    """Return a keyed hash of 32 bytes, or None for None.
+
+    Raises:
+        InvalidInput: it has another length.
+    """
+    if value is not None and len(value) != DIGEST_BYTES:
+        raise InvalidInput(f"the {what} is not a keyed hash of 32 bytes")
+    return value
+
+
+def span(value: timedelta, what: str, *, zero: bool = False) -> timedelta:
+    """Return a positive length of time of at most a century.
+
+    Raises:
+        InvalidInput: it is negative, too long, or zero where `zero` is not allowed.
+    """
+    if value < timedelta(0) or (value == timedelta(0) and not zero):
+        raise InvalidInput(f"the {what} must be positive")
+    if value > _MAX_SPAN:
+        raise InvalidInput(f"the {what} is longer than a century")
+    return value
+
+
+def moment(value: datetime, what: str) -> datetime:
+    """Return a point in time that carries its zone.
+
+    Raises:
+        InvalidInput: it has none, so that it would mean whatever zone the server has.
+    """
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidInput(f"the {what} has no time zone")
+    return value
+
+
+def count(value: int, what: str, *, low: int, high: int) -> int:
+    """Return a whole number between two bounds, both included.
+
+    Raises:
+        InvalidInput: it is outside of them, or not a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker pass floats
+        raise InvalidInput(f"the {what} is not a whole number")
+    if not low <= value <= high:
+        raise InvalidInput(f"the {what} must be between {low} and {high}")
+    return value
+
+
+def risk_score(value: float) -> float:
+    """Return a risk score that is a number.
+
+    Raises:
+        InvalidInput: it is NaN, infinite or not a number at all.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] # the same
+        raise InvalidInput("the risk score is not a number")
+    if not -1e300 < value < 1e300:
+        raise InvalidInput("the risk score is not a finite number")
+    return float(value)
+
+
+def identifier(value: UUID, what: str) -> UUID:
+    """Return a UUID.
+
+    Raises:
+        InvalidInput: it is something else, which the server would have to refuse.
+    """
+    if not isinstance(value, UUID):  # pyright: ignore[reportUnnecessaryIsInstance] # the same
+        raise InvalidInput(f"the {what} is not a UUID")
+    return value
+
+
+def labels(values: Iterable[str], what: str, *, limit: int, chars: int) -> list[str]:
+    """Return short names without repetition, in the order given.
+
+    Raises:
+        InvalidInput: there are too many, or one is empty, too long or not storable.
+    """
+    unique = list(dict.fromkeys(values))
+    if len(unique) > limit:
+        raise InvalidInput(f"more than {limit} {what}s")
+    return [text(value, what, limit=chars) for value in unique]
+
+
+def _storable(value: str, what: str) -> None:
+    if "\x00" in value:
+        raise InvalidInput(f"the {what} holds a NUL character")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInput(f"the {what} holds a lone surrogate") from None
