@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authkit.harness.phases import Mark, phases, roles
+
+
+def spans(found) -> dict[str, tuple[int, int]]:
+    return {phase.name: (phase.first, phase.end) for phase in found}
+
+
+def test_a_run_without_a_fault_is_one_phase():
+    assert spans(phases((10.0, 12.0), 0.25)) == {"all": (40, 48)}
+
+
+def test_the_slots_of_the_fault_and_the_one_after_it_belong_to_during():
+    found = spans(phases((10.0, 20.0), 1.0, (14.5, 15.2)))
+    assert found == {"before": (10, 14), "during": (14, 17), "after": (17, 20)}
+
+
+def test_a_fault_that_never_ends_leaves_no_after():
+    found = spans(phases((10.0, 20.0), 1.0, (14.5, None)))
+    assert found == {"before": (10, 14), "during": (14, 20), "after": (20, 20)}
+
+
+@given(
+    st.floats(0, 100),
+    st.floats(0.1, 50),
+    st.floats(-10, 200),
+    st.none() | st.floats(0, 200),
+)
+def test_every_slot_belongs_to_exactly_one_phase(start, length, began, ended):
+    span = (start, start + length)
+    if ended is not None and ended < began:
+        began, ended = ended, began
+    found = phases(span, 0.25, (began, ended))
+    whole = phases(span, 0.25)[0]
+    for slot in range(whole.first, whole.end):
+        assert sum(phase.holds(slot) for phase in found) == 1
+
+
+def test_roles_follow_the_marks():
+    marks = [
+        Mark(100.0, "started"),
+        Mark(108.0, "killed", "n1"),
+        Mark(108.5, "promoted", "n2"),
+        Mark(113.0, "rejoined", "n1"),
+    ]
+    assert roles(marks, {"n1": "primary", "n2": "replica"}, 120.0) == [
+        ("n1", "primary", 100.0, 108.0),
+        ("n1", "down", 108.0, 113.0),
+        ("n1", "replica", 113.0, 120.0),
+        ("n2", "replica", 100.0, 108.5),
+        ("n2", "primary", 108.5, 120.0),
+    ]
