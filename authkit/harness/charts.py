@@ -1,0 +1,350 @@
+"""The pictures of a load report as SVG: Vega-Lite, converted without a network.
+
+Colours are those of Okabe and Ito (2008), which people who see colours differently can
+tell apart. Ink, grid and shade are CSS variables, so that one SVG serves light, dark
+and paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from authkit.harness.phases import DURING, Mark, Phase
+
+Spec = dict[str, Any]
+Rows = Sequence[dict[str, Any]]
+
+PALETTE: Final = (
+    "#0072b2",  # blue
+    "#d55e00",  # vermilion
+    "#009e73",  # green
+    "#cc79a7",  # purple
+    "#e69f00",  # orange
+    "#56b4e9",  # sky
+)
+ROLE_COLOURS: Final = {"primary": "#0072b2", "replica": "#56b4e9", "down": "#d55e00"}
+_WIDTH: Final = 850
+_LABELS: Final = 62  # room for the labels of the y axis: plots then share their x
+
+# Colours that only stand for a CSS variable; no chart uses them as themselves.
+_VARIABLES: Final = {
+    "#010203": "var(--ink)",
+    "#040506": "var(--soft)",
+    "#070809": "var(--grid)",
+    "#0a0b0c": "var(--shade)",
+}
+_INK, _SOFT, _GRID, _SHADE = _VARIABLES
+_WORDS: Final = {
+    "killed": "killed",
+    "promoted": "promoted",
+    "writing": "writes again",
+    "rejoined": "rejoined",
+    "streaming": "in sync again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every chart of one run shares: its length, what happened, its phases."""
+
+    seconds: float
+    start_s: float
+    marks: tuple[Mark, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    slot_s: float = 1.0
+
+    def since_start(self, at_s: float) -> float:
+        """Return wall-clock seconds as seconds of the run."""
+        return round(at_s - self.start_s, 3)
+
+
+def svg(spec: Spec) -> str:
+    """Render a Vega-Lite specification; colours follow the page's light or dark."""
+    import vl_convert
+
+    text: str = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text
+
+
+def timeline(frame: Frame, roles: Rows) -> Spec:
+    """Return which role each node had when, with what happened written above."""
+    happened = [mark for mark in frame.marks if mark.what in _WORDS]
+    notes = [
+        {
+            "t": frame.since_start(mark.at_s),
+            "text": f"{mark.node} {_WORDS[mark.what]}".strip(),
+            "row": 2 - at % 3,
+            "align": "right"
+            if frame.since_start(mark.at_s) > 0.8 * frame.seconds
+            else "left",
+        }
+        for at, mark in enumerate(sorted(happened, key=lambda mark: mark.at_s))
+    ]
+    labels = [
+        {
+            "mark": {
+                "type": "text",
+                "align": side,
+                "dx": shift,
+                "baseline": "middle",
+                "color": _INK,
+                "fontSize": 11,
+            },
+            "transform": [{"filter": f"datum.align == '{side}'"}],
+            "encoding": {
+                "x": _time(frame, axis=False),
+                "y": {"field": "row", "type": "ordinal", "axis": None, "sort": [2, 1]},
+                "text": {"field": "text"},
+            },
+        }
+        for side, shift in (("left", 5), ("right", -5))
+    ]
+    words: Spec = {
+        "width": _WIDTH,
+        "height": 48,
+        "data": {"values": notes},
+        "layer": [_rules(frame, axis=False), *labels],
+    }
+    lanes: Spec = {
+        "width": _WIDTH,
+        "height": 26 * max(1, len({row["node"] for row in roles})),
+        "layer": [
+            {
+                "data": {"values": list(roles)},
+                "mark": {"type": "bar", "height": 16, "cornerRadius": 2},
+                "encoding": {
+                    "x": _time(frame, field="from"),
+                    "x2": {"field": "to"},
+                    "y": {
+                        "field": "node",
+                        "type": "nominal",
+                        "title": "node",
+                        "axis": {"minExtent": _LABELS, "grid": False},
+                    },
+                    "color": _colour(
+                        "role", list(ROLE_COLOURS), list(ROLE_COLOURS.values())
+                    ),
+                },
+            },
+            _rules(frame),
+        ],
+    }
+    return {"vconcat": [words, lanes] if notes else [lanes], "spacing": 0}
+
+
+def latency(frame: Frame, rows: Rows, what: str) -> Spec:
+    """Return one panel for each operation: median and p99 over time, by node."""
+    values = [row["ms"] for row in rows if row["ms"]]
+    bounds = [min(values, default=0.1), max(values, default=10.0)]
+    nodes = sorted({row["node"] for row in rows})
+    operations = sorted({row["operation"] for row in rows})
+    panels = [
+        {
+            "width": _WIDTH,
+            "height": 96,
+            "title": {"text": operation, "anchor": "start", "offset": 4},
+            "layer": [
+                *_shade(frame, title=operation == operations[-1]),
+                {
+                    "data": {
+                        "values": [r for r in rows if r["operation"] == operation]
+                    },
+                    "mark": {
+                        "type": "line",
+                        "strokeWidth": 1.6,
+                        "point": {"size": 9, "filled": True},
+                        "clip": True,
+                    },
+                    "encoding": {
+                        "x": _time(frame, title=operation == operations[-1]),
+                        "y": {
+                            "field": "ms",
+                            "type": "quantitative",
+                            "title": f"{what} (ms)",
+                            "scale": {"type": "log", "domain": bounds, "nice": True},
+                            "axis": {"minExtent": _LABELS, "tickCount": 4},
+                        },
+                        "color": _colour("node", nodes, PALETTE[: len(nodes)]),
+                        "strokeDash": {
+                            "field": "which",
+                            "type": "nominal",
+                            "title": None,
+                            "legend": {"symbolType": "stroke"},
+                            "scale": {
+                                "domain": ["median", "99th percentile"],
+                                "range": [[1, 0], [3, 3]],
+                            },
+                        },
+                    },
+                },
+                _rules(frame, title=operation == operations[-1]),
+            ],
+        }
+        for operation in operations
+    ]
+    return {"vconcat": panels, "spacing": 8}
+
+
+def throughput(frame: Frame, rows: Rows) -> Spec:
+    """Return successful operations per second over time, stacked by operation."""
+    return _stacked(frame, rows, "operation", "successful operations (1/s)", PALETTE)
+
+
+def errors(frame: Frame, rows: Rows) -> Spec:
+    """Return failed operations per second over time, stacked by class of error."""
+    return _stacked(frame, rows, "error", "failed operations (1/s)", PALETTE[1:])
+
+
+def _stacked(
+    frame: Frame, rows: Rows, field: str, title: str, colours: Sequence[str]
+) -> Spec:
+    names = sorted({row[field] for row in rows})
+    repeated = [colours[at % len(colours)] for at in range(len(names))]
+    return {
+        "width": _WIDTH,
+        "height": 150,
+        "layer": [
+            *_shade(frame),
+            {
+                "data": {"values": list(rows)},
+                "mark": {
+                    "type": "bar",
+                    "opacity": 0.9,
+                    "binSpacing": 0,
+                    "clip": True,
+                },
+                "encoding": {
+                    "x": {**_time(frame), "bin": "binned"},
+                    "x2": {"field": "t2"},
+                    "y": {
+                        "field": "per_s",
+                        "type": "quantitative",
+                        "stack": "zero",
+                        "title": title,
+                        "axis": {"minExtent": _LABELS, "tickCount": 5},
+                    },
+                    "color": _colour(field, names, repeated),
+                },
+            },
+            _rules(frame),
+        ],
+    }
+
+
+def lag(frame: Frame, rows: Rows) -> Spec:
+    """Return how far each replica was behind over time, in kilobytes of WAL."""
+    nodes = sorted({row["node"] for row in rows})
+    return {
+        "width": _WIDTH,
+        "height": 110,
+        "layer": [
+            *_shade(frame),
+            {
+                "data": {"values": list(rows)},
+                "mark": {"type": "line", "strokeWidth": 1.6, "interpolate": "step"},
+                "encoding": {
+                    "x": _time(frame),
+                    "y": {
+                        "field": "kb",
+                        "type": "quantitative",
+                        "title": "not yet replayed (kB)",
+                        "scale": {"type": "symlog"},
+                        "axis": {"minExtent": _LABELS, "tickCount": 4},
+                    },
+                    "color": _colour("node", nodes, PALETTE[: len(nodes)]),
+                },
+            },
+            _rules(frame),
+        ],
+    }
+
+
+def _time(
+    frame: Frame, *, field: str = "t", title: bool = True, axis: bool = True
+) -> Spec:
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": "seconds since the start" if title else None,
+        "scale": {"domain": [0, round(frame.seconds, 2)], "nice": False},
+        "axis": {"labels": title, "grid": False} if axis else None,
+    }
+
+
+def _colour(field: str, names: Sequence[str], colours: Sequence[str]) -> Spec:
+    return {
+        "field": field,
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": list(names), "range": list(colours)},
+    }
+
+
+def _rules(frame: Frame, *, title: bool = True, axis: bool = True) -> Spec:
+    return {
+        "data": {
+            "values": [
+                {"t": frame.since_start(mark.at_s)}
+                for mark in frame.marks
+                if mark.what in _WORDS
+            ]
+        },
+        "mark": {"type": "rule", "color": _SOFT, "strokeDash": [2, 2], "opacity": 0.8},
+        "encoding": {"x": _time(frame, title=title, axis=axis)},
+    }
+
+
+def _shade(frame: Frame, *, title: bool = True) -> list[Spec]:
+    spans = [
+        {
+            "from": max(0.0, frame.since_start(phase.first * frame.slot_s)),
+            "to": min(frame.seconds, frame.since_start(phase.end * frame.slot_s)),
+        }
+        for phase in frame.phases
+        if phase.name == DURING and phase.end > phase.first
+    ]
+    if not spans:
+        return []
+    return [
+        {
+            "data": {"values": spans},
+            "mark": {"type": "rect", "color": _SHADE, "opacity": 1},
+            "encoding": {
+                "x": _time(frame, field="from", title=title),
+                "x2": {"field": "to"},
+            },
+        }
+    ]
+
+
+_CONFIG: Final[Spec] = {
+    "background": None,
+    "font": "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif",
+    "view": {"stroke": _GRID},
+    "axis": {
+        "labelColor": _SOFT,
+        "titleColor": _SOFT,
+        "tickColor": _GRID,
+        "domainColor": _GRID,
+        "gridColor": _GRID,
+        "titleFontWeight": "normal",
+        "titleFontSize": 11,
+        "labelFontSize": 11,
+    },
+    "title": {"color": _INK, "fontSize": 12, "fontWeight": 600},
+    "legend": {
+        "labelColor": _INK,
+        "titleColor": _INK,
+        "orient": "top",
+        "direction": "horizontal",
+        "labelFontSize": 11,
+        "symbolSize": 90,
+        "columnPadding": 24,
+        "offset": 6,
+    },
+    "concat": {"spacing": 10},
+}

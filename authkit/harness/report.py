@@ -1,0 +1,213 @@
+"""One self-contained HTML file that tells a load run: pictures first, then numbers.
+
+`render` is a function of a recorded value: it asks no database and no clock, so a run
+that was stored can be drawn again. The file needs no network, prints, and follows the
+reader's light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from authkit.errors import InvalidInput
+from authkit.figures import Figure, machine
+from authkit.harness import charts, series
+from authkit.harness.phases import Mark, Phase, roles
+from authkit.harness.recorder import Recording
+
+_TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One headline number: what it is, its value with unit, and a word on it.
+
+    `holds` colours it: None where there is no goal.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+    holds: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one statement cost one node during the run (pg_stat_statements)."""
+
+    node: str
+    operation: str
+    calls: int
+    total_ms: float
+    rows: int
+    blocks_hit: int
+    blocks_read: int
+    wal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LagSample:
+    """How many bytes of WAL a replica had not replayed at a moment."""
+
+    at_s: float
+    node: str
+    behind_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSide:
+    """What the servers said of the same minutes."""
+
+    statements: tuple[Statement, ...] = ()
+    lag: tuple[LagSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything a report shows of one run.
+
+    `span` is its start and end in wall-clock seconds; `start_roles` the role of each
+    node at its start; `settings` what was run, in words; `pictures` are further SVG
+    files shown below, each with its caption.
+    """
+
+    title: str
+    summary: str
+    recording: Recording
+    span: tuple[float, float]
+    tiles: tuple[Tile, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    start_roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    database: DatabaseSide = field(default_factory=DatabaseSide)
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    pictures: tuple[tuple[str, str], ...] = ()
+
+
+def render(story: Story) -> str:
+    """Return the report as HTML."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["ms"] = _milliseconds
+    drawn = {name: Markup(charts.svg(spec)) for name, spec in _specs(story).items()}  # noqa: S704 # made by our own charts from names and numbers
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        story=story,
+        charts=drawn,
+        pictures=[(caption, Markup(text)) for caption, text in story.pictures],  # noqa: S704 # SVG of our own plots
+        percentiles=series.percentiles(story.recording, story.phases),
+        errors=series.error_counts(story.recording),
+        generator=series.lag_percentiles(story.recording),
+        open_loop=story.recording.loop == "open",
+        statements=_statements(story.database),
+        started=datetime.fromtimestamp(story.span[0], UTC),
+        machine=machine(),
+    )
+
+
+def write(story: Story, path: Path) -> Path:
+    """Write the report to a file and return its path.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    text = render(story)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise InvalidInput(f"cannot write {path}: {exc.strerror}") from exc
+    return path
+
+
+def _specs(story: Story) -> dict[str, charts.Spec]:
+    """Return the charts that have something to show: a panel is never empty."""
+    start, end = story.span
+    frame = charts.Frame(
+        seconds=end - start,
+        start_s=start,
+        marks=story.marks,
+        phases=story.phases,
+        slot_s=story.recording.slot_s,
+    )
+    specs: dict[str, charts.Spec] = {}
+    lanes = [
+        {
+            "node": node,
+            "role": role,
+            "from": max(0.0, frame.since_start(since)),
+            "to": frame.since_start(until),
+        }
+        for node, role, since, until in roles(
+            (Mark(start, "started"), *story.marks), dict(story.start_roles), end
+        )
+    ]
+    if lanes:
+        specs["timeline"] = charts.timeline(frame, lanes)
+    what = "response time" if story.recording.loop == "open" else "service time"
+    latency = series.latency(story.recording, start)
+    if latency:
+        specs["latency"] = charts.latency(frame, latency, what)
+        specs["throughput"] = charts.throughput(
+            frame, series.throughput(story.recording, start)
+        )
+    failed = series.errors(story.recording, start)
+    if failed:
+        specs["errors"] = charts.errors(frame, failed)
+    behind = [
+        {
+            "t": frame.since_start(sample.at_s),
+            "node": sample.node,
+            "kb": round(sample.behind_bytes / 1024, 3),
+        }
+        for sample in story.database.lag
+    ]
+    if behind:
+        specs["lag"] = charts.lag(frame, behind)
+    return specs
+
+
+def _statements(side: DatabaseSide) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "node": found.node,
+            "operation": found.operation,
+            "calls": found.calls,
+            "mean": found.total_ms / found.calls if found.calls else None,
+            "total_s": found.total_ms / 1000,
+            "rows": found.rows / found.calls if found.calls else 0.0,
+            "hit": found.blocks_hit / found.calls if found.calls else 0.0,
+            "read": found.blocks_read / found.calls if found.calls else 0.0,
+            "wal": found.wal_bytes / found.calls if found.calls else 0.0,
+        }
+        for found in sorted(side.statements, key=lambda s: -s.total_ms)
+    ]
+
+
+def _number(value: float | None) -> str:
+    """Write a number with thin spaces between its thousands; a dash for None."""
+    if value is None:
+        return "–"  # noqa: RUF001 # a dash, as tables write nothing
+    text = f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+    return text.replace(",", "\u202f")
+
+
+def _milliseconds(value: float | None) -> str:
+    """Write milliseconds to three significant digits; a dash for None."""
+    if value is None:
+        return "–"  # noqa: RUF001 # the same
+    if value >= 100:
+        return _number(round(value))
+    return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
