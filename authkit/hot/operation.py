@@ -6,7 +6,7 @@ and metrics all read the same registry; adding an operation is adding one value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, LiteralString, TypeVar
@@ -64,6 +64,12 @@ class Operation(Generic[Row_co]):
     def __post_init__(self) -> None:
         if len(self.parameters) != len(self.types):
             raise ValueError(f"{self.name}: one type for each parameter")
+
+    def build(self, values: Sequence[object]) -> Row_co:
+        """Make the row of one result, its columns in the order of the statement."""
+        if self.row is None:
+            raise TypeError(f"{self.name} returns no rows")
+        return self.row(*values)
 
     @property
     def family(self) -> str:
