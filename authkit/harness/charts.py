@@ -1,8 +1,6 @@
-"""The pictures of a load report as SVG: Vega-Lite, converted without a network.
+"""The pictures of a load report, as Vega-Lite specifications.
 
-Colours are those of Okabe and Ito (2008), which people who see colours differently can
-tell apart. Ink, grid and shade are CSS variables, so that one SVG serves light, dark
-and paper.
+Plain values, made from rows of `series`; `theme.svg` draws them.
 """
 
 from __future__ import annotations
@@ -12,36 +10,26 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from authkit.harness.phases import DURING, Mark, Phase
+from authkit.harness.theme import INK, PALETTE, ROLE_COLOURS, SHADE, SOFT, Spec
 
-Spec = dict[str, Any]
 Rows = Sequence[dict[str, Any]]
 
-PALETTE: Final = (
-    "#0072b2",  # blue
-    "#d55e00",  # vermilion
-    "#009e73",  # green
-    "#cc79a7",  # purple
-    "#e69f00",  # orange
-    "#56b4e9",  # sky
-)
-ROLE_COLOURS: Final = {"primary": "#0072b2", "replica": "#56b4e9", "down": "#d55e00"}
 _WIDTH: Final = 850
 _LABELS: Final = 62  # room for the labels of the y axis: plots then share their x
 
-# Colours that only stand for a CSS variable; no chart uses them as themselves.
-_VARIABLES: Final = {
-    "#010203": "var(--ink)",
-    "#040506": "var(--soft)",
-    "#070809": "var(--grid)",
-    "#0a0b0c": "var(--shade)",
-}
-_INK, _SOFT, _GRID, _SHADE = _VARIABLES
 _WORDS: Final = {
     "killed": "killed",
     "promoted": "promoted",
     "writing": "writes again",
     "rejoined": "rejoined",
     "streaming": "in sync again",
+}
+_WHICH: Final[Spec] = {
+    "field": "which",
+    "type": "nominal",
+    "title": None,
+    "scale": {"domain": ["median", "99th percentile"], "range": [[1, 0], [3, 3]]},
+    "legend": {"symbolType": "stroke", "symbolStrokeColor": SOFT, "symbolSize": 220},
 }
 
 
@@ -58,16 +46,6 @@ class Frame:
     def since_start(self, at_s: float) -> float:
         """Return wall-clock seconds as seconds of the run."""
         return round(at_s - self.start_s, 3)
-
-
-def svg(spec: Spec) -> str:
-    """Render a Vega-Lite specification; colours follow the page's light or dark."""
-    import vl_convert
-
-    text: str = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, variable)
-    return text
 
 
 def timeline(frame: Frame, roles: Rows) -> Spec:
@@ -91,7 +69,7 @@ def timeline(frame: Frame, roles: Rows) -> Spec:
                 "align": side,
                 "dx": shift,
                 "baseline": "middle",
-                "color": _INK,
+                "color": INK,
                 "fontSize": 11,
             },
             "transform": [{"filter": f"datum.align == '{side}'"}],
@@ -153,12 +131,6 @@ def latency(frame: Frame, rows: Rows, what: str) -> Spec:
                     "data": {
                         "values": [r for r in rows if r["operation"] == operation]
                     },
-                    "mark": {
-                        "type": "line",
-                        "strokeWidth": 1.6,
-                        "point": {"size": 9, "filled": True},
-                        "clip": True,
-                    },
                     "encoding": {
                         "x": _time(frame, title=operation == operations[-1]),
                         "y": {
@@ -169,17 +141,14 @@ def latency(frame: Frame, rows: Rows, what: str) -> Spec:
                             "axis": {"minExtent": _LABELS, "tickCount": 4},
                         },
                         "color": _colour("node", nodes, PALETTE[: len(nodes)]),
-                        "strokeDash": {
-                            "field": "which",
-                            "type": "nominal",
-                            "title": None,
-                            "legend": {"symbolType": "stroke"},
-                            "scale": {
-                                "domain": ["median", "99th percentile"],
-                                "range": [[1, 0], [3, 3]],
-                            },
-                        },
                     },
+                    "layer": [
+                        {"mark": {"type": "point", "size": 6, "filled": True}},
+                        {
+                            "mark": {"type": "line", "strokeWidth": 1.6, "clip": True},
+                            "encoding": {"strokeDash": _WHICH},
+                        },
+                    ],
                 },
                 _rules(frame, title=operation == operations[-1]),
             ],
@@ -196,7 +165,7 @@ def throughput(frame: Frame, rows: Rows) -> Spec:
 
 def errors(frame: Frame, rows: Rows) -> Spec:
     """Return failed operations per second over time, stacked by class of error."""
-    return _stacked(frame, rows, "error", "failed operations (1/s)", PALETTE[1:])
+    return _stacked(frame, rows, "error", "failed operations (1/s)", PALETTE[::-1])
 
 
 def _stacked(
@@ -293,7 +262,7 @@ def _rules(frame: Frame, *, title: bool = True, axis: bool = True) -> Spec:
                 if mark.what in _WORDS
             ]
         },
-        "mark": {"type": "rule", "color": _SOFT, "strokeDash": [2, 2], "opacity": 0.8},
+        "mark": {"type": "rule", "color": SOFT, "strokeDash": [2, 2], "opacity": 0.8},
         "encoding": {"x": _time(frame, title=title, axis=axis)},
     }
 
@@ -312,39 +281,10 @@ def _shade(frame: Frame, *, title: bool = True) -> list[Spec]:
     return [
         {
             "data": {"values": spans},
-            "mark": {"type": "rect", "color": _SHADE, "opacity": 1},
+            "mark": {"type": "rect", "color": SHADE, "opacity": 1},
             "encoding": {
                 "x": _time(frame, field="from", title=title),
                 "x2": {"field": "to"},
             },
         }
     ]
-
-
-_CONFIG: Final[Spec] = {
-    "background": None,
-    "font": "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif",
-    "view": {"stroke": _GRID},
-    "axis": {
-        "labelColor": _SOFT,
-        "titleColor": _SOFT,
-        "tickColor": _GRID,
-        "domainColor": _GRID,
-        "gridColor": _GRID,
-        "titleFontWeight": "normal",
-        "titleFontSize": 11,
-        "labelFontSize": 11,
-    },
-    "title": {"color": _INK, "fontSize": 12, "fontWeight": 600},
-    "legend": {
-        "labelColor": _INK,
-        "titleColor": _INK,
-        "orient": "top",
-        "direction": "horizontal",
-        "labelFontSize": 11,
-        "symbolSize": 90,
-        "columnPadding": 24,
-        "offset": 6,
-    },
-    "concat": {"spacing": 10},
-}

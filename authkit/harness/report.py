@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from authkit.errors import InvalidInput
 from authkit.figures import Figure, machine
-from authkit.harness import charts, series
+from authkit.harness import charts, series, theme
 from authkit.harness.phases import Mark, Phase, roles
 from authkit.harness.recorder import Recording
 
@@ -102,7 +102,7 @@ def render(story: Story) -> str:
     )
     environment.filters["number"] = _number
     environment.filters["ms"] = _milliseconds
-    drawn = {name: Markup(charts.svg(spec)) for name, spec in _specs(story).items()}  # noqa: S704 # made by our own charts from names and numbers
+    drawn = {name: Markup(theme.svg(spec)) for name, spec in _specs(story).items()}  # noqa: S704 # made by our own charts from names and numbers
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         story=story,
@@ -132,7 +132,7 @@ def write(story: Story, path: Path) -> Path:
     return path
 
 
-def _specs(story: Story) -> dict[str, charts.Spec]:
+def _specs(story: Story) -> dict[str, theme.Spec]:
     """Return the charts that have something to show: a panel is never empty."""
     start, end = story.span
     frame = charts.Frame(
@@ -142,7 +142,7 @@ def _specs(story: Story) -> dict[str, charts.Spec]:
         phases=story.phases,
         slot_s=story.recording.slot_s,
     )
-    specs: dict[str, charts.Spec] = {}
+    specs: dict[str, theme.Spec] = {}
     lanes = [
         {
             "node": node,
