@@ -57,6 +57,9 @@ class Profile:
     zipf: float = 1.1
 
 
+_DEFAULT: Final = Profile("", {})
+
+
 @dataclass(slots=True)
 class _Reader:
     """Takes values out of a parsed table and collects what is wrong with them."""
@@ -133,11 +136,11 @@ def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> P
     }
     if not sum(weights.values()):
         reader.problems.append("[weights] gives no operation a weight above zero")
-    share = reader.number("reads", "replica_share", Profile.replica_share, 0.0)
+    share = reader.number("reads", "replica_share", _DEFAULT.replica_share, 0.0)
     if share > 1:
         reader.problems.append("[reads] replica_share is a share, 0 to 1")
-    rate = reader.number("load", "rate", Profile.rate, 0.0)
-    seconds = reader.number("load", "seconds", Profile.seconds, 0.0)
+    rate = reader.number("load", "rate", _DEFAULT.rate, 0.0)
+    seconds = reader.number("load", "seconds", _DEFAULT.seconds, 0.0)
     if not (rate and seconds):
         reader.problems.append("[load] rate and seconds must be above zero")
     made = Profile(
@@ -145,7 +148,7 @@ def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> P
         weights=weights,
         title=str(table.get("title", name)),
         model=cast("Loop", reader.choice("load", "model", ("closed", "open"))),
-        users=int(reader.number("load", "users", Profile.users, 1)),
+        users=int(reader.number("load", "users", _DEFAULT.users, 1)),
         rate=rate,
         arrivals=cast(
             "Arrivals", reader.choice("load", "arrivals", ("poisson", "uniform"))
@@ -153,9 +156,9 @@ def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> P
         think_ms=_think(reader),
         seconds=seconds,
         replica_share=share,
-        max_lag_ms=reader.number("reads", "max_lag_ms", Profile.max_lag_ms, 0.0),
-        sessions=int(reader.number("world", "sessions", Profile.sessions, 1)),
-        zipf=reader.number("world", "zipf", Profile.zipf, 0.0),
+        max_lag_ms=reader.number("reads", "max_lag_ms", _DEFAULT.max_lag_ms, 0.0),
+        sessions=int(reader.number("world", "sessions", _DEFAULT.sessions, 1)),
+        zipf=reader.number("world", "zipf", _DEFAULT.zipf, 0.0),
     )
     if reader.problems:
         raise ConfigError([f"profile {name}: {fault}" for fault in reader.problems])
@@ -163,12 +166,10 @@ def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> P
 
 
 def _think(reader: _Reader) -> tuple[float, float]:
-    value = reader.section("load").get("think_ms", list(Profile.think_ms))
+    value = reader.section("load").get("think_ms", list(_DEFAULT.think_ms))
     pair = cast("list[object]", value) if isinstance(value, list) else []
-    if len(pair) == 2:
-        low, high = pair
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            if 0 <= low <= high:
-                return (float(low), float(high))
+    numbers = [float(v) for v in pair if isinstance(v, int | float)]
+    if len(pair) == len(numbers) == 2 and 0 <= numbers[0] <= numbers[1]:
+        return (numbers[0], numbers[1])
     reader.problems.append("[load] think_ms is [from, to], zero or above")
-    return Profile.think_ms
+    return _DEFAULT.think_ms

@@ -16,6 +16,7 @@ from typing import Any, Final
 from authkit.errors import InvalidInput
 from authkit.figures import Figure, machine
 from authkit.harness import charts, series, theme
+from authkit.harness.database import DatabaseSide
 from authkit.harness.phases import Mark, Phase, roles
 from authkit.harness.recorder import Recording
 
@@ -33,37 +34,6 @@ class Tile:
     value: str
     note: str = ""
     holds: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What one statement cost one node during the run (pg_stat_statements)."""
-
-    node: str
-    operation: str
-    calls: int
-    total_ms: float
-    rows: int
-    blocks_hit: int
-    blocks_read: int
-    wal_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class LagSample:
-    """How many bytes of WAL a replica had not replayed at a moment."""
-
-    at_s: float
-    node: str
-    behind_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseSide:
-    """What the servers said of the same minutes."""
-
-    statements: tuple[Statement, ...] = ()
-    lag: tuple[LagSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

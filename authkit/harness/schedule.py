@@ -10,7 +10,7 @@ for each broke at 12,000/s.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -52,52 +52,53 @@ def _offsets(
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One arrival that a worker took.
+class Due:
+    """An arrival somebody pulled: when it is due, on the clock of the schedule.
 
-    `due_s` is when it was scheduled, on the schedule's clock. `lag_s` is how much later
-    than due it began through the generator's own fault; `late` says that it began
-    later because no worker was free.
+    `wait_s` is how long to sleep until then; it is 0.0 when the arrival was overdue as
+    it was pulled, because nobody was free for it.
     """
 
-    due_s: float
-    lag_s: float
-    late: bool
+    at_s: float
+    wait_s: float
+    overdue_s: float
+
+    def lag_s(self, now_s: float) -> float:
+        """Return how late a sleep until the arrival ended: the generator's own lag."""
+        return 0.0 if self.wait_s == 0.0 else max(0.0, now_s - self.at_s)
+
+    @property
+    def late(self) -> bool:
+        """True when it had to wait for somebody to be free, by a millisecond or more."""
+        return self.overdue_s > LATE_S
 
 
 class Schedule:
     """Hands the arrivals of one process to its workers; share one among all of them.
 
-    `take` waits through `sleep` until the arrival is due. An arrival that is more than
-    `patience_s` overdue is given up and counted in `skipped`: without that bound a run
-    would go on for as long as it fell behind.
+    An arrival that is more than `patience_s` overdue is given up and counted in
+    `skipped`: without that bound a run would go on for as long as it fell behind.
+
+    Args:
+        offsets_s: seconds from the start at which arrivals are due, in order.
+        start_s: the start, on the clock that `pull` is given.
+        patience_s: how long an arrival may wait for somebody to be free.
     """
 
     def __init__(
-        self,
-        due: Iterator[float],
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        patience_s: float = 10.0,
+        self, offsets_s: Iterator[float], start_s: float, patience_s: float = 10.0
     ) -> None:
-        self._due = due
-        self._clock = clock
-        self._sleep = sleep
+        self._offsets = offsets_s
+        self._start = start_s
         self._patience_s = patience_s
-        self._start = clock()
         self.skipped = 0
 
-    def take(self) -> Arrival | None:
-        """Take the next arrival and wait until it is due; None after the last."""
-        for offset in self._due:
-            due = self._start + offset
-            now = self._clock()
-            if now - due > self._patience_s:
-                self.skipped += 1
-                continue
-            if now < due:
-                self._sleep(due - now)
-                return Arrival(due, max(0.0, self._clock() - due), late=False)
-            return Arrival(due, 0.0, late=now - due > LATE_S)
+    def pull(self, now_s: float) -> Due | None:
+        """Take the next arrival; None after the last one."""
+        for offset in self._offsets:
+            at = self._start + offset
+            overdue = now_s - at
+            if overdue <= self._patience_s:
+                return Due(at, max(0.0, -overdue), max(0.0, overdue))
+            self.skipped += 1
         return None

@@ -11,20 +11,6 @@ from authkit.errors import InvalidInput
 from authkit.harness.schedule import Schedule, offsets
 
 
-class Clock:
-    """A clock that moves when somebody sleeps, a little longer than asked."""
-
-    def __init__(self, overshoot: float = 0.0) -> None:
-        self.now = 100.0
-        self.overshoot = overshoot
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds + self.overshoot
-
-
 @given(
     st.sampled_from(["poisson", "uniform"]),
     st.floats(min_value=1, max_value=500),
@@ -60,36 +46,37 @@ def test_a_schedule_without_rate_or_end_is_refused(rate: float, seconds: float):
         offsets("poisson", rate, seconds, seed=0)
 
 
-def test_an_arrival_in_the_future_is_waited_for_and_its_lag_is_the_overshoot():
-    clock = Clock(overshoot=0.004)
-    schedule = Schedule(iter([0.5]), clock=clock, sleep=clock.sleep)
-    arrival = schedule.take()
-    assert arrival is not None
-    assert arrival.due_s == 100.5
-    assert arrival.lag_s == pytest.approx(0.004)
-    assert not arrival.late
+def test_an_arrival_in_the_future_is_slept_for_and_its_lag_is_the_overshoot():
+    due = Schedule(iter([0.5]), start_s=100.0).pull(now_s=100.2)
+    assert due is not None
+    assert (due.at_s, due.wait_s, due.late) == (100.5, pytest.approx(0.3), False)
+    assert due.lag_s(now_s=100.504) == pytest.approx(0.004)
 
 
 def test_an_arrival_nobody_was_free_for_is_late_and_not_the_generators_lag():
-    clock = Clock()
-    schedule = Schedule(iter([0.5]), clock=clock, sleep=clock.sleep)
-    clock.now += 2
-    arrival = schedule.take()
-    assert arrival is not None
-    assert (arrival.due_s, arrival.lag_s, arrival.late) == (100.5, 0.0, True)
+    due = Schedule(iter([0.5]), start_s=100.0).pull(now_s=102.0)
+    assert due is not None
+    assert (due.wait_s, due.overdue_s, due.late) == (0.0, 1.5, True)
+    assert due.lag_s(now_s=102.5) == 0.0
 
 
 def test_arrivals_overdue_beyond_patience_are_given_up_and_counted():
-    clock = Clock()
-    schedule = Schedule(
-        iter([0.5, 1.0, 11.5]), clock=clock, sleep=clock.sleep, patience_s=10
-    )
-    clock.now += 12
-    arrival = schedule.take()
-    assert arrival is not None
-    assert (arrival.due_s, schedule.skipped) == (111.5, 2)
+    schedule = Schedule(iter([0.5, 1.0, 11.5]), start_s=100.0, patience_s=10)
+    due = schedule.pull(now_s=112.0)
+    assert due is not None
+    assert (due.at_s, schedule.skipped) == (111.5, 2)
 
 
 def test_after_the_last_arrival_there_is_none():
-    clock = Clock()
-    assert Schedule(iter([]), clock=clock, sleep=clock.sleep).take() is None
+    assert Schedule(iter([]), start_s=0.0).pull(now_s=0.0) is None
+
+
+@given(st.lists(st.floats(0, 100), max_size=50), st.lists(st.floats(0, 120)))
+def test_every_arrival_is_handed_out_once_or_counted_as_given_up(offsets_s, moments):
+    schedule = Schedule(iter(sorted(offsets_s)), start_s=0.0, patience_s=5.0)
+    handed = [schedule.pull(now) for now in sorted(moments)]
+    rest = 0
+    while schedule.pull(now_s=0.0) is not None:
+        rest += 1
+    taken = sum(due is not None for due in handed)
+    assert taken + rest + schedule.skipped == len(offsets_s)
