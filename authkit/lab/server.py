@@ -1,0 +1,359 @@
+"""One PostgreSQL server of a lab: its files, its start and its end.
+
+The configuration lives beside the data folder and is named on the command line:
+pg_rewind and pg_basebackup copy what is inside the data folder, so topology written
+there would come back from another node.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from authkit.errors import LabError
+from authkit.lab import processes
+from authkit.lab.account import Account
+from authkit.lab.programs import Programs
+
+SUPERUSER = "authkit"
+DATABASE = "authkit"
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where one node lives and how it is run; holds no state of its own."""
+
+    name: str
+    cluster_name: str
+    folder: Path
+    sockets: Path
+    port: int
+    programs: Programs
+    account: Account
+    password: str
+    config: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.folder / "server.log"
+
+    # --- files ------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the node's folder, its log and its password file."""
+        self.folder.mkdir(mode=0o711 if self.account.switch else 0o700)
+        self.write("pgpass", f"*:*:*:{SUPERUSER}:{self.password}\n")
+        self.write("pg_hba.conf", _HBA)
+        self.write("pg_ident.conf", "")
+        self.write("server.log", "")
+        home = self.folder / "home"
+        home.mkdir()
+        self.account.own(home, 0o700)
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file of the node at once; only the server's account reads it."""
+        handle, staged = tempfile.mkstemp(dir=self.folder, prefix=".new-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        self.account.own(Path(staged), 0o600)
+        Path(staged).replace(self.folder / name)
+
+    def configure(self, *, upstream: Server | None, synchronous: str = "") -> None:
+        """Write the configuration: whom the node follows, who confirms its commits."""
+        settings = {
+            **_SETTINGS,
+            "data_directory": str(self.data),
+            "hba_file": str(self.folder / "pg_hba.conf"),
+            "ident_file": str(self.folder / "pg_ident.conf"),
+            "external_pid_file": "",
+            "cluster_name": self.cluster_name,
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": _quoted_item(str(self.sockets)),
+            "synchronous_standby_names": synchronous,
+            **dict(self.config),
+        }
+        if upstream is not None:
+            settings["primary_conninfo"] = self.conninfo_to(upstream)
+            settings["primary_slot_name"] = self.name
+        lines = [f"{name} = {_literal(value)}\n" for name, value in settings.items()]
+        self.write("postgresql.conf", "".join(lines))
+
+    def conninfo_to(self, upstream: Server, dbname: str = "") -> str:
+        """Return the connection string this server's account reaches another with."""
+        return make_conninfo(
+            host=HOST,
+            port=upstream.port,
+            user=SUPERUSER,
+            passfile=str(self.folder / "pgpass"),
+            application_name=self.name,
+            connect_timeout=2,
+            **({"dbname": dbname} if dbname else {}),
+        )
+
+    def follow_marker(self, present: bool) -> None:  # noqa: FBT001 # one private use
+        """Make or remove `standby.signal`, which makes the next start a replica's."""
+        marker = self.data / "standby.signal"
+        if present:
+            marker.touch()
+            self.account.own(marker, 0o600)
+        else:
+            marker.unlink(missing_ok=True)
+
+    # --- programs -----------------------------------------------------------------
+
+    def run(self, program: str, arguments: Sequence[str | Path]) -> str:
+        """Run one of PostgreSQL's programs on this node as its account.
+
+        Raises:
+            LabError: it failed; the message ends with its last line.
+        """
+        command = [self.programs.path(program), *arguments]
+        passfile = {"PGPASSFILE": str(self.folder / "pgpass")}
+        with self.account.spawn(
+            command, home=self.folder / "home", environment=passfile
+        ) as process:
+            output, _ = process.communicate()
+        text = output.decode(errors="replace").strip()
+        if process.returncode:
+            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+            raise LabError(f"{program} of {self.name} failed: {last}")
+        return text
+
+    def initialise(self) -> None:
+        """Make a new, empty cluster in the data folder."""
+        self._empty_data()
+        self.write("superuser", self.password + "\n")
+        self.run("initdb", [*_initdb_arguments(self.programs), "-D", self.data,
+                            f"--pwfile={self.folder / 'superuser'}"])  # fmt: skip
+        (self.folder / "superuser").unlink()
+
+    def clone(self, upstream: Server) -> None:
+        """Fill the data folder with a base backup of another node, ready to follow."""
+        self._empty_data()
+        self.run(
+            "pg_basebackup",
+            ["-D", self.data, "-d", self.conninfo_to(upstream), "-S", self.name,
+             "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+             "--no-manifest"],
+        )  # fmt: skip
+        self.follow_marker(True)  # noqa: FBT003 # reads as it is
+
+    def _empty_data(self) -> None:
+        if self.data.exists():
+            shutil.rmtree(self.data)
+        self.data.mkdir()
+        self.account.own(self.data, 0o700)
+
+    # --- life ---------------------------------------------------------------------
+
+    def processes(self) -> tuple[processes.Process, ...]:
+        """Return every process of this server, postmaster first."""
+        return processes.of_server(self.data, self.cluster_name)
+
+    def condition(self) -> str:
+        """Return `running`, `frozen` or `down`, from the process table."""
+        found = self.processes()
+        if not found:
+            return "down"
+        return "frozen" if processes.stopped(found[0]) else "running"
+
+    def launch(self) -> None:
+        """Start the server without waiting; a stale pid file is no obstacle."""
+        if self.processes():
+            raise LabError(f"node {self.name} is already running")
+        # Nothing of this server runs, so a pid in this file belongs to another one.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            # The shell leaves at once: the server has no parent that must reap it.
+            command = [
+                "/bin/sh", "-c", '"$@" >&2 </dev/null &', "sh",
+                self.programs.path("postgres"), "-D", self.data,
+                "-c", f"config_file={self.folder / 'postgresql.conf'}",
+            ]  # fmt: skip
+            with self.account.spawn(
+                command,
+                home=self.folder / "home",
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            ) as shell:
+                shell.wait()
+
+    def start(self, *, timeout_s: float = 30.0) -> None:
+        """Start the server and wait until it accepts connections.
+
+        Raises:
+            LabError: it did not come up; the message holds the log's last complaint.
+        """
+        size = self.log.stat().st_size
+        self.launch()
+        end = time.monotonic() + timeout_s
+        seen = False
+        born = time.monotonic()
+        while not self._accepts():
+            running = bool(self.processes())
+            seen = seen or running
+            now = time.monotonic()
+            if (not running and (seen or now - born > 2)) or now > end:  # noqa: PLR2004 # a fork takes no two seconds
+                complaint = self._complaint(size)
+                processes.kill_all(self.data, self.cluster_name)
+                raise LabError(f"node {self.name} did not start: {complaint}")
+            time.sleep(0.01)
+
+    def _accepts(self) -> bool:
+        # Line 8 of postmaster.pid; it says `ready` for a hot standby as well.
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 # line 8
+
+    def _complaint(self, offset: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(offset)
+            lines = log.read().decode(errors="replace").splitlines()
+        serious = [line for line in lines if "FATAL" in line or "PANIC" in line]
+        chosen = (serious or lines or ["it left no word in its log"])[-1]
+        return chosen.rpartition("FATAL:  ")[2].strip()
+
+    def stop(self, *, immediate: bool = False, timeout_s: float = 30.0) -> None:
+        """Shut the server down: cleanly (fast mode), or at once without a checkpoint.
+
+        What does not end in time is killed.
+        """
+        found = self.processes()
+        if not found:
+            return
+        if self.condition() == "frozen":
+            self.thaw()
+        number = signal.SIGQUIT if immediate else signal.SIGINT
+        if not processes.end(found[0], number, wait_s=timeout_s) or self.processes():
+            processes.kill_all(self.data, self.cluster_name)
+
+    def kill(self) -> int:
+        """Kill every process of the server as a power cut would."""
+        return processes.kill_all(self.data, self.cluster_name)
+
+    def freeze(self) -> int:
+        """Stop every process of the server: it keeps its sockets and says nothing."""
+        return processes.freeze_all(self.data, self.cluster_name)
+
+    def thaw(self) -> int:
+        """Resume a frozen server."""
+        return processes.thaw_all(self.data, self.cluster_name)
+
+    def reload(self) -> None:
+        """Make the server read its configuration again."""
+        self.query("SELECT pg_reload_conf()")
+
+    # --- SQL ------------------------------------------------------------------------
+
+    def connect(self, dbname: str = DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect as superuser, in autocommit.
+
+        Raises:
+            LabError: the node does not answer.
+        """
+        try:
+            return psycopg.connect(
+                host=HOST,
+                port=self.port,
+                user=SUPERUSER,
+                password=self.password,
+                dbname=dbname,
+                connect_timeout=3,
+                application_name="authkit lab",
+                autocommit=True,
+            )
+        except psycopg.OperationalError as exc:
+            raise LabError(
+                f"node {self.name} does not answer: it is {self.condition()}"
+            ) from exc
+
+    def query(
+        self,
+        statement: LiteralString | sql.Composed,
+        parameters: Sequence[object] | Mapping[str, object] | None = None,
+        *,
+        dbname: str = "postgres",
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement as superuser and return its rows."""
+        with self.connect(dbname) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _initdb_arguments(programs: Programs) -> list[str]:
+    arguments = [
+        "-U", SUPERUSER, "--encoding=UTF8", "--data-checksums", "--no-sync",
+        "--no-instructions", "--auth=scram-sha-256",
+    ]  # fmt: skip
+    if programs.major >= 17:  # noqa: PLR2004 # the builtin provider's first release
+        return [*arguments, "--no-locale", "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8"]  # fmt: skip
+    if Path("/usr/lib/locale/C.utf8").exists():
+        return [*arguments, "--locale=C.UTF-8"]
+    return [*arguments, "--no-locale"]
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _quoted_item(value: str) -> str:
+    # One item of a comma-separated list: in double quotes, itself doubled.
+    return '"' + value.replace('"', '""') + '"'
+
+
+_HBA = """\
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+local replication all scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
+"""
+
+_SETTINGS = {
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "shared_preload_libraries": "pg_stat_statements",
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_line_prefix": "%m [%p] %q%a ",
+    "wal_level": "replica",
+    "hot_standby": "on",
+    "max_wal_senders": "16",
+    "max_replication_slots": "16",
+    # What a replica needs after it was away; its slot may not fill the disk either.
+    "wal_keep_size": "256MB",
+    "max_slot_wal_keep_size": "4GB",
+    # pg_rewind needs hint bits in the WAL, and full pages to repair torn ones.
+    "wal_log_hints": "on",
+    "full_page_writes": "on",
+    # At the default of 5 s a promotion was seen to take as long.
+    "wal_retrieve_retry_interval": "200ms",
+    "wal_receiver_status_interval": "1s",
+    "wal_receiver_timeout": "10s",
+    "wal_sender_timeout": "10s",
+}

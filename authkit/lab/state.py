@@ -1,0 +1,178 @@
+"""What is known of a lab between two commands: one JSON file, replaced whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from authkit.errors import InvalidInput, LabError
+from authkit.lab.processes import Process
+
+FORMAT = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One server: its name, its port and the node it follows (None: it leads)."""
+
+    name: str
+    port: int
+    follows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabState:
+    """One lab as its file says; `owner` is the process it must not outlive."""
+
+    name: str
+    token: str
+    created: str
+    bindir: str
+    version: str
+    account: str
+    password: str = field(repr=False)
+    sockets: str
+    primary: str
+    nodes: tuple[NodeState, ...]
+    synchronous: bool
+    degrade_after_s: float | None = None
+    degraded: bool = False
+    ready: bool = False
+    owner: Process | None = None
+    watcher: Process | None = None
+    config: tuple[tuple[str, str], ...] = ()
+    format: int = FORMAT
+
+    def node(self, name: str) -> NodeState:
+        """Return a node by name, or by its role while only one has it.
+
+        Raises:
+            LabError: there is none, or the role does not name one node.
+        """
+        if name == "primary":
+            name = self.primary
+        elif name == "replica":
+            replicas = [n.name for n in self.nodes if n.follows == self.primary]
+            if len(replicas) != 1:
+                raise LabError(
+                    f"the lab has {len(replicas)} replicas: name one of "
+                    f"{', '.join(n.name for n in self.nodes)}"
+                )
+            name = replicas[0]
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise LabError(
+            f"lab {self.name} has no node {name!r}: it has "
+            f"{', '.join(n.name for n in self.nodes)}"
+        )
+
+    def role(self, name: str) -> str:
+        """Return `primary`, `replica`, or `detached` for a node that must rejoin."""
+        if name == self.primary:
+            return "primary"
+        return "replica" if self.node(name).follows == self.primary else "detached"
+
+    def following(self, name: str, upstream: str | None) -> LabState:
+        """Return the state in which a node follows another one, or none."""
+        nodes = tuple(
+            replace(n, follows=upstream) if n.name == name else n for n in self.nodes
+        )
+        return replace(self, nodes=nodes)
+
+
+def check_name(name: str) -> str:
+    """Return a lab's name, or refuse it.
+
+    Raises:
+        InvalidInput: it is not 1 to 31 of a-z, 0-9 and dashes.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise InvalidInput(
+            f"{name!r} cannot name a lab: use 1 to 31 of a-z, 0-9 and dashes"
+        )
+    return name
+
+
+def default_root() -> Path:
+    """Return the folder of this user's labs; root's is one that others can enter."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/authkit")
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "authkit"
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Return the folder of a lab."""
+    return root / "labs" / name
+
+
+def names(root: Path) -> tuple[str, ...]:
+    """Return the names of the labs in a state folder, half-made ones too."""
+    try:
+        return tuple(sorted(p.name for p in (root / "labs").iterdir() if p.is_dir()))
+    except FileNotFoundError:
+        return ()
+
+
+def load(folder: Path) -> LabState | None:
+    """Read a lab's state; None when there is no file.
+
+    Raises:
+        LabError: the file cannot be read or is not ours.
+    """
+    path = folder / "lab.json"
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT:
+            raise LabError(f"{path} was written by another version of authkit")
+        return LabState(
+            **{
+                **raw,
+                "nodes": tuple(NodeState(**node) for node in raw["nodes"]),
+                "owner": Process(**raw["owner"]) if raw["owner"] else None,
+                "watcher": Process(**raw["watcher"]) if raw["watcher"] else None,
+                "config": tuple((name, value) for name, value in raw["config"]),
+            }
+        )
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise LabError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LabError(f"{path} is damaged: remove the lab's folder") from exc
+
+
+def save(folder: Path, state: LabState) -> None:
+    """Replace a lab's state file at once; only its owner can read it."""
+    handle, staged = tempfile.mkstemp(dir=folder, prefix=".lab-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(asdict(state), file, indent=1)
+    Path(staged).replace(folder / "lab.json")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lab for one operation; others wait their turn.
+
+    Raises:
+        LabError: the lab's folder is gone or cannot be written.
+    """
+    try:
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise LabError(f"cannot lock {folder}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
