@@ -1,0 +1,1 @@
+"""Operating the database: migrations, partitions, checks of what is really there."""
