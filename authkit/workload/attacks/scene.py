@@ -1,0 +1,82 @@
+"""What every attack planner works with: random numbers, the people, invented names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias
+
+from authkit.crypto.keyed import KeyedHash
+from authkit.workload.attempt import Kind, Source, Strike
+from authkit.workload.browsers import POPULAR, TOOLS
+from authkit.workload.geography import HOSTING, Carrier, random_address
+from authkit.workload.identifiers import uuid7_bytes
+from authkit.workload.population import DAY_US, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The world as an attacker's planner sees it; `people` is never changed by one."""
+
+    rng: Random
+    keyed: KeyedHash
+    people: Sequence[Person]
+    start_us: int
+
+    def victim(self, *, at_us: int, dormant: bool = False, mfa: bool = False) -> Person:
+        """Draw a victim: one with a history unless a dormant one is wanted."""
+        for _ in range(200):
+            person = self.people[int(self.rng.random() * len(self.people))]
+            if dormant == person.dormant and person.created_us < at_us:
+                if mfa and not person.mfa:
+                    continue
+                return person
+        return self.people[0]  # a world too small to choose from
+
+    def day(self, at_us: int) -> float:
+        """Return a time as days since the world began."""
+        return (at_us - self.start_us) / DAY_US
+
+    def campaign(self, at_us: int) -> bytes:
+        """Draw the id of a campaign."""
+        return uuid7_bytes(self.rng, at_us)
+
+    def unknown(self, number: int) -> bytes:
+        """Return the subject of a name that has no account here."""
+        return self.keyed.subject(f"leaked.{number}@example.net")
+
+    def machine(self, at_us: int, carriers: Sequence[Carrier] = HOSTING) -> Source:
+        """Draw an attacking machine: a rented address behind a popular browser."""
+        rng = self.rng
+        carrier = carriers[int(rng.random() * len(carriers))]
+        agent = POPULAR.user_agent(POPULAR.version_on(self.day(at_us)))
+        if rng.random() < 0.3:
+            agent = TOOLS[int(rng.random() * len(TOOLS))]
+        return Source(
+            random_address(rng, carrier),
+            carrier.asn,
+            carrier.country,
+            agent,
+            self.keyed.device(f"attacker/{rng.getrandbits(64):x}"),
+        )
+
+
+Planner: TypeAlias = Callable[[Scene, int], list[Strike]]
+
+
+def strike(
+    kind: Kind,
+    campaign: bytes,
+    at_us: int,
+    victim: Person | bytes,
+    source: Source,
+    *,
+    secret: bool = False,
+    approves: bool = False,
+) -> Strike:
+    """Aim at a person, or at a subject that has no account."""
+    index, subject = (
+        (-1, victim) if isinstance(victim, bytes) else (victim.index, victim.subject)
+    )
+    return Strike(at_us, kind, campaign, index, subject, source, secret, approves)
