@@ -90,7 +90,10 @@ class Logins:
         offset = trip.utc_offset_h if trip else person.country.utc_offset_h
         wanted = int((local_h - offset) * HOUR_US) % DAY_US
         begin = self._start_us + day * DAY_US
-        return begin + (wanted - begin) % DAY_US
+        at_us = begin + (wanted - begin) % DAY_US
+        if at_us < person.created_us:  # the day of the registration
+            at_us = person.created_us + int((1.0 + 9.0 * rng.random()) * 60 * SECOND_US)
+        return at_us
 
     def _live(self, person: Person, when: float) -> None:
         """Let trips end and begin, and old devices be replaced."""

@@ -15,31 +15,10 @@ from authkit.workload.attempt import Attempt, Source
 from authkit.workload.browsers import DESKTOP, PHONE, TOOLS
 from authkit.workload.geography import CARRIERS, random_address
 from authkit.workload.identifiers import uuid7_bytes
+from authkit.workload.names import SCANNED_NAMES
 from authkit.workload.population import DAY_US
 
 SHARE = 0.45
-_SCANNED = [
-    "admin",
-    "administrator",
-    "root",
-    "test",
-    "info",
-    "support",
-    "sales",
-    "backup",
-    "oracle",
-    "postgres",
-    "guest",
-    "user",
-    "demo",
-    "office",
-    "service",
-    "webmaster",
-    "contact",
-    "ftp",
-    "git",
-    "jenkins",
-]
 
 
 class Noise:
@@ -51,7 +30,7 @@ class Noise:
         self._known = 0
         self._unknown = 0
         self._browsers = (*DESKTOP, *PHONE)
-        self._scanned = [keyed.subject(f"{name}@example.org") for name in _SCANNED]
+        self._scanned = [keyed.subject(f"{name}@example.org") for name in SCANNED_NAMES]
 
     def fill(
         self, attempts: Sequence[Attempt], begin: int, day: int

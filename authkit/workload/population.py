@@ -20,6 +20,7 @@ from authkit.workload.attempt import Source
 from authkit.workload.browsers import DESKTOP, PHONE, Browser
 from authkit.workload.geography import COUNTRIES, COUNTRY_WEIGHTS, Carrier, Country
 from authkit.workload.identifiers import uuid7_bytes
+from authkit.workload.names import FIRST_NAMES, LAST_NAMES
 
 Place = Literal["home", "work", "mobile"]
 Role = Literal["admin", "moderator", "user"]
@@ -28,105 +29,6 @@ DAY_US = 86_400_000_000
 LOGINS_MEDIAN = 2.0
 LOGINS_SIGMA = 1.15  # between the 90th and the 99th percentile: 1.17 and 1.13
 
-_FIRST = [
-    "ada",
-    "alan",
-    "alva",
-    "amal",
-    "anders",
-    "anna",
-    "asta",
-    "bo",
-    "carl",
-    "chen",
-    "dag",
-    "dina",
-    "edith",
-    "elif",
-    "emil",
-    "erik",
-    "eva",
-    "farid",
-    "finn",
-    "freja",
-    "gro",
-    "hana",
-    "hugo",
-    "ida",
-    "ines",
-    "ivar",
-    "jan",
-    "jon",
-    "kari",
-    "kim",
-    "lars",
-    "lea",
-    "leif",
-    "liv",
-    "maja",
-    "mei",
-    "mia",
-    "nils",
-    "nora",
-    "odd",
-    "ola",
-    "omar",
-    "per",
-    "pia",
-    "ravi",
-    "rosa",
-    "sara",
-    "siri",
-    "sol",
-    "tara",
-    "tor",
-    "una",
-    "vera",
-    "yara",
-    "ylva",
-]
-_LAST = [
-    "aas",
-    "berg",
-    "bakke",
-    "dahl",
-    "eide",
-    "falk",
-    "fjell",
-    "foss",
-    "gran",
-    "hagen",
-    "haug",
-    "holm",
-    "iversen",
-    "jensen",
-    "kaya",
-    "kumar",
-    "lien",
-    "lund",
-    "lovelace",
-    "moen",
-    "myhre",
-    "nasser",
-    "ness",
-    "novak",
-    "olsen",
-    "park",
-    "quist",
-    "rao",
-    "rossi",
-    "sand",
-    "silva",
-    "solberg",
-    "strand",
-    "tanaka",
-    "turing",
-    "vik",
-    "weber",
-    "wiik",
-    "young",
-    "zhang",
-]
 
 T = TypeVar("T")
 
@@ -271,8 +173,8 @@ def _line(rng: Random, country: Country, kind: Place, city: int) -> Line:
 def _person(
     rng: Random, keyed: KeyedHash, index: int, start_us: int, days: int
 ) -> Person:
-    first = _FIRST[int(rng.random() * len(_FIRST))]
-    last = _LAST[int(rng.random() * len(_LAST))]
+    first = FIRST_NAMES[int(rng.random() * len(FIRST_NAMES))]
+    last = LAST_NAMES[int(rng.random() * len(LAST_NAMES))]
     email = f"{first}.{last}.{index}@example.com"
     country = weighted(rng, COUNTRIES, _COUNTRY_STEPS)
     city = int(rng.random() ** 1.5 * len(country.cities))
