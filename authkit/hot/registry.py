@@ -1,0 +1,21 @@
+"""Every operation of the hot path, by name.
+
+Tests prove each one against the migrated schema (columns, types, plans); benchmarks,
+cost budgets and metrics walk the same tuple.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from authkit.hot import attempts, revocation, session_views, sessions
+from authkit.hot.operation import AnyOperation
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    *sessions.OPERATIONS,
+    *revocation.OPERATIONS,
+    *session_views.OPERATIONS,
+    *attempts.OPERATIONS,
+)
+
+BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}
