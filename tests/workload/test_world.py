@@ -133,20 +133,15 @@ def test_no_address_name_or_network_belongs_to_anybody(
     assert domains == {"example.com"}
 
 
-def test_very_targeted_attackers_share_the_victims_network_and_browser(
-    attempts: list[Attempt],
+def test_very_targeted_attackers_come_from_the_victims_home_network(
+    world: World, attempts: list[Attempt]
 ):
-    used: dict[bytes | None, set[tuple[int, str]]] = {}
-    for a in attempts:
-        if a.kind == "legitimate":
-            used.setdefault(a.user_id, set()).add((a.source.asn, a.source.user_agent))
-    attacks = [a for a in attempts if a.kind == "very_targeted"]
-    shared = [
-        a.source.asn in {asn for asn, _ in used.get(a.user_id, set())}
-        for a in attacks
-        if a.user_id in used
-    ]
-    assert sum(shared) > len(shared) / 2
+    people = world.population()
+    attacks = [a for a in attempts if a.kind == "very_targeted" and a.person >= 0]
+    homes = [people[a.person].lines["home"].carrier.asn for a in attacks]
+    assert [a.source.asn for a in attacks] == homes
+    used = {a.source.ip for a in attempts if a.kind == "legitimate"}
+    assert sum(a.source.ip in used for a in attacks) < len(attacks) / 4
 
 
 def test_memory_stays_flat_while_days_pass():

@@ -1,0 +1,93 @@
+"""A score and its reasons, and what a model must be to give one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from authkit.risk.features import Features
+from authkit.risk.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What one level adds to a score; `seen` is the user's count of the value."""
+
+    level: str
+    seen: int
+    weight: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score with all that is needed to repeat it; compare within one model only.
+
+    `value` is None where there is nothing to compare with: *unscored* is not a low
+    risk, it is a question for the policy. `n` counts the user's logins in the history,
+    `total` everybody's.
+    """
+
+    model: str
+    version: str
+    parameters: str
+    value: float | None
+    n: int
+    total: int
+    terms: tuple[Term, ...]
+    unscored: str | None = None
+
+    def as_features(self) -> dict[str, object]:
+        """Return what `auth_attempts.risk_features` keeps."""
+        kept: dict[str, object] = {
+            "parameters": self.parameters,
+            "n": self.n,
+            "N": self.total,
+            "terms": [
+                {
+                    "level": term.level,
+                    "seen": term.seen,
+                    "weight": term.weight,
+                    "term": term.contribution,
+                }
+                for term in self.terms
+            ],
+        }
+        if self.unscored is not None:
+            kept["unscored"] = self.unscored
+        return kept
+
+
+class Model(Protocol):
+    """A pure function from features and history to a score, with a name and version.
+
+    A version changes whenever the same input would give another number.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry and beside every score."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Its version beside every score."""
+        ...
+
+    @property
+    def parameters(self) -> str:
+        """Fingerprint of its parameters (`fingerprint`)."""
+        ...
+
+    def score(self, features: Features, history: History) -> Score:
+        """Score a login against the past."""
+        ...
+
+
+def fingerprint(parameters: Mapping[str, object]) -> str:
+    """Return 16 hexadecimal digits that change when any parameter does."""
+    text = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()[:16]
