@@ -1,0 +1,263 @@
+"""The audit chain, checked without a database: pure functions over stored bytes.
+
+Give `ChainVerifier` the entries in order of (period, shard, seq), then the heads. It
+stops at the first entry that cannot be what was appended and says which one, and why.
+The layout of the hash is written down in `authkit.schema.audit`.
+
+What a chain alone cannot show: that somebody who may rewrite everything rewrote all of
+it, or cut off the end and moved the head back as well. For that, keep the heads
+(`Verification.heads`) somewhere else and hand them in as `witnesses`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from hashlib import sha256
+from typing import cast
+
+from authkit.errors import InvalidInput
+from authkit.relational.canonical import canonical
+from authkit.schema.audit import GENESIS_HASH, HASH_DOMAIN
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_COLUMNS = (
+    "actor",
+    "action",
+    "target",
+    "outcome",
+    "before",
+    "after",
+    "details",
+    "ip",
+    "user_agent",
+    "correlation_id",
+    "occurred_at",
+)
+
+
+class Fault(Enum):
+    """Why an entry, or a head, cannot be what was appended."""
+
+    EDITED = "the stored bytes do not have the stored hash"
+    COLUMN_EDITED = "a column differs from the stored bytes"
+    UNLINKED = "it does not continue the entry before it"
+    MISSING = "entries before it are missing"
+    REPEATED = "its number was used before"
+    TRUNCATED = "entries are missing at the end"
+    HEAD_EDITED = "the head is not the last entry"
+    REWRITTEN = "it is not the entry that the witness saw"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it is stored; `columns` are those that repeat the bytes."""
+
+    period: date
+    shard: int
+    seq: int
+    recorded_at: datetime
+    prev_hash: bytes
+    hash: bytes
+    canonical: bytes
+    columns: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry of a shard: its number (0: none) and hash."""
+
+    shard: int
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first broken link: which row, what is wrong, and the column if one is."""
+
+    shard: int
+    seq: int
+    period: date | None
+    fault: Fault
+    column: str | None = None
+
+    def __str__(self) -> str:
+        where = f"audit entry {self.seq} of shard {self.shard}"
+        detail = "" if self.column is None else f" ({self.column})"
+        return f"{where}: {self.fault.value}{detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification found; `broken` is None where every link holds."""
+
+    entries: int
+    heads: tuple[Head, ...]
+    broken: Broken | None
+
+    @property
+    def intact(self) -> bool:
+        """True when every entry is what was appended and none is missing."""
+        return self.broken is None
+
+
+def entry_hash(
+    shard: int, seq: int, recorded_at: datetime, prev_hash: bytes, canonical: bytes
+) -> bytes:
+    """Return the SHA-256 (32 bytes) that an entry must have."""
+    microseconds = (recorded_at - _EPOCH) // _MICROSECOND
+    return sha256(
+        HASH_DOMAIN
+        + shard.to_bytes(4, "big", signed=True)
+        + seq.to_bytes(8, "big", signed=True)
+        + microseconds.to_bytes(8, "big", signed=True)
+        + prev_hash
+        + canonical
+    ).digest()
+
+
+class ChainVerifier:
+    """Checks one entry after another; memory does not grow with their number.
+
+    Args:
+        pruned: old partitions were dropped, so a shard may begin after entry 1.
+        witnesses: heads that were kept elsewhere and must still be in the chain.
+    """
+
+    def __init__(self, *, pruned: bool = False, witnesses: Iterable[Head] = ()) -> None:
+        self._pruned = pruned
+        self._witnesses = {(w.shard, w.seq): w.hash for w in witnesses if w.seq}
+        self._last: dict[int, Head] = {}
+        self._entries = 0
+
+    def feed(self, entry: Entry) -> Broken | None:
+        """Check the next entry; the first one that is returned ends the check."""
+        fault, column = self._check(entry)
+        if fault is not None:
+            return Broken(entry.shard, entry.seq, entry.period, fault, column)
+        self._entries += 1
+        self._last[entry.shard] = Head(entry.shard, entry.seq, entry.hash)
+        return None
+
+    def _check(self, entry: Entry) -> tuple[Fault | None, str | None]:
+        last = self._last.get(entry.shard, Head(entry.shard, 0, GENESIS_HASH))
+        pruned_away = self._pruned and last.seq == 0
+        if entry.seq <= last.seq:
+            return Fault.REPEATED, None
+        if entry.seq > last.seq + 1 and not pruned_away:
+            return Fault.MISSING, None
+        expected = entry_hash(
+            entry.shard, entry.seq, entry.recorded_at, entry.prev_hash, entry.canonical
+        )
+        if entry.hash != expected:
+            return Fault.EDITED, None
+        if entry.prev_hash != last.hash and not (pruned_away and entry.seq > 1):
+            return Fault.UNLINKED, None
+        seen = self._witnesses.pop((entry.shard, entry.seq), entry.hash)
+        if seen != entry.hash:
+            return Fault.REWRITTEN, None
+        column = unfaithful_column(entry)
+        return (None, None) if column is None else (Fault.COLUMN_EDITED, column)
+
+    def finish(self, heads: Iterable[Head]) -> Verification:
+        """Compare the ends with the heads, and with what the witnesses saw."""
+        broken = self._check_ends(tuple(heads))
+        return self.result(broken)
+
+    def result(self, broken: Broken | None) -> Verification:
+        """Sum up: how many entries hold, and where each shard ends."""
+        ends = tuple(self._last[shard] for shard in sorted(self._last))
+        return Verification(self._entries, ends, broken)
+
+    def _check_ends(self, heads: tuple[Head, ...]) -> Broken | None:
+        for head in sorted(heads, key=lambda h: h.shard):
+            last = self._last.get(head.shard)
+            # With every partition of a quiet shard dropped, its head stands alone.
+            if last is None and self._pruned:
+                continue
+            last = last or Head(head.shard, 0, GENESIS_HASH)
+            if head.seq > last.seq:
+                return Broken(head.shard, last.seq + 1, None, Fault.TRUNCATED)
+            if head != last:
+                return Broken(head.shard, head.seq, None, Fault.HEAD_EDITED)
+        headless = sorted(set(self._last) - {head.shard for head in heads})
+        for shard in headless:
+            return Broken(shard, self._last[shard].seq, None, Fault.HEAD_EDITED)
+        for shard, seq in sorted(self._witnesses):
+            last = self._last.get(shard)
+            if last is None or seq > last.seq:
+                return Broken(shard, seq, None, Fault.TRUNCATED)
+            if not self._pruned:
+                return Broken(shard, seq, None, Fault.MISSING)
+        return None
+
+
+def verify(
+    entries: Iterable[Entry],
+    heads: Iterable[Head],
+    *,
+    pruned: bool = False,
+    witnesses: Iterable[Head] = (),
+) -> Verification:
+    """Check entries in order of (period, shard, seq) against their heads."""
+    verifier = ChainVerifier(pruned=pruned, witnesses=witnesses)
+    for entry in entries:
+        broken = verifier.feed(entry)
+        if broken is not None:
+            return verifier.result(broken)
+    return verifier.finish(heads)
+
+
+def unfaithful_column(entry: Entry) -> str | None:
+    """Name a column that does not say what the stored bytes say, or None.
+
+    The hash covers the bytes; people and queries read the columns.
+    """
+    if not entry.columns:
+        return None
+    try:
+        event: object = json.loads(entry.canonical)
+    except ValueError:
+        return "canonical"
+    if not isinstance(event, dict):
+        return "canonical"
+    said = cast("dict[str, object]", event)
+    for name in _COLUMNS:
+        expected = said.get(name)
+        if name == "details" and expected is None:
+            expected = cast("dict[str, object]", {})
+        if not _same(name, expected, entry.columns.get(name)):
+            return name
+    return None
+
+
+def _same(name: str, said: object, stored: object) -> bool:
+    if said is None or stored is None:
+        return said is stored
+    if name == "occurred_at":
+        return isinstance(stored, datetime) and _instant(said) == stored
+    if name == "ip":
+        return str(stored) == said
+    if isinstance(said, dict):
+        return _same_object(cast("object", said), stored)
+    return stored == said
+
+
+def _same_object(said: object, stored: object) -> bool:
+    # Not ==, to which 1, 1.0 and true are the same.
+    try:
+        return canonical(said) == canonical(stored)
+    except InvalidInput:
+        return False
+
+
+def _instant(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
