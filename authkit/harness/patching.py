@@ -17,13 +17,12 @@ def check_order() -> None:
     """
     from psycopg import waiting
 
-    if waiting.wait.__name__ == "wait_c":
-        raise ConfigError(
-            [
-                "psycopg was imported before gevent patched the process: import locust"
-                " (or authkit.harness.AuthUser) first, before authkit or psycopg"
-            ]
+    if getattr(waiting.wait, "__name__", "") == "wait_c":
+        problem = (
+            "psycopg was imported before gevent patched the process: import locust"
+            " (or authkit.harness.AuthUser) first, before authkit or psycopg"
         )
+        raise ConfigError([problem])
 
 
 def keep_connections_of_killed_users() -> None:

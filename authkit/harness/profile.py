@@ -36,6 +36,15 @@ from authkit.harness.recorder import Loop
 from authkit.harness.schedule import Arrivals
 
 _TABLES: Final = ("load", "reads", "world", "weights")
+# What a profile may weigh: `visitor.CALLS` has a call for each.
+VISITS: Final = (
+    "sessions.validate",
+    "sessions.touch",
+    "sessions.create",
+    "sessions.revoke",
+    "attempts.record",
+    "attempts.recent_by_user",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,11 @@ class _Reader:
             )
 
 
-def read(path: Path, operations: Collection[str]) -> Profile:
+def read(path: Path) -> Profile:
     """Read a profile.
 
     Args:
         path: the TOML file; its stem is the profile's name.
-        operations: every name that `[weights]` may hold.
 
     Raises:
         ConfigError: listing every fault of the file.
@@ -116,10 +124,10 @@ def read(path: Path, operations: Collection[str]) -> Profile:
         raise ConfigError([f"profile {path} cannot be read: {exc.strerror}"]) from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError([f"profile {path} is not TOML: {exc}"]) from exc
-    return parse(path.stem, table, operations)
+    return parse(path.stem, table)
 
 
-def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> Profile:
+def parse(name: str, table: Mapping[str, Any]) -> Profile:
     """Make a `Profile` of a parsed file; see `read`."""
     reader = _Reader(table)
     reader.unknown(
@@ -127,7 +135,7 @@ def parse(name: str, table: Mapping[str, Any], operations: Collection[str]) -> P
             "load": ("model", "users", "rate", "arrivals", "think_ms", "seconds"),
             "reads": ("replica_share", "max_lag_ms"),
             "world": ("sessions", "zipf"),
-            "weights": operations,
+            "weights": VISITS,
         }
     )
     weights = {

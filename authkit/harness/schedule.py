@@ -69,7 +69,7 @@ class Due:
 
     @property
     def late(self) -> bool:
-        """True when it had to wait for somebody to be free, by a millisecond or more."""
+        """True when it waited a millisecond or more for somebody to be free."""
         return self.overdue_s > LATE_S
 
 

@@ -1,0 +1,232 @@
+"""Joins `LoadRun` to locust's events, in one process or over many.
+
+Workers send what they measured with each of locust's reports and once more when their
+users have ended; the master merges the recordings and waits for the last ones. Only
+the master, or the only process, writes files and decides the exit code.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import gevent
+from locust import events
+from locust.env import Environment
+from locust.runners import STATE_STOPPED, MasterRunner, Runner, WorkerRunner
+
+from authkit.errors import AuthkitError, ConfigError
+from authkit.harness import options as load_options
+from authkit.harness import outcome
+from authkit.harness.recorder import Recording
+from authkit.harness.run import LoadRun
+from authkit.harness.throwaway import Throwaway
+
+logger: Final = logging.getLogger("authkit.harness")
+STOP_TIMEOUT_S: Final = 5.0
+_LAST_WORD_S: Final = 20.0
+_PROGRESS_S: Final = 0.5
+_PART: Final = "authkit_recording"
+_FINISH: Final = "authkit-finish"
+_FINAL: Final = "authkit-final"
+_FAILED: Final = "authkit-failed"
+
+
+class Hooks:
+    """The listeners of one locust environment."""
+
+    def __init__(self, environment: Environment, runner: Runner) -> None:
+        self.environment = environment
+        self.runner = runner
+        self.throwaway: Throwaway | None = None
+        self.failure: str | None = None
+        self._final: set[str] = set()
+        self._timer: Any = None
+        self._ended = False
+        # Without one, locust kills its users in the middle of a statement.
+        environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
+        self.run = LoadRun(environment, self._options())
+        listen: Any = environment.events  # its hooks are not typed
+        messages: Any = runner
+        listen.test_start.add_listener(self.on_test_start)
+        listen.test_stop.add_listener(self.on_test_stop)
+        listen.quitting.add_listener(self.on_quitting)
+        if isinstance(runner, WorkerRunner):
+            listen.report_to_master.add_listener(self.on_report_to_master)
+            messages.register_message(_FINISH, self.on_finish, concurrent=True)
+            return
+        if isinstance(runner, MasterRunner):
+            listen.worker_report.add_listener(self.on_worker_report)
+            listen.spawning_complete.add_listener(self.on_spawning_complete)
+            messages.register_message(_FINAL, self.on_final)
+            messages.register_message(_FAILED, self.on_failed, concurrent=True)
+        if not self.run.has_database():
+            self.throwaway = Throwaway()
+            self._values()["authkit_database"] = self.throwaway.start()
+
+    def _values(self) -> dict[str, Any]:
+        """Every option by name; what is put here travels from master to workers."""
+        return vars(self.environment.parsed_options)
+
+    def _options(self) -> load_options.LoadOptions:
+        from authkit.hot.registry import BY_NAME
+
+        return load_options.read(self._values(), BY_NAME)
+
+    # --- a test begins ----------------------------------------------------------------
+
+    def on_test_start(self, **_: Any) -> None:
+        """Start the run of this process; on the master, tell the workers how many."""
+        self.failure = None
+        self._final.clear()
+        if isinstance(self.runner, MasterRunner):
+            self._values()["authkit_workers"] = len(self.runner.clients.ready)
+            self.run = LoadRun(self.environment, self._options())
+            self.run.started_s = self.run.clock()
+            self.run.watch(self._database())
+            return
+        try:
+            self.run = LoadRun(self.environment, self._options())
+            self.run.start(self._database())
+        except AuthkitError as exc:
+            self.fail(str(exc))
+            return
+        if not isinstance(self.runner, WorkerRunner):
+            self.run.watch(self._database())
+            self._timer = gevent.spawn(self._go_on, self.run)
+
+    def on_spawning_complete(self, **_: Any) -> None:
+        """Every worker has its users: the run begins."""
+        if self._timer is None:
+            self.run.started_s = self.run.clock()
+            self._timer = gevent.spawn(self._go_on, self.run)
+
+    def _database(self) -> dict[str, Any]:
+        return self._values().get("authkit_database") or {}
+
+    def _go_on(self, run: LoadRun) -> None:
+        """Tell the progress, and end the run when its time is over."""
+        started = run.started_s or run.clock()
+        run.tell("started", at_s=started)
+        while run.stopped_s is None:
+            left = (run.options.seconds or float("inf")) - (run.clock() - started)
+            if left <= 0:
+                gevent.spawn(self.runner.quit)
+                return
+            gevent.sleep(min(left, _PROGRESS_S))
+            run.tell("progress", calls=run.calls, errors=run.errors)
+
+    def fail(self, problem: str) -> None:
+        """End a test that cannot start, with exit code 2 and the reason in one line."""
+        self.failure = problem
+        if isinstance(self.runner, WorkerRunner):
+            self.runner.send_message(_FAILED, {"problem": problem})
+            return
+        logger.error("the load cannot run: %s", problem)
+        gevent.spawn(self.runner.quit)
+
+    # --- a test ends ------------------------------------------------------------------
+
+    def on_test_stop(self, **_: Any) -> None:
+        """Close the kit and hand over the rest; on the master, wait for all of it."""
+        if isinstance(self.runner, WorkerRunner):
+            rest = self.run.drain()
+            self.run.stop()
+            self.runner.send_message(_FINAL, {"recording": rest.as_dict()})
+            return
+        if isinstance(self.runner, MasterRunner):
+            self._wait_for_workers(self.runner)
+        self._timer = None
+        self.run.stop()
+        self.run.unwatch()
+        self.run.tell("stopped", at_s=self.run.stopped_s)
+
+    def _wait_for_workers(self, master: MasterRunner) -> None:
+        expected = {client.id for client in master.clients.all}
+        master.send_message(_FINISH)
+        silently: Any = gevent.Timeout(_LAST_WORD_S, False)
+        with silently:
+            while not expected & set(master.clients) <= self._final:
+                gevent.sleep(0.02)
+            return
+        silent = len(expected & set(master.clients) - self._final)
+        logger.error("%s workers did not send their last measurements", silent)
+        self.failure = f"{silent} workers were lost: the figures are not complete"
+
+    def on_quitting(self, **_: Any) -> None:
+        """End the test if it still runs, write the files, decide the exit code."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.runner.state != STATE_STOPPED:
+            if isinstance(self.runner, MasterRunner):
+                self.runner.stop(send_stop_to_client=False)
+            else:
+                self.runner.stop()
+        if isinstance(self.runner, WorkerRunner):
+            return
+        code = outcome.finish(self.run, self.failure)
+        if code is not None:
+            self.environment.process_exit_code = code
+        if self.throwaway is not None:
+            self.throwaway.stop()
+
+    # --- messages between master and workers ------------------------------------------
+
+    def on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
+        """Send what was measured since the last report along with locust's own."""
+        part = self.run.drain()
+        if part.cells or part.lag:
+            data[_PART] = part.as_dict()
+
+    def on_worker_report(self, data: dict[str, Any], **_: Any) -> None:
+        """Merge what a worker measured."""
+        part = data.pop(_PART, None)
+        if part is not None:
+            self.run.take(Recording.from_dict(part))
+
+    def on_finish(self, **_: Any) -> None:
+        """The master asks for an end: stop the users, which sends the rest."""
+        if self.runner.state != STATE_STOPPED:
+            self.runner.stop()
+
+    def on_final(self, msg: Any, **_: Any) -> None:
+        """Merge the last part of a worker."""
+        self.run.take(Recording.from_dict(msg.data["recording"]))
+        self._final.add(msg.node_id)
+
+    def on_failed(self, msg: Any, **_: Any) -> None:
+        """A worker cannot take part: the run would not be what was asked for."""
+        if self.failure is None:
+            self.fail(str(msg.data["problem"]))
+
+
+_hooks: WeakKeyDictionary[Environment, Hooks] = WeakKeyDictionary()
+
+
+def run_of(environment: Environment) -> LoadRun:
+    """Return the run of an environment, as of its last start."""
+    return _hooks[environment].run
+
+
+def _add_arguments(parser: Any, **_: Any) -> None:
+    load_options.add_arguments(parser)
+
+
+def _join(environment: Environment, runner: Runner, **_: Any) -> None:
+    try:
+        _hooks[environment] = Hooks(environment, runner)
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(f"authkit: {problem}", file=sys.stderr)  # noqa: T201 # before any log is set up to show it plainly
+        sys.exit(2)
+    except AuthkitError as exc:
+        print(f"authkit: {exc}", file=sys.stderr)  # noqa: T201 # the same
+        sys.exit(2)
+
+
+_listen: Final[Any] = events  # its hooks are not typed
+_listen.init_command_line_parser.add_listener(_add_arguments)
+_listen.init.add_listener(_join)

@@ -1,0 +1,290 @@
+"""One process of a load run: the kit it uses, what it measures, what it hands over.
+
+Locust's events drive it (see `hooks`): `start` after the fork, `stop` when the users
+have ended. Nothing here is shared between processes; recordings travel through
+locust's own messages.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from gevent import getcurrent
+from gevent.pool import Pool
+from locust.env import Environment
+
+from authkit.harness.database import DatabaseSide, Sampler, fingerprint
+from authkit.harness.errorclass import error_class
+from authkit.harness.history import History, Kind
+from authkit.harness.options import LoadOptions
+from authkit.harness.patching import check_order, keep_connections_of_killed_users
+from authkit.harness.recorder import Recorder, Recording, steady_wall_clock
+from authkit.harness.schedule import Due, Schedule, offsets
+from authkit.harness.world import OpenSession, World
+
+if TYPE_CHECKING:
+    from authkit.kit import Kit
+    from authkit.settings import Settings
+
+logger: Final = logging.getLogger("authkit.harness")
+SLOT_S: Final = 0.25
+STATUS: Final = "@authkit "
+_OPENERS: Final = 8
+_USERS: Final = "SELECT id FROM authkit.users ORDER BY id LIMIT 5000"
+
+
+class CallFailed(Exception):
+    """What locust is told of a failed call: the class of its error and no more."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class LoadRun:
+    """The load of one process."""
+
+    def __init__(self, environment: Environment, options: LoadOptions) -> None:
+        self.environment: Any = environment  # its event hooks are not typed
+        self.options = options
+        self.profile = options.profile
+        self.clock = steady_wall_clock()
+        self.kit: Kit | None = None
+        self.world: World | None = None
+        self.total: Recording = Recording(SLOT_S, self.profile.model)
+        self.started_s: float | None = None
+        self.stopped_s: float | None = None
+        self.postgres: str | None = None
+        self.database: DatabaseSide | None = None
+        self.calls = 0
+        self.errors = 0
+        self._recorder: Recorder | None = None
+        self._schedule: Schedule | None = None
+        self._history: History | None = None
+        self._sampler: Sampler | None = None
+        # By greenlet: the arrival it serves, and the error its last call ended with.
+        self._due: dict[object, Due] = {}
+        self._failed: dict[object, BaseException] = {}
+        self._failures: dict[str, CallFailed] = {}
+
+    def settings(self, overrides: Mapping[str, Any] | None = None) -> Settings:
+        """Read the settings of the environment, or those that a master handed over."""
+        from authkit.settings import Settings
+
+        return Settings.load(**(overrides or {}))
+
+    def has_database(self) -> bool:
+        """Tell whether the environment names a database."""
+        return self.settings().database_url is not None
+
+    # --- the life of a run ------------------------------------------------------------
+
+    def start(self, overrides: Mapping[str, Any]) -> None:
+        """Open the kit, make the world, begin to measure.
+
+        Args:
+            overrides: values of `Settings` that go before the environment.
+
+        Raises:
+            AuthkitError: the order of patching, the settings or the database.
+        """
+        import authkit
+
+        check_order()
+        keep_connections_of_killed_users()
+        settings = self.settings(overrides).require_database()
+        if self.options.history is not None:
+            self._history = History(self.options.history)
+        self.kit = authkit.connect(settings)
+        self.world = World(self._users(self.kit), self.profile.zipf, os.getpid())
+        self.world.stand(self._open_sessions(self.kit, self.world))
+        self.total = Recording(SLOT_S, self.profile.model)
+        self._recorder = Recorder(
+            slot_s=SLOT_S, loop=self.profile.model, clock=self.clock
+        )
+        if self.profile.model == "open":
+            rate = self.profile.rate / self.options.workers
+            arrivals = offsets(
+                self.profile.arrivals, rate, float("inf"), seed=os.getpid()
+            )
+            self._schedule = Schedule(arrivals, self.clock())
+        self.kit.observe(self.observe)
+        self.started_s, self.stopped_s = self.clock(), None
+
+    def stop(self) -> None:
+        """Close the kit and keep what was measured; stopping twice does nothing."""
+        if self.stopped_s is None:
+            self.stopped_s = self.clock()
+        self.collect()
+        self._recorder = self._schedule = None
+        kit, self.kit = self.kit, None
+        if kit is not None:
+            kit.close()
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+
+    def watch(self, overrides: Mapping[str, Any]) -> None:
+        """Begin to sample the servers, where a report will show them."""
+        if self.options.report is None:
+            return
+        from authkit.hot.registry import OPERATIONS
+
+        nodes = {
+            node_name(url.get_secret_value()): url.get_secret_value()
+            for url in self.settings(overrides).urls
+        }
+        known = {fingerprint(operation.sql): operation.name for operation in OPERATIONS}
+        self._sampler = Sampler(nodes, known, clock=self.clock)
+        self._sampler.start()
+
+    def unwatch(self) -> None:
+        """End the sampling."""
+        sampler, self._sampler = self._sampler, None
+        if sampler is not None:
+            self.database = sampler.stop()
+
+    def drain(self) -> Recording:
+        """Hand over what was measured since the last time."""
+        if self._recorder is None:
+            return Recording(SLOT_S, self.profile.model)
+        if self._schedule is not None:
+            self._recorder.skip(self._schedule.skipped)
+            self._schedule.skipped = 0
+        return self._recorder.drain()
+
+    def collect(self) -> None:
+        """Add what was measured since the last time to `total`."""
+        self.take(self.drain())
+
+    def take(self, part: Recording) -> None:
+        """Add what another process measured to `total`."""
+        self.total = self.total.merge(part)
+
+    def tell(self, event: str, **values: object) -> None:
+        """Write a line of progress for the program that started the load, if any."""
+        if self.options.status:
+            line = json.dumps({"event": event, **values})
+            print(f"{STATUS}{line}", flush=True)  # noqa: T201 # the pipe is the interface
+
+    # --- what the users of the load call ----------------------------------------------
+
+    def pull(self) -> float:
+        """Take the next arrival for the calling greenlet; return how long to wait."""
+        if self._schedule is None:
+            return 0.0
+        due = self._schedule.pull(self.clock())
+        if due is None:
+            return 3600.0  # the schedule is at its end: until the run stops
+        self._due[getcurrent()] = due
+        return due.wait_s
+
+    def begin(self) -> bool:
+        """Note that the greenlet begins on its arrival; False when it has none yet."""
+        if self._schedule is None:
+            return True
+        due = self._due.get(getcurrent())
+        if due is None or self._recorder is None:
+            return False
+        self._recorder.arrival(due.lag_s(self.clock()), late=due.late)
+        return True
+
+    def end(self) -> None:
+        """Forget the greenlet's arrival."""
+        self._due.pop(getcurrent(), None)
+        self._failed.pop(getcurrent(), None)
+
+    def was_counted(self, error: BaseException) -> bool:
+        """Tell whether an error is one that the observer has already counted."""
+        seen = self._failed.get(getcurrent())
+        return seen is not None and (error is seen or error.__cause__ is seen)
+
+    def acknowledged(self, kind: Kind, row_id: Any) -> None:
+        """Note a write that the database acknowledged."""
+        if self._history is not None:
+            self._history.acknowledge(kind, row_id, self.clock())
+
+    def observe(
+        self,
+        operation: str,
+        node: str | None,
+        role: str | None,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        """Measure one call; the kit calls this in the greenlet of the caller."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        here: object = getcurrent()
+        due = self._due.pop(here, None)
+        response_s = seconds
+        if due is not None:
+            response_s = self.clock() - due.at_s
+        failure: CallFailed | None = None
+        name: str | None = None
+        if error is not None:
+            if not isinstance(error, Exception):
+                return  # the run ended and killed its user: neither success nor failure
+            self._failed[here] = error
+            name = error_class(error)
+            failure = self._failures.setdefault(name, CallFailed(name))
+        self.calls += 1
+        self.errors += name is not None
+        recorder.record(
+            operation,
+            role,
+            node,
+            seconds,
+            response_s=response_s if self._schedule is not None else None,
+            error=name,
+        )
+        self.environment.events.request.fire(
+            request_type=role or "none",
+            name=operation,
+            response_time=response_s * 1000,
+            response_length=0,
+            exception=failure,
+            context={},
+        )
+
+    # --- the world --------------------------------------------------------------------
+
+    def _users(self, kit: Kit) -> list[Any]:
+        with kit.cluster.writer() as connection:
+            return [row[0] for row in connection.execute(_USERS).fetchall()]
+
+    def _open_sessions(self, kit: Kit, world: World) -> list[OpenSession]:
+        """Open the standing sessions, several at a time."""
+
+        def one(_: int) -> OpenSession:
+            return self.open_session(kit, world)
+
+        pool = Pool(_OPENERS)
+        return list(pool.imap_unordered(one, range(self.profile.sessions)))
+
+    def open_session(self, kit: Kit, world: World) -> OpenSession:
+        """Open one session and note its acknowledgement."""
+        user = world.user()
+        session, token = kit.sessions.create(
+            user,
+            lifetime=timedelta(hours=8),
+            ip_address=world.address(),
+            user_agent=world.browser(),
+        )
+        self.acknowledged("session", session.id)
+        return OpenSession(token, session.id, user)
+
+
+def node_name(url: str) -> str:
+    """Return a node's name as the cluster has it: host and port, no secret."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    from authkit.settings import plain_url
+
+    found = conninfo_to_dict(plain_url(url))
+    return f"{found.get('host', 'localhost')}:{found.get('port', 5432)}"

@@ -1,0 +1,122 @@
+"""The user class to build a locustfile on.
+
+```python
+from authkit.harness import AuthUser
+from locust import task
+
+class Gateway(AuthUser):
+    think_s = (0.01, 0.05)
+
+    @task
+    def check(self):
+        self.kit.sessions.validate(self.world.session().token)
+```
+
+Every operation is timed and named by itself, as the registry of operations has it,
+beside the role of the node that served it. A call that fails is counted; its error ends
+the task and not the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import gevent
+from locust import User, between
+from locust.env import Environment
+from locust.exception import RescheduleTask, StopUser
+
+from authkit.errors import AuthkitError, Unavailable
+from authkit.harness import hooks
+from authkit.harness.run import LoadRun
+from authkit.harness.world import World
+
+if TYPE_CHECKING:
+    from authkit.kit import Kit
+
+Task = Callable[[Any], object]
+# What a client does when nothing can serve it: a moment's pause, not a busy loop.
+_PAUSE_S: Final = 0.05
+
+
+class AuthUser(User):
+    """A user of authkit. See the module; `think_s` is the pause under a closed loop."""
+
+    abstract = True
+    think_s: ClassVar[tuple[float, float] | None] = None
+    """Seconds between two tasks, from and to; None: what the profile says."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.run_of = hooks.run_of(environment)
+        low, high = self.think_s or (ms / 1000 for ms in self.run_of.profile.think_ms)
+        self._think = between(low, high)
+        declared: list[Any] = type(self).tasks
+        self.tasks = [_guarded(task) for task in declared]
+
+    @property
+    def load(self) -> LoadRun:
+        """The run this user is a part of, in this process."""
+        return self.run_of
+
+    @property
+    def kit(self) -> Kit:
+        """The kit of this process, open for the length of the run.
+
+        Raises:
+            StopUser: the run could not start or has ended; locust ends the user.
+        """
+        kit = self.run_of.kit
+        if kit is None:
+            raise StopUser
+        return kit
+
+    @property
+    def world(self) -> World:
+        """The users and sessions of this process."""
+        world = self.run_of.world
+        if world is None:
+            raise StopUser
+        return world
+
+    def wait_time(self) -> float:
+        """Return how long to wait: for the next arrival, or as `think_s` says."""
+        if self.run_of.profile.model == "open":
+            return self.run_of.pull()
+        return self._think(self)
+
+    def max_lag(self) -> timedelta | None:
+        """Return a staleness bound for the profile's share of reads, None for the rest.
+
+        With a bound a read may go to a replica; without one it goes to the primary.
+        """
+        profile = self.run_of.profile
+        if self.world.random.random() < profile.replica_share:
+            return timedelta(milliseconds=profile.max_lag_ms)
+        return None
+
+
+def _guarded(task: Any) -> Any:
+    """Begin a task on its arrival, and end it quietly on an error that was counted."""
+    if hasattr(task, "tasks"):  # a TaskSet begins and ends by locust's own rules
+        return task
+
+    @wraps(task)
+    def run(user: AuthUser) -> None:
+        load = user.load
+        if not load.begin():
+            raise RescheduleTask
+        try:
+            task(user)
+        except AuthkitError as exc:
+            if not load.was_counted(exc):
+                raise
+            if isinstance(exc, Unavailable):
+                gevent.sleep(_PAUSE_S)
+        finally:
+            load.end()
+
+    return run

@@ -1,0 +1,78 @@
+"""The load of a profile: which call of the kit stands for which operation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from typing import Final
+
+from locust import task
+from locust.env import Environment
+
+from authkit.harness.user import AuthUser
+
+
+class Visitor(AuthUser):
+    """Runs operations in the proportions of the profile."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        weights = self.load.profile.weights or dict.fromkeys(CALLS, 1.0)
+        self._names = list(weights)
+        self._cumulative = list(accumulate(weights.values()))
+
+    @task
+    def visit(self) -> None:
+        """Run one operation, chosen by its weight."""
+        names = random.choices(self._names, cum_weights=self._cumulative)  # noqa: S311 # a load, no secret
+        CALLS[names[0]](self)
+
+    def validate(self) -> None:
+        """Check a session."""
+        token = self.world.session().token
+        self.kit.sessions.validate(token, max_lag=self.max_lag())
+
+    def touch(self) -> None:
+        """Note that a session was used."""
+        self.kit.sessions.touch(self.world.session().session_id)
+
+    def log_in(self) -> None:
+        """Open a session, to be closed by a later logout."""
+        self.world.opened(self.load.open_session(self.kit, self.world))
+
+    def log_out(self) -> None:
+        """Revoke a session that this process opened; open one when there is none."""
+        session = self.world.to_close()
+        if session is None:
+            self.log_in()
+            return
+        self.kit.sessions.revoke(session.session_id)
+        self.load.acknowledged("revoked", session.session_id)
+
+    def record(self) -> None:
+        """Record a login attempt, one in five of them failed."""
+        world = self.world
+        attempt = self.kit.attempts.record(
+            user_id=world.user(),
+            outcome="failed" if world.random.random() < 0.2 else "succeeded",
+            ip=world.address(),
+            user_agent=world.browser(),
+        )
+        self.load.acknowledged("attempt", attempt)
+
+    def recent(self) -> None:
+        """List the last attempts of a user."""
+        self.kit.attempts.recent(self.world.user(), max_lag=self.max_lag())
+
+
+CALLS: Final[Mapping[str, Callable[[Visitor], None]]] = {
+    "sessions.validate": Visitor.validate,
+    "sessions.touch": Visitor.touch,
+    "sessions.create": Visitor.log_in,
+    "sessions.revoke": Visitor.log_out,
+    "attempts.record": Visitor.record,
+    "attempts.recent_by_user": Visitor.recent,
+}
