@@ -51,7 +51,9 @@ def connect(url: str, *, autocommit: bool = True) -> psycopg.Connection:
             autocommit=autocommit,
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name="authkit",
-            options="-c search_path=authkit,public",
+            # Every name is qualified. With `authkit` on the path SQLAlchemy would take
+            # it for the default schema, and autogenerate would see nothing there.
+            options="-c search_path=public",
         )
     except psycopg.OperationalError as fault:
         raise connect_fault(url, fault) from fault
@@ -66,10 +68,7 @@ def connect_fault(url: str, fault: psycopg.OperationalError) -> AuthkitError:
     text = str(fault)
     if "does not exist" in text and "database" in text:
         return ConfigError(
-            [
-                f"there is no database {where(url)}:"
-                " `authkit db setup --create` makes it"
-            ]
+            [f"there is no database {where(url)}: `authkit db setup --create` makes it"]
         )
     if "authentication failed" in text or "no password supplied" in text:
         return ConfigError([f"the user or password is not right for {where(url)}"])

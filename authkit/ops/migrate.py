@@ -68,7 +68,9 @@ def migrations_dir() -> Path:
 def config(output: io.TextIOBase | None = None, **attributes: object) -> Config:
     """Return alembic's configuration, silent unless an output is given."""
     settings = Config(stdout=io.StringIO(), attributes=dict(attributes))
-    settings.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    settings.set_main_option(
+        "script_location", str(migrations_dir()).replace("%", "%%")
+    )
     settings.set_main_option("path_separator", "os")
     settings.set_main_option(
         "file_template",

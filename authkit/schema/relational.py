@@ -32,6 +32,7 @@ from authkit.schema.columns import (
     user_agent,
 )
 from authkit.schema.declarative import Record
+from authkit.schema.masking import MaskingKey
 from authkit.schema.metadata import SCHEMA
 from authkit.schema.rbac import Permission, Role, RolePermission, UserRole
 from authkit.schema.vocabulary import ACCOUNT_TYPES
@@ -41,6 +42,7 @@ __all__ = [
     "AuditChainHead",
     "AuditLog",
     "BackupCode",
+    "MaskingKey",
     "Permission",
     "Record",
     "Role",

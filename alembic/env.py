@@ -1,0 +1,51 @@
+"""Runs the migrations: online under a lock, offline as SQL.
+
+Used by `authkit db ...` through `authkit.ops.migrate`, and by the plain `alembic`
+command, which reads DATABASE_URL as everything else does.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from authkit.ops import migrate
+from authkit.schema import metadata
+
+config = context.config
+
+
+def offline() -> None:
+    """Write the SQL of the migrations, for a database that others administer."""
+    context.configure(
+        dialect_name="postgresql",
+        literal_binds=True,
+        output_buffer=config.attributes.get("output"),
+        **migrate.context_options(),
+        target_metadata=metadata,
+    )
+    with context.begin_transaction():
+        context.execute(migrate.CREATE_SCHEMA)
+        context.run_migrations()
+
+
+def online(connection: Connection) -> None:
+    """Run the migrations in one transaction, one migrator at a time."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_name=migrate.names_to_compare(connection),
+        **migrate.context_options(),
+    )
+    with context.begin_transaction():
+        migrate.take_lock(connection)
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+elif isinstance(given := config.attributes.get("connection"), Connection):
+    online(given)
+else:
+    with migrate.connect_from_settings() as opened:
+        online(opened)

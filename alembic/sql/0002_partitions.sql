@@ -1,0 +1,132 @@
+-- Partitions of auth_attempts (a day each) and audit_logs (a month each), in UTC.
+--
+-- A DEFAULT partition takes rows of a time for which none was made: a login or an audit
+-- entry must not fail because nobody ran the maintenance. Its price is that a new
+-- partition must not overlap rows that it holds; add_partition moves them.
+
+CREATE TRIGGER auth_attempts_settle_once
+    BEFORE UPDATE ON authkit.auth_attempts FOR EACH ROW
+    WHEN (OLD.outcome <> 'pending' OR NEW.outcome = 'pending' OR
+        (OLD.occurred_at, OLD.id, OLD.subject_hash, OLD.ip, OLD.user_agent, OLD.stage)
+        IS DISTINCT FROM
+        (NEW.occurred_at, NEW.id, NEW.subject_hash, NEW.ip, NEW.user_agent, NEW.stage))
+    EXECUTE FUNCTION authkit.refuse('auth_attempts_settle_once',
+        'an attempt changes once, from pending to settled, and keeps who made it');
+
+CREATE TABLE authkit.auth_attempts_default PARTITION OF authkit.auth_attempts DEFAULT
+    WITH (fillfactor = 90);
+
+CREATE FUNCTION authkit.add_partition(
+    parent text, key text, partition text, lower_bound text, upper_bound text, is_open boolean
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    whole CONSTANT text := 'authkit.' || quote_ident(parent);
+    spare CONSTANT text := 'authkit.' || quote_ident(parent || '_default');
+    fresh CONSTANT text := 'authkit.' || quote_ident(partition);
+    within CONSTANT text := quote_ident(key) || ' >= ' || quote_literal(lower_bound)
+        || ' AND ' || quote_ident(key) || ' < ' || quote_literal(upper_bound);
+    stray bigint;
+    found_some boolean;
+BEGIN
+    -- Serialises makers of partitions; nobody else takes this lock.
+    PERFORM pg_advisory_xact_lock(hashtextextended('authkit.add_partition', 0));
+    IF to_regclass(fresh) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE 'SELECT count(*) FROM (SELECT FROM ' || spare || ' WHERE ' || within
+        || ' LIMIT 10001) AS s' INTO stray;
+    -- Rows of a time that is not over may still be arriving in the default partition,
+    -- and moving many would hold them up: they wait until it is over.
+    IF is_open AND stray > 10000 THEN
+        RETURN false;
+    END IF;
+    -- CREATE ... PARTITION OF would lock the parent against everybody; ATTACH does not.
+    EXECUTE 'CREATE TABLE ' || fresh || ' (LIKE ' || whole
+        || ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)'
+        || ' WITH (fillfactor = 90)';
+    -- ATTACH takes this lock anyway; taken now, no row can slip in behind the move.
+    EXECUTE 'LOCK TABLE ' || spare || ' IN ACCESS EXCLUSIVE MODE';
+    EXECUTE 'SELECT EXISTS (SELECT FROM ' || spare || ' WHERE ' || within || ')' INTO found_some;
+    IF found_some THEN
+        EXECUTE 'ALTER TABLE ' || spare || ' DISABLE TRIGGER USER';
+        EXECUTE 'WITH moved AS (DELETE FROM ' || spare || ' WHERE ' || within
+            || ' RETURNING *) INSERT INTO ' || fresh || ' SELECT * FROM moved';
+        EXECUTE 'ALTER TABLE ' || spare || ' ENABLE TRIGGER USER';
+    END IF;
+    EXECUTE 'ALTER TABLE ' || whole || ' ATTACH PARTITION ' || fresh || ' FOR VALUES FROM ('
+        || quote_literal(lower_bound) || ') TO (' || quote_literal(upper_bound) || ')';
+    -- pg_dump reads partitions by name, so the backup role needs each of them.
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'authkit_backup') THEN
+        EXECUTE 'GRANT SELECT ON ' || fresh || ' TO authkit_backup';
+    END IF;
+    RETURN true;
+END
+$body$;
+COMMENT ON FUNCTION authkit.add_partition IS
+    'makes one partition and moves what the default one holds of it; false if it did not';
+
+CREATE FUNCTION authkit.ensure_partitions(first_day date, last_day date) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $body$
+DECLARE
+    made integer := 0;
+    at date;
+BEGIN
+    IF first_day IS NULL OR last_day IS NULL OR last_day - first_day > 3660 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'partitions are made for ten years at most';
+    END IF;
+    FOR at IN SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d LOOP
+        IF authkit.add_partition('auth_attempts', 'occurred_at',
+            'auth_attempts_' || to_char(at, 'YYYYMMDD'),
+            at || ' 00:00:00+00', (at + 1) || ' 00:00:00+00', at >= current_date)
+        THEN
+            made := made + 1;
+        END IF;
+    END LOOP;
+    FOR at IN SELECT d::date FROM generate_series(
+        date_trunc('month', first_day::timestamp), last_day, interval '1 month') AS d
+    LOOP
+        IF to_regclass('authkit.audit_logs') IS NOT NULL
+            AND authkit.add_partition('audit_logs', 'period',
+                'audit_logs_' || to_char(at, 'YYYYMM'),
+                at::text, (at + interval '1 month')::date::text,
+                at >= date_trunc('month', current_date))
+        THEN
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END
+$body$;
+COMMENT ON FUNCTION authkit.ensure_partitions IS
+    'makes the partitions from one day to another, both included; returns how many were missing';
+
+CREATE FUNCTION authkit.drop_attempt_partitions(before_day date) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $body$
+DECLARE
+    doomed text;
+BEGIN
+    IF before_day IS NULL OR before_day > current_date THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'today and the days to come are kept';
+    END IF;
+    FOR doomed IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'authkit.auth_attempts'::regclass
+            AND c.relname ~ '^auth_attempts_[0-9]{8}$'
+            AND substr(c.relname, 15)::date < before_day
+        ORDER BY c.relname
+    LOOP
+        EXECUTE 'DROP TABLE authkit.' || quote_ident(doomed);
+        RETURN NEXT doomed;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION authkit.drop_attempt_partitions IS
+    'drops the daily partitions that end before a day; the default one is left alone';
+
+REVOKE ALL ON FUNCTION authkit.add_partition, authkit.ensure_partitions,
+    authkit.drop_attempt_partitions FROM PUBLIC;
