@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(target)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return target
+
+
+def test_the_wheel_carries_the_migrations_inside_the_package(built: Path):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    revisions = {p.name for p in (ROOT / "alembic" / "versions").glob("*.py")}
+    assert revisions
+    assert {f"authkit/migrations/versions/{name}" for name in revisions} <= names
+    assert {"authkit/migrations/env.py", "authkit/migrations/script.py.mako"} <= names
+
+
+def test_the_wheel_has_one_top_level_package_only(built: Path):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        tops = {name.partition("/")[0] for name in wheel.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"authkit"}
+
+
+def test_the_wheel_carries_every_file_that_is_not_code(built: Path):
+    data = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "authkit").rglob("*")
+        if path.is_file()
+        and path.suffix not in {".py", ".pyc"}
+        and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        assert data <= set(wheel.namelist())
+
+
+def test_the_source_distribution_holds_tests_and_migrations(built: Path):
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"alembic/env.py", "tests/test_packaging.py", "README.md"} <= names
