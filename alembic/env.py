@@ -6,9 +6,9 @@ command, which reads DATABASE_URL as everything else does.
 
 from __future__ import annotations
 
-from alembic import context
 from sqlalchemy import Connection
 
+from alembic import context
 from authkit.ops import migrate
 from authkit.schema import metadata
 

@@ -1,11 +1,6 @@
 -- Roles and permissions that every installation begins with. Their ids are fixed, so that
--- two databases agree on them; what is there already is left as it is.
-
-INSERT INTO authkit.roles (id, name, description, is_system) VALUES
-    ('00000000-0000-7000-8000-000000000001', 'admin', 'May do everything', true),
-    ('00000000-0000-7000-8000-000000000002', 'moderator', 'Looks after users and sessions', true),
-    ('00000000-0000-7000-8000-000000000003', 'user', 'Has an account', true)
-ON CONFLICT DO NOTHING;
+-- two databases agree on them; what is there already is left as
+-- it is: a role that an administrator has changed is not changed back.
 
 INSERT INTO authkit.permissions (id, name, resource, action, description)
 SELECT ('00000000-0000-7000-8001-' || lpad(to_hex(p.n), 12, '0'))::uuid,
@@ -30,13 +25,18 @@ FROM (VALUES
 ) AS p (n, resource, action, description)
 ON CONFLICT DO NOTHING;
 
+WITH fresh AS (
+    INSERT INTO authkit.roles (id, name, description, is_system) VALUES
+        ('00000000-0000-7000-8000-000000000001', 'admin', 'May do everything', true),
+        ('00000000-0000-7000-8000-000000000002', 'moderator', 'Looks after users', true),
+        ('00000000-0000-7000-8000-000000000003', 'user', 'Has an account', true)
+    ON CONFLICT DO NOTHING
+    RETURNING id, name
+)
 INSERT INTO authkit.role_permissions (role_id, permission_id)
 SELECT r.id, p.id
-FROM authkit.roles AS r JOIN authkit.permissions AS p ON
+FROM fresh AS r JOIN authkit.permissions AS p ON
     r.name = 'admin'
     OR (r.name = 'moderator' AND p.name IN (
         'user:read', 'user:update', 'user:disable', 'account:read', 'session:read',
-        'session:revoke', 'role:read', 'credential:read', 'attempt:read'))
-WHERE r.name IN ('admin', 'moderator') AND r.is_system
-    AND p.id < '00000000-0000-7000-8002-000000000000'
-ON CONFLICT DO NOTHING;
+        'session:revoke', 'role:read', 'credential:read', 'attempt:read'));

@@ -30,6 +30,7 @@ def downgrade() -> None:
             authkit.roles, authkit.webauthn_credentials, authkit.sessions,
             authkit.accounts, authkit.subject_keys, authkit.user_backup_codes,
             authkit.users;
-        DROP FUNCTION authkit.raise_versions_of_holders, authkit.raise_versions_of_roles,
-            authkit.raise_versions_of_users, authkit.raise_user_version, authkit.refuse
+        DROP FUNCTION authkit.raise_versions_of_holders,
+            authkit.raise_versions_of_roles, authkit.raise_versions_of_users,
+            authkit.raise_user_version, authkit.refuse
     """)

@@ -26,7 +26,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("""
-        DROP VIEW authkit.audit_masked, authkit.sessions_masked, authkit.attempts_masked;
+        DROP VIEW authkit.audit_masked, authkit.sessions_masked,
+            authkit.attempts_masked;
         DROP FUNCTION authkit.id_bytes, authkit.address_prefix, authkit.keyed_token;
         DROP TABLE authkit.masking_keys;
         -- The roles themselves stay: they belong to the server, and other databases of

@@ -6,7 +6,7 @@ become the errors that the rest of authkit raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import psycopg
@@ -76,7 +76,7 @@ def connect_fault(url: str, fault: psycopg.OperationalError) -> AuthkitError:
 
 
 @contextmanager
-def transaction(url: str) -> Iterator[Connection]:
+def transaction(url: str) -> Generator[Connection]:
     """Give a SQLAlchemy connection in one transaction, committed on a clean exit.
 
     Raises:
@@ -95,7 +95,7 @@ def transaction(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def named_faults() -> Iterator[None]:
+def named_faults() -> Generator[None]:
     """Turn a driver's error into authkit's, by SQLSTATE and constraint name."""
     try:
         yield

@@ -8,13 +8,12 @@ transaction under an advisory lock.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -22,6 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 import authkit
+from alembic import command
 from authkit.errors import InvalidInput, SchemaMismatch
 from authkit.ops.connection import transaction
 from authkit.schema import SCHEMA
@@ -68,9 +68,8 @@ def migrations_dir() -> Path:
 def config(output: io.TextIOBase | None = None, **attributes: object) -> Config:
     """Return alembic's configuration, silent unless an output is given."""
     settings = Config(stdout=io.StringIO(), attributes=dict(attributes))
-    settings.set_main_option(
-        "script_location", str(migrations_dir()).replace("%", "%%")
-    )
+    folder = str(migrations_dir()).replace("%", "%%")
+    settings.set_main_option("script_location", folder)
     settings.set_main_option("path_separator", "os")
     settings.set_main_option(
         "file_template",
@@ -259,7 +258,7 @@ def take_lock(connection: Connection) -> None:
 
 
 @contextmanager
-def connect_from_settings() -> Iterator[Connection]:
+def connect_from_settings() -> Generator[Connection]:
     """Give the connection of the plain `alembic` command: DATABASE_URL's.
 
     Raises:
@@ -275,7 +274,7 @@ def connect_from_settings() -> Iterator[Connection]:
 
 
 @contextmanager
-def _sentences(revision: str) -> Iterator[None]:
+def _sentences(revision: str) -> Generator[None]:
     try:
         yield
     except CommandError as exc:
