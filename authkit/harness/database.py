@@ -107,6 +107,14 @@ def fingerprint(sql: str) -> str:
     return " ".join(_VARYING.sub("?", _COMMENT.sub(" ", sql)).lower().split())
 
 
+def node_name(url: str) -> str:
+    """Return a node's name as the cluster has it: host and port, no secret."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = conninfo_to_dict(plain_url(url))
+    return f"{found.get('host', 'localhost')}:{found.get('port', 5432)}"
+
+
 class Sampler:
     """Watches nodes from threads of its own between `start` and `stop`.
 

@@ -115,12 +115,15 @@ def _chunks(ids: Sequence[UUID]) -> Iterable[list[UUID]]:
         yield list(ids[start : start + _CHUNK])
 
 
-def outage_s(writes: Sequence[Write], fault: tuple[float, float]) -> float | None:
+def outage(
+    writes: Sequence[Write], fault: tuple[float, float]
+) -> tuple[float, float] | None:
     """Return the longest time without an acknowledgement that a fault caused.
 
     That is the longest gap between two neighbouring acknowledgements among those that
-    end after the fault began and start before it was answered. None when there is no
-    write before the fault or none after it: nothing was seen to come back.
+    end after the fault began and start before it was answered; the two moments are
+    returned. None when there is no write before the fault or none after it: nothing
+    was seen to come back.
 
     Args:
         writes: ordered by time.
@@ -131,7 +134,10 @@ def outage_s(writes: Sequence[Write], fault: tuple[float, float]) -> float | Non
     if not moments or moments[0] > began or moments[-1] < answered:
         return None
     return max(
-        after - before
-        for before, after in pairwise(moments)
-        if after > began and before < answered
+        (
+            (before, after)
+            for before, after in pairwise(moments)
+            if after > began and before < answered
+        ),
+        key=lambda gap: gap[1] - gap[0],
     )

@@ -185,7 +185,14 @@ class Hooks:
         """Merge what a worker measured."""
         part = data.pop(_PART, None)
         if part is not None:
-            self.run.take(Recording.from_dict(part))
+            self._take(part)
+
+    def _take(self, form: dict[str, Any]) -> None:
+        part = Recording.from_dict(form)
+        total = part.select()
+        self.run.calls += total.calls
+        self.run.errors += total.failed.count
+        self.run.take(part)
 
     def on_finish(self, **_: Any) -> None:
         """The master asks for an end: stop the users, which sends the rest."""
@@ -194,7 +201,7 @@ class Hooks:
 
     def on_final(self, msg: Any, **_: Any) -> None:
         """Merge the last part of a worker."""
-        self.run.take(Recording.from_dict(msg.data["recording"]))
+        self._take(msg.data["recording"])
         self._final.add(msg.node_id)
 
     def on_failed(self, msg: Any, **_: Any) -> None:

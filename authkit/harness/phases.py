@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 What = Literal[
-    "started", "killed", "promoted", "writing", "rejoined", "streaming", "stopped"
+    "started",
+    "killed",
+    "promoted",
+    "writing",
+    "rejoining",
+    "rejoined",
+    "streaming",
+    "stopped",
 ]
 ALL: Final = "all"
 BEFORE: Final = "before"

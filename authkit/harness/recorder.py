@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 
 from authkit.errors import InvalidInput
@@ -151,6 +151,16 @@ class Recording:
             if (wanted is None or wanted(key)) and (slots is None or slots(slot)):
                 total.add(cell)
         return total
+
+    def renamed(self, nodes: Mapping[str, str]) -> Recording:
+        """Return the same with other names for nodes; one not named stays as it is."""
+        return replace(
+            self,
+            cells={
+                (slot, key._replace(node=nodes.get(key.node, key.node))): cell
+                for (slot, key), cell in self.cells.items()
+            },
+        )
 
     @property
     def keys(self) -> tuple[Key, ...]:

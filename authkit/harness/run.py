@@ -18,7 +18,7 @@ from gevent import getcurrent
 from gevent.pool import Pool
 from locust.env import Environment
 
-from authkit.harness.database import DatabaseSide, Sampler, fingerprint
+from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
 from authkit.harness.history import History, Kind
 from authkit.harness.options import LoadOptions
@@ -278,13 +278,3 @@ class LoadRun:
         )
         self.acknowledged("session", session.id)
         return OpenSession(token, session.id, user)
-
-
-def node_name(url: str) -> str:
-    """Return a node's name as the cluster has it: host and port, no secret."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    from authkit.settings import plain_url
-
-    found = conninfo_to_dict(plain_url(url))
-    return f"{found.get('host', 'localhost')}:{found.get('port', 5432)}"
