@@ -154,9 +154,12 @@ def make_population(
     users: int,
     start_us: int,
     days: int,
+    domain: str = "example.com",
 ) -> list[Person]:
     """Draw everybody at once: memory grows with people, never with attempts."""
-    return [_person(rng, keyed, index, start_us, days) for index in range(users)]
+    return [
+        _person(rng, keyed, index, start_us, days, domain) for index in range(users)
+    ]
 
 
 def _line(rng: Random, country: Country, kind: Place, city: int) -> Line:
@@ -171,11 +174,11 @@ def _line(rng: Random, country: Country, kind: Place, city: int) -> Line:
 
 
 def _person(
-    rng: Random, keyed: KeyedHash, index: int, start_us: int, days: int
+    rng: Random, keyed: KeyedHash, index: int, start_us: int, days: int, domain: str
 ) -> Person:
     first = FIRST_NAMES[int(rng.random() * len(FIRST_NAMES))]
     last = LAST_NAMES[int(rng.random() * len(LAST_NAMES))]
-    email = f"{first}.{last}.{index}@example.com"
+    email = f"{first}.{last}.{index}@{domain}"
     country = weighted(rng, COUNTRIES, _COUNTRY_STEPS)
     city = int(rng.random() ** 1.5 * len(country.cities))
     # Four of five were there before the world begins.

@@ -79,6 +79,8 @@ class World:
             users=self.users,
             start_us=self.start_us,
             days=self.days,
+            # Two worlds fit into one database: their people have other addresses.
+            domain=f"w{self.seed}.example.com",
         )
 
     def attempts(self, people: list[Person] | None = None) -> Iterator[Attempt]:

@@ -130,7 +130,7 @@ def test_no_address_name_or_network_belongs_to_anybody(
         assert address in (reserved if address.version == 4 else documentation)
         assert 64512 <= attempt.source.asn <= 65534
     domains = {p.email.partition("@")[2] for p in world.population()}
-    assert domains == {"example.com"}
+    assert domains == {"w7.example.com"}
 
 
 def test_very_targeted_attackers_come_from_the_victims_home_network(

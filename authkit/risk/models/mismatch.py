@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from authkit.risk.features import ADDRESS, AGENT, LEVELS, Features
 from authkit.risk.history import History
@@ -17,6 +18,11 @@ def _equal() -> tuple[tuple[str, float], ...]:
     return tuple(
         (level, 0.5 / len(levels)) for levels in (ADDRESS, AGENT) for level in levels
     )
+
+
+@lru_cache
+def _parameters(weights: tuple[tuple[str, float], ...]) -> str:
+    return fingerprint({"weights": dict(weights)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Mismatch:
     @property
     def parameters(self) -> str:
         """Fingerprint of the weights."""
-        return fingerprint({"weights": dict(self.weights)})
+        return _parameters(self.weights)
 
     def score(self, features: Features, history: History) -> Score:
         """Score a login; *unscored* without a history or anything to compare."""

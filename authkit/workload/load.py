@@ -1,0 +1,303 @@
+"""Fill both layers of a database from a world, in one transaction, through COPY."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from authkit.errors import AlreadyExists, SchemaMismatch
+from authkit.workload import binary, rows, trail
+from authkit.workload.attempt import Attempt
+from authkit.workload.connection import connect, named_faults
+from authkit.workload.identifiers import stream_of, uuid7_bytes
+from authkit.workload.population import DAY_US, Person
+from authkit.workload.scorer import Scorer
+from authkit.workload.sessions import follow
+from authkit.workload.spool import CHUNK_BYTES, Spool
+from authkit.workload.world import World, whole_hour
+
+_HOT_FOR_US = DAY_US  # an ended session is purged from the hot table a day later
+_STEP = 5_000
+
+LABELS_SCHEMA = "authkit_world"
+_LABELS_TABLE = """
+CREATE SCHEMA IF NOT EXISTS authkit_world;
+CREATE TABLE IF NOT EXISTS authkit_world.labels (
+    attempt_id uuid PRIMARY KEY,
+    occurred_at timestamptz NOT NULL,
+    kind text NOT NULL,
+    campaign uuid,
+    seed bigint NOT NULL
+);
+COMMENT ON TABLE authkit_world.labels IS
+    'synthetic worlds: who really made an attempt; only attacks are listed';
+GRANT USAGE ON SCHEMA authkit_world TO authkit_analyst;
+GRANT SELECT ON authkit_world.labels TO authkit_analyst;
+"""
+
+# Phase, how much of it is done, how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """What was written."""
+
+    seed: int
+    days: int
+    start: datetime
+    end: datetime
+    users: int
+    grants: int
+    accounts: int
+    attempts: int
+    succeeded: int
+    attack_attempts: int
+    scored: int
+    sessions: int
+    active_sessions: int
+    audit_entries: int
+    seconds: float
+
+
+def seed(
+    url: str,
+    *,
+    users: int,
+    days: int,
+    seed: int,
+    progress: Progress | None = None,
+    end: datetime | None = None,
+    score: Scorer | None = None,
+) -> SeedSummary:
+    """Fill a migrated database with a synthetic world: all of it or nothing.
+
+    The same seed and `end` give the same rows, ids included; only the audit trail
+    differs, which records the server's own clock. Who really made the attempts of an
+    attack is kept apart, in `authkit_world.labels`, where no detector looks.
+
+    Args:
+        url: the primary, as the owner of the schema.
+        users: people with an account.
+        days: how far back the world goes.
+        seed: which world.
+        progress: called with a phase, what is done of it, and all of it.
+        end: where the world ends; the last full hour by default.
+        score: called with every attempt in order of time; what it returns is stored
+            beside the attempt, because a settled attempt never changes again.
+
+    Raises:
+        InvalidInput: there can be no such world.
+        AlreadyExists: a world of this seed is there already.
+        SchemaMismatch: the database lacks the tables or the roles.
+        Unavailable: the database cannot be reached.
+    """
+    world = World(seed=seed, users=users, days=days, end=end or whole_hour())
+    with named_faults(), closing(connect(url)) as connection, connection.transaction():
+        return _Loading(world, connection, progress or _quiet, score).run()
+
+
+def _quiet(phase: str, done: int, whole: int) -> None:
+    del phase, done, whole
+
+
+class _Loading:
+    """One load: attempts stream into COPY, what they imply is spooled until after."""
+
+    def __init__(
+        self,
+        world: World,
+        connection: psycopg.Connection,
+        progress: Progress,
+        score: Scorer | None,
+    ) -> None:
+        self._world = world
+        self._connection = connection
+        self._progress = progress
+        self._score = score
+        self._end_us = world.start_us + world.days * DAY_US
+        self._last: dict[int, tuple[int, str]] = {}
+        self._counts: dict[str, int] = dict.fromkeys(
+            ("attempts", "succeeded", "attack_attempts", "scored"), 0
+        )
+
+    def run(self) -> SeedSummary:
+        """Write everything and return what was written."""
+        began = time.perf_counter()
+        world = self._world
+        people = world.population()
+        self._prepare(people)
+        roles = self._roles()
+        with Spool() as sessions, Spool() as active, Spool() as labels:
+            self._copy(
+                "auth_attempts",
+                rows.ATTEMPTS,
+                self._attempts(people, sessions, active, labels),
+            )
+            accounts = self._people(people, roles)
+            self._copy("sessions", rows.SESSIONS, sessions)
+            self._copy("active_sessions", rows.ACTIVE_SESSIONS, active)
+            self._copy("labels", rows.LABELS, labels, schema=LABELS_SCHEMA)
+        self._connection.execute("ANALYZE auth_attempts, users, sessions, user_roles")
+        made = trail.events(
+            stream_of(world.seed, "trail"),
+            people,
+            start_us=world.start_us,
+            days=world.days,
+        )
+        entries = trail.append(self._connection, made, seed=world.seed)
+        return SeedSummary(
+            seed=world.seed,
+            days=world.days,
+            start=world.start,
+            end=world.end,
+            users=len(people),
+            grants=len(people) + sum(p.role != "user" for p in people),
+            accounts=accounts,
+            sessions=sessions.rows,
+            active_sessions=active.rows,
+            audit_entries=entries,
+            seconds=time.perf_counter() - began,
+            **self._counts,
+        )
+
+    def _prepare(self, people: list[Person]) -> None:
+        """See that the world is not there yet, and that its rows have a place."""
+        connection, world = self._connection, self._world
+        there = connection.execute(
+            "SELECT FROM authkit.users WHERE email = %s", (people[0].email,)
+        ).fetchone()
+        if there is not None:
+            raise AlreadyExists(
+                f"a world of seed {world.seed} is in this database already:"
+                " choose another seed, or an empty database"
+            )
+        connection.execute(_LABELS_TABLE)
+        connection.execute(
+            "DELETE FROM authkit_world.labels WHERE seed = %s", (world.seed,)
+        )
+        connection.execute(
+            "SELECT authkit.ensure_partitions(%s, %s)",
+            (world.start.date(), world.end.date()),
+        )
+
+    def _roles(self) -> dict[str, bytes]:
+        found = {
+            str(name): bytes(id_)
+            for name, id_ in self._connection.execute(
+                "SELECT name, uuid_send(id) FROM authkit.roles"
+            )
+        }
+        if missing := {"admin", "moderator", "user"} - set(found):
+            raise SchemaMismatch(
+                f"the database has no role {', '.join(sorted(missing))}:"
+                " run `authkit db setup`"
+            )
+        return found
+
+    def _attempts(
+        self, people: list[Person], sessions: Spool, active: Spool, labels: Spool
+    ) -> Iterator[bytes]:
+        world, counts = self._world, self._counts
+        followed = stream_of(world.seed, "sessions")
+        start_us = world.start_us
+        for made in world.attempts(people):
+            scored = self._judge(made)
+            yield rows.attempt(made, scored)
+            counts["attempts"] += 1
+            counts["succeeded"] += made.outcome == "succeeded"
+            if made.campaign is not None:
+                counts["attack_attempts"] += 1
+                labels.add(rows.label(made, world.seed))
+            session = follow(followed, made, self._end_us)
+            if session is not None:
+                self._last[made.person] = (made.at_us, made.source.ip)
+                value = None if scored is None else scored.value
+                sessions.add(rows.session_record(session, value))
+                ended = session.ended_us
+                if ended is None or ended > self._end_us - _HOT_FOR_US:
+                    digest = followed.randbytes(32)
+                    active.add(rows.active_session(session, value, digest))
+            if counts["attempts"] % _STEP == 0:
+                day = (made.at_us - start_us) // DAY_US
+                self._progress("attempts", day, world.days)
+        self._progress("attempts", world.days, world.days)
+
+    def _judge(self, made: Attempt) -> rows.Scored | None:
+        if self._score is None:
+            return None
+        source = made.source
+        given = self._score(
+            at_us=made.at_us,
+            user_id=made.user_id,
+            ip=source.ip,
+            asn=source.asn,
+            country=source.country,
+            user_agent=source.user_agent,
+            completed=made.session_id is not None,
+        )
+        if given is None:
+            return None
+        self._counts["scored"] += given.value is not None
+        return rows.Scored(given.value, given.model, given.version, given.as_features())
+
+    def _people(self, people: list[Person], roles: dict[str, bytes]) -> int:
+        """Write users, grants and accounts; returns how many accounts."""
+        rng = stream_of(self._world.seed, "rows")
+        admins = [p for p in people if p.role == "admin"]
+        self._copy(
+            "users",
+            rows.USERS,
+            (rows.user(rng, p, self._last.get(p.index)) for p in people),
+            whole=len(people),
+        )
+        grants = [rows.user_role(p, roles["user"], None) for p in people]
+        for person in people:
+            if person.role != "user":
+                granter = trail.granter_of(person, admins)
+                granted_by = None if granter is None else granter.id
+                grants.append(rows.user_role(person, roles[person.role], granted_by))
+        self._copy("user_roles", rows.USER_ROLES, grants)
+        linked = [
+            row
+            for p in people
+            if (row := rows.account(rng, p, uuid7_bytes(rng, p.created_us))) is not None
+        ]
+        self._copy("accounts", rows.ACCOUNTS, linked)
+        return len(linked)
+
+    def _copy(
+        self,
+        table: str,
+        columns: rows.Columns,
+        encoded: Iterable[bytes],
+        *,
+        schema: str = "authkit",
+        whole: int | None = None,
+    ) -> None:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.Identifier(schema, table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+        )
+        waiting: list[bytes] = [binary.SIGNATURE]
+        size = done = 0
+        with self._connection.cursor().copy(statement) as copy:
+            for row in encoded:
+                waiting.append(row)
+                size += len(row)
+                done += 1
+                if size >= CHUNK_BYTES:
+                    copy.write(b"".join(waiting))
+                    waiting, size = [], 0
+                    if whole is not None:
+                        self._progress(table, done, whole)
+            waiting.append(binary.TRAILER)
+            copy.write(b"".join(waiting))
+        if whole is not None:
+            self._progress(table, whole, whole)

@@ -1,0 +1,285 @@
+"""The world as rows of the schema: which columns are written, and their bytes."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from authkit.workload import binary as b
+from authkit.workload.attempt import Attempt, Source
+from authkit.workload.population import DAY_US, Person
+from authkit.workload.sessions import SessionRecord
+
+CLIENT = "web"
+ISSUER = "https://idp.example.com"
+_LINKED = 0.35  # people who also sign in through somebody else
+
+Columns = tuple[str, ...]
+
+ATTEMPTS: Columns = (
+    "occurred_at",
+    "id",
+    "user_id",
+    "subject_hash",
+    "ip",
+    "asn",
+    "country",
+    "user_agent",
+    "device_fingerprint",
+    "session_id",
+    "client_id",
+    "stage",
+    "method",
+    "outcome",
+    "failure_reason",
+    "risk_score",
+    "risk_model",
+    "risk_model_version",
+    "risk_features",
+)
+USERS: Columns = (
+    "id",
+    "email",
+    "email_verified_at",
+    "name",
+    "password_hash",
+    "mfa_enabled",
+    "last_login_at",
+    "last_login_ip",
+    "disabled_at",
+    "created_at",
+    "updated_at",
+)
+USER_ROLES: Columns = ("user_id", "role_id", "granted_by", "granted_at")
+ACCOUNTS: Columns = (
+    "id",
+    "user_id",
+    "type",
+    "provider",
+    "issuer",
+    "subject",
+    "created_at",
+    "updated_at",
+)
+SESSIONS: Columns = (
+    "id",
+    "user_id",
+    "assurance_level",
+    "methods",
+    "device_info",
+    "ip",
+    "user_agent",
+    "risk_score",
+    "created_at",
+    "last_activity_at",
+    "expires_at",
+    "ended_at",
+    "end_reason",
+)
+ACTIVE_SESSIONS: Columns = (
+    "id",
+    "token_digest",
+    "user_id",
+    "assurance_level",
+    "methods",
+    "ip",
+    "country",
+    "device_fingerprint",
+    "user_agent",
+    "risk_score",
+    "authenticated_at",
+    "created_at",
+    "last_activity",
+    "idle_timeout",
+    "expires_at",
+    "revoked_at",
+    "revoke_reason",
+)
+LABELS: Columns = ("attempt_id", "occurred_at", "kind", "campaign", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A risk score beside an attempt, by whatever model the caller brought."""
+
+    value: float | None
+    model: str
+    version: str
+    features: dict[str, object]
+
+
+_UNSCORED = b.NULL * 4
+
+
+@lru_cache(maxsize=65_536)
+def _source(source: Source) -> bytes:
+    return (
+        b.inet(source.ip)
+        + b.bigint(source.asn)
+        + b.text(source.country)
+        + b.text(source.user_agent)
+        + b.raw(source.device)
+    )
+
+
+_ATTEMPT = b.header(len(ATTEMPTS))
+_CLIENT = b.text(CLIENT)
+
+
+def attempt(made: Attempt, scored: Scored | None) -> bytes:
+    """Return a row of `auth_attempts`."""
+    risk = _UNSCORED
+    if scored is not None:
+        risk = (
+            b.double(scored.value)
+            + b.text(scored.model)
+            + b.text(scored.version)
+            + b.jsonb(scored.features)
+        )
+    return b"".join(
+        (
+            _ATTEMPT,
+            b.timestamp(made.at_us),
+            b.raw(made.id),
+            b.raw(made.user_id),
+            b.raw(made.subject),
+            _source(made.source),
+            b.raw(made.session_id),
+            _CLIENT,
+            b.text(made.stage),
+            b.text(made.method),
+            b.text(made.outcome),
+            b.text(made.reason),
+            risk,
+        )
+    )
+
+
+def label(made: Attempt, seed: int) -> bytes:
+    """Return the row that says who really made an attempt."""
+    return b.tuples(
+        len(LABELS),
+        (
+            b.raw(made.id),
+            b.timestamp(made.at_us),
+            b.text(made.kind),
+            b.raw(made.campaign),
+            b.bigint(seed),
+        ),
+    )
+
+
+def user(rng: Random, person: Person, last: tuple[int, str] | None) -> bytes:
+    """Return a row of `users`; its password hash is of no password at all."""
+    salt, digest = (
+        base64.b64encode(rng.randbytes(size)).rstrip(b"=").decode() for size in (16, 32)
+    )
+    verified = person.created_us + int(rng.random() * 3_600_000_000)
+    last_us, last_ip = last or (None, None)
+    # Nobody who has just been here is disabled.
+    disabled = person.dormant and rng.random() < 0.2
+    return b.tuples(
+        len(USERS),
+        (
+            b.raw(person.id),
+            b.raw(person.email.encode()),
+            b.timestamp(verified),
+            b.raw(person.name.encode()),
+            b.raw(f"$argon2id$v=19$m=65536,t=3,p=4${salt}${digest}".encode()),
+            b.boolean(person.mfa),
+            b.timestamp(last_us),
+            b.inet(last_ip),
+            b.timestamp(person.created_us + DAY_US if disabled else None),
+            b.timestamp(person.created_us),
+            b.timestamp(last_us or person.created_us),
+        ),
+    )
+
+
+def user_role(person: Person, role_id: bytes, granted_by: bytes | None) -> bytes:
+    """Return a row of `user_roles`."""
+    return b.tuples(
+        len(USER_ROLES),
+        (
+            b.raw(person.id),
+            b.raw(role_id),
+            b.raw(granted_by),
+            b.timestamp(person.created_us),
+        ),
+    )
+
+
+def account(rng: Random, person: Person, made_id: bytes) -> bytes | None:
+    """Return a row of `accounts` for those who linked one."""
+    if rng.random() >= _LINKED:
+        return None
+    return b.tuples(
+        len(ACCOUNTS),
+        (
+            b.raw(made_id),
+            b.raw(person.id),
+            b.text("oidc"),
+            b.text("example"),
+            b.text(ISSUER),
+            b.raw(f"{rng.getrandbits(64):016x}".encode()),
+            b.timestamp(person.created_us),
+            b.timestamp(person.created_us),
+        ),
+    )
+
+
+def _strength(session: SessionRecord) -> tuple[bytes, bytes]:
+    methods = ("pwd", "otp", "mfa") if session.second_factor else ("pwd",)
+    return b.smallint(2 if session.second_factor else 1), b.texts(methods)
+
+
+def session_record(session: SessionRecord, score: float | None) -> bytes:
+    """Return the detailed row of `sessions`."""
+    source = session.attempt.source
+    return b.tuples(
+        len(SESSIONS),
+        (
+            b.raw(session.id),
+            b.raw(session.user_id),
+            *_strength(session),
+            b.jsonb({"form": "phone" if session.phone else "desktop"}),
+            b.inet(source.ip),
+            b.text(source.user_agent),
+            b.double(score),
+            b.timestamp(session.attempt.at_us),
+            b.timestamp(session.last_activity_us),
+            b.timestamp(session.expires_us),
+            b.timestamp(session.ended_us),
+            b.text(session.reason),
+        ),
+    )
+
+
+def active_session(
+    session: SessionRecord, score: float | None, token_digest: bytes
+) -> bytes:
+    """Return the hot row of `active_sessions`; nobody holds its token."""
+    source = session.attempt.source
+    return b.tuples(
+        len(ACTIVE_SESSIONS),
+        (
+            b.raw(session.id),
+            b.raw(token_digest),
+            b.raw(session.user_id),
+            *_strength(session),
+            b.inet(source.ip),
+            b.text(source.country),
+            b.raw(source.device),
+            b.text(source.user_agent),
+            b.double(score),
+            b.timestamp(session.attempt.at_us),
+            b.timestamp(session.attempt.at_us),
+            b.timestamp(session.last_activity_us),
+            b.interval(session.idle_timeout_us),
+            b.timestamp(session.expires_us),
+            b.timestamp(session.ended_us if session.revoked else None),
+            b.text(session.reason if session.revoked else None),
+        ),
+    )
