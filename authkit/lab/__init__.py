@@ -6,20 +6,40 @@ it; `up` starts one that outlives the program, `find` and `labs` reach such labs
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from authkit.lab.lab import Lab, NodeStatus
-    from authkit.lab.starting import cluster, up
+    from authkit.lab.failover import Rejoined
+    from authkit.lab.lab import Lab
+    from authkit.lab.looking import LabStatus, NodeStatus
+    from authkit.lab.starting import cluster, find, labs, up
 
-__all__ = ["Lab", "NodeStatus", "cluster", "up"]
+__all__ = [
+    "Lab",
+    "LabStatus",
+    "NodeStatus",
+    "Rejoined",
+    "cluster",
+    "find",
+    "labs",
+    "up",
+]
+
+_HOMES = {
+    "Lab": "authkit.lab.lab",
+    "LabStatus": "authkit.lab.looking",
+    "NodeStatus": "authkit.lab.looking",
+    "Rejoined": "authkit.lab.failover",
+    "cluster": "authkit.lab.starting",
+    "find": "authkit.lab.starting",
+    "labs": "authkit.lab.starting",
+    "up": "authkit.lab.starting",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Load the lab on first use: it brings psycopg with it."""
-    from importlib import import_module
-
-    homes = {"Lab": "lab", "NodeStatus": "lab", "cluster": "starting", "up": "starting"}
-    if name not in homes:
+    """Load a public name on first use: the lab brings psycopg with it."""
+    if name not in _HOMES:
         raise AttributeError(f"module 'authkit.lab' has no attribute {name!r}")
-    return getattr(import_module(f"authkit.lab.{homes[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -72,6 +72,22 @@ class Account:
         }
 
 
+def by_name(name: str) -> Account:
+    """Return the account that a lab's servers were started as.
+
+    Raises:
+        LabError: there is no such account, or the caller may not act for it.
+    """
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise LabError(f"account {name}, who runs this lab, is gone") from None  # so
+    uid = os.geteuid()
+    if uid not in {0, entry.pw_uid}:
+        raise LabError(f"the lab is run by {name}: use it as {name} or as root")
+    return Account(name, entry.pw_uid, entry.pw_gid, switch=uid != entry.pw_uid)
+
+
 def choose() -> Account:
     """Return the account to run servers as: the caller's, or for root a plain one.
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import quote
@@ -15,35 +13,35 @@ from urllib.parse import quote
 from psycopg import sql
 
 from authkit.errors import LabError
-from authkit.lab import processes, state
-from authkit.lab.account import Account
-from authkit.lab.programs import Programs
-from authkit.lab.server import DATABASE, HOST, SUPERUSER, Server
-from authkit.lab.state import LabState, NodeState
+from authkit.lab import failover, places, state
+from authkit.lab.failover import Rejoined
+from authkit.lab.looking import LabStatus, look
+from authkit.lab.server import DATABASE, SUPERUSER, Server, server_of
+from authkit.lab.state import LabState
+
+Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """One node as it was found: its role in the lab, its condition, its position."""
-
-    name: str
-    role: str
-    condition: str
-    port: int
+def silent(_: str) -> None:
+    """Show no progress."""
 
 
 class Lab:
     """A handle on one lab; it keeps nothing, the lab's state file is the truth.
 
     Node names are `node1`, `node2` and so on; `primary` and (while there is only one)
-    `replica` name the node that has the role now.
+    `replica` name the node that has the role now. Every operation waits for its turn:
+    several programs may work on one lab.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __repr__(self) -> str:
-        return f"<Lab {self.folder.name}>"
+        return f"<Lab {self.name}>"
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()  # pyright: ignore[reportPrivateUsage] # Jupyter's protocol
 
     # --- what it is -----------------------------------------------------------------
 
@@ -56,7 +54,7 @@ class Lab:
         """
         current = state.load(self.folder)
         if current is None:
-            raise LabError(f"there is no lab {self.folder.name} any more")
+            raise LabError(f"there is no lab {self.name}")
         return current
 
     @property
@@ -77,65 +75,101 @@ class Lab:
     @property
     def replicas(self) -> tuple[str, ...]:
         """The names of the nodes that follow the primary."""
-        current = self.state
-        return tuple(
-            n.name for n in current.nodes if current.role(n.name) == "replica"
-        )
+        lab = self.state
+        return tuple(n.name for n in lab.nodes if lab.role(n.name) == "replica")
+
+    def server(self, node: str = "primary") -> Server:
+        """Return the server of a node: its folder, its log, its processes."""
+        return server_of(self.folder, self.state, node)
 
     def url(self, node: str = "primary", *, database: str = DATABASE) -> str:
         """Return the URL of a node, password included."""
-        current = self.state
-        port = current.node(node).port
-        secret = quote(current.password, safe="")
-        return f"postgresql://{SUPERUSER}:{secret}@{HOST}:{port}/{quote(database)}"
+        lab = self.state
+        secret = quote(lab.password, safe="")
+        return (
+            f"postgresql://{SUPERUSER}:{secret}@{places.HOST}:{lab.node(node).port}"
+            f"/{quote(database, safe='')}"
+        )
 
     def env(self, *, database: str = DATABASE) -> dict[str, str]:
-        """Return DATABASE_URL and DATABASE_REPLICA_URLS for this lab."""
-        current = self.state
-        others = [n.name for n in current.nodes if n.name != current.primary]
+        """Return DATABASE_URL and DATABASE_REPLICA_URLS, passwords included.
+
+        Every other node is a candidate replica, one that is down or detached too.
+        """
+        primary = self.primary
+        others = [name for name in self.nodes if name != primary]
         return {
-            "DATABASE_URL": self.url(current.primary, database=database),
+            "DATABASE_URL": self.url(primary, database=database),
             "DATABASE_REPLICA_URLS": ",".join(
                 self.url(name, database=database) for name in others
             ),
         }
 
-    def status(self) -> tuple[NodeStatus, ...]:
-        """Look at every node."""
-        current = self.state
-        return tuple(
-            NodeStatus(
-                node.name,
-                current.role(node.name),
-                self.server(node.name).condition(),
-                node.port,
-            )
-            for node in current.nodes
-        )
+    def status(self) -> LabStatus:
+        """Look at every node; never waits for a frozen or dead one."""
+        return look(self.folder)
 
-    def server(self, node: str = "primary") -> Server:
-        """Return the server of a node, to run things on it directly."""
-        current = self.state
-        return server_of(self.folder, current, current.node(node))
+    def logs(self, node: str = "primary", *, lines: int = 50) -> str:
+        """Return the last lines of a node's log."""
+        text = self.server(node).log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
 
-    # --- what can be done to it -------------------------------------------------------
+    # --- SQL ------------------------------------------------------------------------
 
     def sql(
         self,
-        statement: LiteralString,
+        statement: LiteralString | sql.Composed,
         parameters: Sequence[object] | Mapping[str, object] | None = None,
         *,
         node: str = "primary",
         database: str = DATABASE,
     ) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser on a node and return its rows."""
+        """Run one statement as superuser on a node and return its rows.
+
+        Raises:
+            LabError: the node does not answer.
+            psycopg.Error: the server refused the statement.
+        """
         return self.server(node).query(statement, parameters, dbname=database)
+
+    def psql(self, statements: str, *, node: str = "primary") -> str:
+        """Run statements through psql and return what it printed, unaligned.
+
+        Raises:
+            LabError: with psql's complaint.
+        """
+        command, variables = self.psql_command(node)
+        options = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statements]
+        run = subprocess.run(
+            [*command, *options],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise LabError(f"psql: {run.stderr.strip()}")
+        return run.stdout.strip()
+
+    def psql_command(self, node: str = "primary") -> tuple[list[str], dict[str, str]]:
+        """Return the psql command of a node and the variables it needs."""
+        lab = self.state
+        variables = {
+            "PGHOST": places.HOST,
+            "PGPORT": str(lab.node(node).port),
+            "PGUSER": SUPERUSER,
+            "PGPASSWORD": lab.password,
+            "PGDATABASE": DATABASE,
+            "PGCONNECT_TIMEOUT": "3",
+        }
+        return [str(self.server(node).programs.path("psql"))], variables
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
         """Make a database on the primary as a copy of a template that nobody uses."""
+        # Copying files is twice as fast as writing the template's blocks to the WAL.
         self.server().query(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
-                sql.Identifier(name), sql.Identifier(template), sql.SQL("wal_log")
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
             )
         )
 
@@ -161,137 +195,93 @@ class Lab:
         end = time.monotonic() + timeout_s
         for name in self.replicas:
             with self.server(name).connect("postgres") as connection:
-                while not connection.execute(
+                while connection.execute(
                     "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [lsn]
-                ).fetchall()[0][0]:
+                ).fetchall() != [(True,)]:
                     if time.monotonic() > end:
                         raise LabError(f"{name} did not replay {lsn} in {timeout_s} s")
                     time.sleep(0.002)
         return lsn
 
-    def psql(self, statement: str, *, node: str = "primary") -> str:
-        """Run statements through psql and return what it printed, unaligned."""
-        command, environment = self.psql_command(node)
-        run = subprocess.run(
-            [*command, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            raise LabError(f"psql: {run.stderr.strip()}")
-        return run.stdout.strip()
+    # --- what can be done to it -------------------------------------------------------
 
-    def psql_command(self, node: str = "primary") -> tuple[list[str], dict[str, str]]:
-        """Return the psql command of a node and the variables it needs."""
-        current = self.state
-        chosen = current.node(node)
-        environment = {
-            "PGHOST": HOST,
-            "PGPORT": str(chosen.port),
-            "PGUSER": SUPERUSER,
-            "PGPASSWORD": current.password,
-            "PGDATABASE": DATABASE,
-        }
-        return [str(Path(current.bindir) / "psql")], environment
+    def kill(self, node: str = "primary") -> int:
+        """Kill every process of a node (SIGKILL), as a power cut would.
 
-    def kill(self, node: str = "primary") -> None:
-        """Kill every process of a node (SIGKILL), as a power cut would."""
+        Returns:
+            how many processes there were.
+        """
         with state.locked(self.folder):
-            self.server(node).kill()
+            return self.server(node).kill()
 
-    def freeze(self, node: str = "primary") -> None:
+    def freeze(self, node: str = "primary") -> int:
         """Stop (SIGSTOP) every process of a node: its sockets stay, it is silent."""
         with state.locked(self.folder):
-            self.server(node).freeze()
+            return self.server(node).freeze()
 
-    def thaw(self, node: str = "primary") -> None:
-        """Resume a frozen node."""
+    def thaw(self, node: str = "primary") -> int:
+        """Resume a frozen node, also one that a promotion left behind."""
         with state.locked(self.folder):
-            self.server(node).thaw()
+            return self.server(node).thaw()
 
-    def stop(self, node: str = "primary") -> None:
-        """Shut a node down cleanly."""
+    def stop(self, node: str = "primary", *, immediate: bool = False) -> None:
+        """Shut a node down cleanly, or at once without a checkpoint."""
         with state.locked(self.folder):
-            self.server(node).stop()
+            self.server(node).stop(immediate=immediate)
 
-    def start(self, node: str = "primary") -> None:
-        """Start a node as what it was."""
-        with state.locked(self.folder):
-            self.server(node).start()
+    def start(self, node: str = "primary", *, stale: bool = False) -> None:
+        """Start a node as what it was when it went down.
 
-    def promote(self, node: str = "replica") -> None:
-        """Make a replica the primary; commits no longer wait for a standby."""
+        Raises:
+            LabError: a promotion left it behind; `stale` starts it nevertheless, which
+                gives two primaries when it was one.
+        """
         with state.locked(self.folder):
-            current = self.state
-            chosen = current.node(node)
-            server = server_of(self.folder, current, chosen)
-            server.configure(upstream=None)
-            server.query("SELECT pg_promote(wait => true)")
-            server.reload()
-            current = replace(
-                current.following(chosen.name, None), primary=chosen.name
-            )
-            state.save(self.folder, current)
+            lab = self.state
+            name = lab.node(node).name
+            if lab.role(name) == "detached" and not stale:
+                raise LabError(
+                    f"{name} was left behind when {lab.primary} was promoted: "
+                    "rejoin it instead"
+                )
+            server_of(self.folder, lab, name).start()
+
+    def promote(self, node: str | None = None, *, fence: bool = True) -> str:
+        """Make a replica the primary; the other replicas follow it.
+
+        Commits no longer wait for the old nodes until they have rejoined.
+
+        Args:
+            node: the replica; default: the running one that received the most.
+            fence: shut a running old primary down first. Without it there are two
+                primaries, which is what a split-brain drill wants. A frozen one stays
+                as it is.
+
+        Returns:
+            the name of the new primary.
+        """
+        with state.locked(self.folder):
+            return failover.promote(self.folder, node, fence=fence)
+
+    def rejoin(self, node: str, *, progress: Progress = silent) -> Rejoined:
+        """Bring a node back as a replica; commits wait for it again once it streams.
+
+        What it wrote that the primary does not have is discarded (pg_rewind, or a
+        fresh base backup where that does not work).
+        """
+        with state.locked(self.folder):
+            return failover.rejoin(self.folder, node, progress)
+
+    def reset(self, *, progress: Progress = silent) -> None:
+        """Make the lab as new: same ports, same password, no data, `node1` leads."""
+        from authkit.lab.starting import rebuild
+
+        with state.locked(self.folder):
+            rebuild(self.folder, progress)
 
     def down(self) -> None:
-        """Stop every node at once and remove the lab."""
+        """Stop every process of the lab and remove it; a damaged one as well."""
+        from authkit.lab.ending import remove
+
         with state.locked(self.folder):
-            current = state.load(self.folder)
-            if current is not None:
-                for node in current.nodes:
-                    server_of(self.folder, current, node).kill()
-                if not Path(current.sockets).is_relative_to(self.folder):
-                    shutil.rmtree(current.sockets, ignore_errors=True)
-            shutil.rmtree(self.folder)
-
-
-def server_of(folder: Path, current: LabState, node: NodeState) -> Server:
-    """Return the server of a node, from the lab's state."""
-    from authkit.lab.account import choose
-
-    major, _, minor = current.version.partition(".")
-    account: Account = choose()
-    return Server(
-        name=node.name,
-        cluster_name=f"{current.name}.{current.token}.{node.name}",
-        folder=folder / node.name,
-        sockets=Path(current.sockets),
-        port=node.port,
-        programs=Programs(
-            Path(current.bindir), (int(major), int(minor)), origin="explicit"
-        ),
-        account=account,
-        password=current.password,
-        config=current.config,
-    )
-
-
-def wait_streaming(
-    upstream: Server, names: Sequence[str], *, timeout_s: float = 30.0
-) -> None:
-    """Wait until the named replicas stream from a node.
-
-    Raises:
-        LabError: one does not in time.
-    """
-    end = time.monotonic() + timeout_s
-    with upstream.connect("postgres") as connection:
-        while True:
-            streaming = {
-                name
-                for (name,) in connection.execute(
-                    "SELECT application_name FROM pg_stat_replication "
-                    "WHERE state = 'streaming'"
-                )
-            }
-            missing = [name for name in names if name not in streaming]
-            if not missing:
-                return
-            if time.monotonic() > end:
-                raise LabError(f"{', '.join(missing)} did not begin to stream")
-            time.sleep(0.01)
-
-
-__all__ = ["Lab", "NodeStatus", "processes", "server_of", "wait_streaming"]
+            remove(self.folder)

@@ -8,10 +8,11 @@ outlive a parent that was killed, so an orphan is found as well.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,23 +45,30 @@ def alive(process: Process | None) -> bool:
 def stopped(process: Process) -> bool:
     """Tell whether the process was stopped by a signal."""
     fields = _stat(process.pid)
-    return fields is not None and fields[0] == "T" and int(fields[19]) == (
-        process.started
+    return (
+        fields is not None and fields[0] == "T" and int(fields[19]) == (process.started)
     )
 
 
 def of_server(data: Path, cluster_name: str) -> tuple[Process, ...]:
     """Return every process of a server, postmaster first; programs on its data too."""
+    return _of_data(lambda folder: folder == data, f"postgres: {cluster_name}: ")
+
+
+def _of_data(
+    wanted: Callable[[Path], bool], title: str | None = None
+) -> tuple[Process, ...]:
     found: list[tuple[bool, Process]] = []
     for pid in _pids():
         arguments = _arguments(pid)
-        if not arguments:
-            continue
-        head = arguments[0]
-        child = head.startswith(f"postgres: {cluster_name}: ")
+        child = (
+            title is not None
+            and arguments[:1] != []
+            and (arguments[0].startswith(title))
+        )
         holder = any(
-            flag in {"-D", "--pgdata", "--target-pgdata"} and value == str(data)
-            for flag, value in zip(arguments, arguments[1:], strict=False)
+            flag == "-D" and wanted(Path(value))
+            for flag, value in itertools.pairwise(arguments)
         )
         if (child or holder) and (process := identify(pid)) is not None:
             found.append((child, process))
@@ -68,24 +76,39 @@ def of_server(data: Path, cluster_name: str) -> tuple[Process, ...]:
     return tuple(process for _, process in found)
 
 
-def kill_all(data: Path, cluster_name: str, *, deadline_s: float = 10.0) -> int:
+def kill_all(data: Path, cluster_name: str) -> int:
     """Kill every process of a server as a power cut would; return how many.
 
     The postmaster is stopped first, so that it neither reacts to its children's
     death nor starts new ones.
+
+    Raises:
+        LabError: one does not end.
     """
-    end = time.monotonic() + deadline_s
+    return _kill(lambda: of_server(data, cluster_name))
+
+
+def kill_under(folder: Path) -> int:
+    """Kill every program whose data folder lies below a folder; return how many.
+
+    Raises:
+        LabError: one does not end.
+    """
+    return _kill(lambda: _of_data(lambda data: data.is_relative_to(folder)))
+
+
+def _kill(find: Callable[[], tuple[Process, ...]], *, wait_s: float = 10.0) -> int:
+    end = time.monotonic() + wait_s
     killed: set[Process] = set()
-    while processes := of_server(data, cluster_name):
+    while processes := find():
         for process in processes:
             _signal(process, signal.SIGSTOP)
-        for process in of_server(data, cluster_name):
+        for process in find():
             _signal(process, signal.SIGKILL)
             killed.add(process)
         if time.monotonic() > end:
-            raise LabError(
-                f"processes {_names(processes)} do not end: they may wait for a disk"
-            )
+            names = ", ".join(str(process.pid) for process in processes)
+            raise LabError(f"processes {names} do not end: they may wait for a disk")
         time.sleep(0.005)
     return len(killed)
 
@@ -106,6 +129,11 @@ def thaw_all(data: Path, cluster_name: str) -> int:
     for process in reversed(processes):
         _signal(process, signal.SIGCONT)
     return len(processes)
+
+
+def hang_up(process: Process) -> None:
+    """Send SIGHUP: a server reads its configuration again, a frozen one later."""
+    _signal(process, signal.SIGHUP)
 
 
 def end(process: Process | None, number: signal.Signals, *, wait_s: float) -> bool:
@@ -147,7 +175,3 @@ def _arguments(pid: int) -> list[str]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
     return [os.fsdecode(part) for part in raw.rstrip(b"\0").split(b"\0")]
-
-
-def _names(processes: tuple[Process, ...]) -> str:
-    return ", ".join(str(process.pid) for process in processes)

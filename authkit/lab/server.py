@@ -7,13 +7,14 @@ there would come back from another node.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
@@ -23,13 +24,14 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from authkit.errors import LabError
-from authkit.lab import processes
-from authkit.lab.account import Account
+from authkit.lab import memory, processes
+from authkit.lab.account import Account, by_name
+from authkit.lab.places import HOST
 from authkit.lab.programs import Programs
+from authkit.lab.state import LabState
 
 SUPERUSER = "authkit"
 DATABASE = "authkit"
-HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,11 @@ class Server:
             **({"dbname": dbname} if dbname else {}),
         )
 
-    def follow_marker(self, present: bool) -> None:  # noqa: FBT001 # one private use
-        """Make or remove `standby.signal`, which makes the next start a replica's."""
+    def mark_standby(self) -> None:
+        """Make `standby.signal`: the next start is a replica's."""
         marker = self.data / "standby.signal"
-        if present:
-            marker.touch()
-            self.account.own(marker, 0o600)
-        else:
-            marker.unlink(missing_ok=True)
+        marker.touch()
+        self.account.own(marker, 0o600)
 
     # --- programs -----------------------------------------------------------------
 
@@ -156,7 +155,7 @@ class Server:
              "--wal-method=stream", "--checkpoint=fast", "--no-sync",
              "--no-manifest"],
         )  # fmt: skip
-        self.follow_marker(True)  # noqa: FBT003 # reads as it is
+        self.mark_standby()
 
     def _empty_data(self) -> None:
         if self.data.exists():
@@ -181,10 +180,10 @@ class Server:
         """Start the server without waiting; a stale pid file is no obstacle."""
         if self.processes():
             raise LabError(f"node {self.name} is already running")
-        # Nothing of this server runs, so a pid in this file belongs to another one.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self.clear_locks()
         with self.log.open("ab") as log:
-            # The shell leaves at once: the server has no parent that must reap it.
+            # The shell leaves at once: the server has no parent that must reap it, and
+            # from its fork on its arguments name the data folder.
             command = [
                 "/bin/sh", "-c", '"$@" >&2 </dev/null &', "sh",
                 self.programs.path("postgres"), "-D", self.data,
@@ -198,6 +197,20 @@ class Server:
             ) as shell:
                 shell.wait()
 
+    def clear_locks(self) -> None:
+        """Remove the pid files of a server that does not run.
+
+        PostgreSQL refuses to start when their pid exists: as another process that was
+        given the number since, or as a zombie that no parent has reaped.
+        """
+        if self.processes():
+            return
+        memory.forget(self.data)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for suffix in ("", ".lock"):
+            path = self.sockets / f".s.PGSQL.{self.port}{suffix}"
+            path.unlink(missing_ok=True)
+
     def start(self, *, timeout_s: float = 30.0) -> None:
         """Start the server and wait until it accepts connections.
 
@@ -207,15 +220,10 @@ class Server:
         size = self.log.stat().st_size
         self.launch()
         end = time.monotonic() + timeout_s
-        seen = False
-        born = time.monotonic()
         while not self._accepts():
-            running = bool(self.processes())
-            seen = seen or running
-            now = time.monotonic()
-            if (not running and (seen or now - born > 2)) or now > end:  # noqa: PLR2004 # a fork takes no two seconds
+            if not self.processes() or time.monotonic() > end:
                 complaint = self._complaint(size)
-                processes.kill_all(self.data, self.cluster_name)
+                self.kill()
                 raise LabError(f"node {self.name} did not start: {complaint}")
             time.sleep(0.01)
 
@@ -225,7 +233,7 @@ class Server:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 # line 8
+        return len(lines) > 7 and lines[7].strip() == "ready"  # line 8
 
     def _complaint(self, offset: int) -> str:
         with self.log.open("rb") as log:
@@ -247,11 +255,16 @@ class Server:
             self.thaw()
         number = signal.SIGQUIT if immediate else signal.SIGINT
         if not processes.end(found[0], number, wait_s=timeout_s) or self.processes():
-            processes.kill_all(self.data, self.cluster_name)
+            self.kill()
 
     def kill(self) -> int:
-        """Kill every process of the server as a power cut would."""
-        return processes.kill_all(self.data, self.cluster_name)
+        """Kill every process of the server as a power cut would; return how many.
+
+        Like a power cut this leaves the data folder as it is and no shared memory.
+        """
+        count = processes.kill_all(self.data, self.cluster_name)
+        memory.forget(self.data)
+        return count
 
     def freeze(self) -> int:
         """Stop every process of the server: it keeps its sockets and says nothing."""
@@ -262,31 +275,44 @@ class Server:
         return processes.thaw_all(self.data, self.cluster_name)
 
     def reload(self) -> None:
-        """Make the server read its configuration again."""
-        self.query("SELECT pg_reload_conf()")
+        """Make the server, if it runs, read its configuration again.
+
+        By a signal: it needs no connection, which a frozen server would not give.
+        """
+        for process in self.processes()[:1]:
+            processes.hang_up(process)
 
     # --- SQL ------------------------------------------------------------------------
 
-    def connect(self, dbname: str = DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
-        """Connect as superuser, in autocommit.
+    def conninfo(self, dbname: str = DATABASE) -> str:
+        """Return the superuser's connection string, password included."""
+        return make_conninfo(
+            host=HOST,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            dbname=dbname,
+            connect_timeout=3,
+            application_name="authkit lab",
+        )
+
+    @contextlib.contextmanager
+    def connect(
+        self, dbname: str = DATABASE
+    ) -> Generator[psycopg.Connection[tuple[Any, ...]]]:
+        """Connect as superuser, in autocommit, and close at the end.
 
         Raises:
-            LabError: the node does not answer.
+            LabError: the node does not answer, or went away meanwhile.
         """
         try:
-            return psycopg.connect(
-                host=HOST,
-                port=self.port,
-                user=SUPERUSER,
-                password=self.password,
-                dbname=dbname,
-                connect_timeout=3,
-                application_name="authkit lab",
-                autocommit=True,
-            )
+            with psycopg.connect(self.conninfo(dbname), autocommit=True) as connection:
+                yield connection
         except psycopg.OperationalError as exc:
+            condition = self.condition()
+            state = "gave up" if condition == "running" else f"is {condition}"
             raise LabError(
-                f"node {self.name} does not answer: it is {self.condition()}"
+                f"node {self.name} {state} (SQLSTATE {exc.sqlstate or 'none'})"
             ) from exc
 
     def query(
@@ -302,12 +328,28 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
 
+def server_of(folder: Path, lab: LabState, node: str) -> Server:
+    """Return the server of a node (or role) of a lab."""
+    chosen = lab.node(node)
+    return Server(
+        name=chosen.name,
+        cluster_name=f"{lab.name}.{lab.token}.{chosen.name}",
+        folder=folder / chosen.name,
+        sockets=Path(lab.sockets),
+        port=chosen.port,
+        programs=Programs.recorded(lab.bindir, lab.version),
+        account=by_name(lab.account),
+        password=lab.password,
+        config=lab.config,
+    )
+
+
 def _initdb_arguments(programs: Programs) -> list[str]:
     arguments = [
         "-U", SUPERUSER, "--encoding=UTF8", "--data-checksums", "--no-sync",
         "--no-instructions", "--auth=scram-sha-256",
     ]  # fmt: skip
-    if programs.major >= 17:  # noqa: PLR2004 # the builtin provider's first release
+    if programs.major >= 17:  # the builtin provider's first release
         return [*arguments, "--no-locale", "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8"]  # fmt: skip
     if Path("/usr/lib/locale/C.utf8").exists():
@@ -335,6 +377,9 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "200",
     "shared_buffers": "64MB",
+    # Files in the data folder: a killed server leaves none in /dev/shm, and a
+    # container's 64 MB there are no limit to a parallel query.
+    "dynamic_shared_memory_type": "mmap",
     "shared_preload_libraries": "pg_stat_statements",
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
-import socket
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from psycopg import sql
 
-from authkit.errors import ConfigError, LabError
-from authkit.lab import account, programs, state
-from authkit.lab.lab import Lab, server_of, wait_streaming
+from authkit.errors import InvalidInput, LabError
+from authkit.lab import account, failover, places, programs, state, watcher
+from authkit.lab.ending import remove
+from authkit.lab.lab import Lab, Progress, silent
 from authkit.lab.processes import Process, identify
-from authkit.lab.server import DATABASE, HOST
-from authkit.lab.state import LabState, NodeState
+from authkit.lab.server import DATABASE, server_of
+from authkit.lab.state import LabState
 
-Progress = Callable[[str], None]
-# A socket's path ends up in sockaddr_un.sun_path: 108 bytes with its final NUL.
-_LONGEST_SOCKETS = 107 - len("/.s.PGSQL.65535.lock")
-
-
-def _silent(_: str) -> None: ...
+# The replicas report once a second: a shorter patience would fire between reports.
+_LEAST_PATIENCE_S = 2.0
 
 
 @contextlib.contextmanager
@@ -42,11 +36,12 @@ def cluster(
     config: Mapping[str, str] | None = None,
     root: Path | None = None,
     bindir: Path | None = None,
-    progress: Progress = _silent,
-) -> Iterator[Lab]:
-    """Run a lab for the length of a `with` block; it dies with this process.
+    progress: Progress = silent,
+) -> Generator[Lab]:
+    """Run a lab for the length of a `with` block.
 
-    Args: as of `up`.
+    It is removed at the end of the block and also when this process dies, however it
+    dies and from whichever thread it was started. Arguments and errors are `up`'s.
     """
     me = identify(os.getpid())
     lab = up(
@@ -64,7 +59,8 @@ def cluster(
     try:
         yield lab
     finally:
-        if lab.folder.exists():
+        # Not in a forked child that leaves the block, not when it is gone already.
+        if me == identify(os.getpid()) and lab.folder.exists():
             lab.down()
 
 
@@ -78,43 +74,41 @@ def up(
     config: Mapping[str, str] | None = None,
     root: Path | None = None,
     bindir: Path | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     owner: Process | None = None,
 ) -> Lab:
-    """Start a lab that outlives this program.
+    """Start a lab that outlives this program; returns once it is ready to write.
 
     Args:
         name: what it is called; two labs of one name cannot be.
         replicas: how many replicas follow the primary.
-        synchronous: commits wait for a replica.
-        degrade_after_s: without any replica for that long, commits stop waiting.
+        synchronous: commits wait for a replica; losing the last one blocks them.
+        degrade_after_s: ... unless no replica was seen for that many seconds.
         port: the primary's port, the replicas take the next ones; default: free ones.
         config: further server settings.
         root: the state folder; default: AUTHKIT_STATE_DIR, or one per user.
         bindir: PostgreSQL's programs; default: AUTHKIT_PG_BINDIR, or what is found.
         progress: called with each step in words.
-        owner: the process that the lab must not outlive.
+        owner: a process that the lab must not outlive.
+
+    Raises:
+        ConfigError: the state folder cannot be used, or the environment is malformed.
+        InvalidInput: an argument makes no sense.
+        LabError: a lab of this name exists, a port is taken, no PostgreSQL was found,
+            root has no account to run it, or a server did not start.
     """
-    root = root or _from_environment("AUTHKIT_STATE_DIR") or state.default_root()
-    bindir = bindir or _from_environment("AUTHKIT_PG_BINDIR")
-    root = root.absolute()
-    folder = state.folder_of(root, state.check_name(name))
+    if degrade_after_s is not None and degrade_after_s < _LEAST_PATIENCE_S:
+        raise InvalidInput(f"degrading takes {_LEAST_PATIENCE_S:g} seconds at least")
+    root = places.state_root(root)
+    bindir = bindir or _configured_bindir()
     who = account.choose()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o711 if who.switch else 0o700)
-    except FileExistsError:
-        raise LabError(f"lab {name} exists already") from None
-    except OSError as exc:
-        raise ConfigError(
-            [f"the state folder {root} cannot be written: {exc.strerror}"]
-        ) from exc
-    lab = Lab(folder)
+    nodes = places.plan_nodes(replicas, port)
+    folder = places.make_folder(root, name, who)
     try:
         with state.locked(folder):
             progress("Looking for PostgreSQL")
             tools = programs.find(bindir, who, root / "programs")
-            initial = LabState(
+            lab = LabState(
                 name=name,
                 token=secrets.token_hex(4),
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,28 +116,75 @@ def up(
                 version=tools.version_text,
                 account=who.name,
                 password=secrets.token_urlsafe(24),
-                sockets=str(_socket_folder(folder, who)),
-                primary="node1",
-                nodes=_nodes(replicas, port),
+                sockets=str(places.socket_folder(folder, who)),
+                primary=nodes[0].name,
+                nodes=nodes,
                 synchronous=synchronous and replicas > 0,
-                degrade_after_s=degrade_after_s,
+                degrade_after_s=degrade_after_s if synchronous else None,
                 owner=owner,
                 config=tuple((config or {}).items()),
             )
-            state.save(folder, initial)
-            _build(folder, initial, progress)
-            state.save(folder, replace(initial, ready=True))
+            state.save(folder, lab)
+            if lab.owner is not None or lab.degrade_after_s is not None:
+                lab = replace(lab, watcher=watcher.spawn(folder))
+            _build(folder, lab, progress)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            lab.down()
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(LabError), state.locked(folder):  # gone: all is well
+            remove(folder)
         raise
-    return lab
+    return Lab(folder)
+
+
+def find(name: str = "default", *, root: Path | None = None) -> Lab:
+    """Return a lab by name.
+
+    Raises:
+        LabError: there is none; the message names those that are.
+    """
+    root = places.state_root(root)
+    folder = places.folder_of(root, name)
+    if not folder.is_dir():
+        others = ", ".join(path.name for path in places.folders(root))
+        raise LabError(
+            f"there is no lab {name} (there is: {others})"
+            if others
+            else f"there is no lab {name}: `authkit lab up` starts one"
+        )
+    return Lab(folder)
+
+
+def labs(*, root: Path | None = None) -> tuple[Lab, ...]:
+    """Return every lab of a state folder, half-made and left-behind ones too."""
+    return tuple(Lab(folder) for folder in places.folders(places.state_root(root)))
+
+
+def rebuild(folder: Path, progress: Progress) -> None:
+    """Make a locked lab as new, on the same ports, with the same password.
+
+    Raises:
+        LabError: a server did not start; the lab is half-made then.
+    """
+    lab = state.load(folder)
+    if lab is None:
+        raise LabError(f"there is no lab {folder.name}")
+    progress("Removing what is there")
+    for node in lab.nodes:
+        server = server_of(folder, lab, node.name)
+        server.kill()
+        shutil.rmtree(server.folder, ignore_errors=True)
+    first = lab.nodes[0].name
+    nodes = tuple(
+        replace(node, follows=None if node.name == first else first)
+        for node in lab.nodes
+    )
+    lab = replace(lab, nodes=nodes, primary=first, degraded=False, ready=False)
+    _build(folder, lab, progress)
 
 
 def _build(folder: Path, lab: LabState, progress: Progress) -> None:
-    primary, *replicas = (server_of(folder, lab, node) for node in lab.nodes)
-    progress("Making the primary")
+    state.save(folder, lab)
+    primary, *replicas = (server_of(folder, lab, node.name) for node in lab.nodes)
+    progress(f"Making the primary (PostgreSQL {lab.version})")
     primary.prepare()
     primary.initialise()
     primary.configure(upstream=None)
@@ -152,63 +193,19 @@ def _build(folder: Path, lab: LabState, progress: Progress) -> None:
     primary.query(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     for replica in replicas:
         progress(f"Copying the primary to {replica.name}")
-        primary.query(
-            "SELECT pg_create_physical_replication_slot(%s, true)", [replica.name]
-        )
+        failover.make_slots(primary, [replica.name])
         replica.prepare()
         replica.clone(primary)
         replica.configure(upstream=primary)
         replica.start()
-    wait_streaming(primary, [replica.name for replica in replicas])
-    if lab.synchronous:
-        names = ", ".join(replica.name for replica in replicas)
-        primary.configure(upstream=None, synchronous=f"ANY 1 ({names})")
-        primary.reload()
+    progress("Waiting until every replica streams")
+    failover.wait_streaming(primary, [replica.name for replica in replicas])
+    lab = replace(lab, ready=True)
+    failover.apply(folder, lab)
+    failover.wait_confirming(folder, lab)
 
 
-def _nodes(replicas: int, port: int | None) -> tuple[NodeState, ...]:
-    count = replicas + 1
-    ports = _free_ports(count) if port is None else list(range(port, port + count))
-    for asked in ports:
-        if not _is_free(asked):
-            raise LabError(f"port {asked} is taken: choose another, or leave it out")
-    return tuple(
-        NodeState(f"node{n}", p, None if n == 1 else "node1")
-        for n, p in enumerate(ports, start=1)
-    )
+def _configured_bindir() -> Path | None:
+    from authkit.settings import Settings
 
-
-def _free_ports(count: int) -> list[int]:
-    # Below the range of outgoing connections: a port stays ours while a node is down.
-    found: list[int] = []
-    for candidate in random.SystemRandom().sample(range(15_000, 32_000), 2_000):
-        if _is_free(candidate):
-            found.append(candidate)
-        if len(found) == count:
-            return found
-    raise LabError("no free port on 127.0.0.1 between 15000 and 32000")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _socket_folder(folder: Path, who: account.Account) -> Path:
-    chosen = folder / "sockets"
-    if len(os.fsencode(chosen)) > _LONGEST_SOCKETS:
-        chosen = Path(tempfile.mkdtemp(prefix="authkit-"))
-    else:
-        chosen.mkdir()
-    who.own(chosen, 0o700)
-    return chosen
-
-
-def _from_environment(name: str) -> Path | None:
-    value = os.environ.get(name)
-    return Path(value) if value else None
+    return Settings.load().authkit_pg_bindir

@@ -8,7 +8,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class LabState:
             replicas = [n.name for n in self.nodes if n.follows == self.primary]
             if len(replicas) != 1:
                 raise LabError(
-                    f"the lab has {len(replicas)} replicas: name one of "
+                    f"the lab has {len(replicas)} replicas: name one of its nodes, "
                     f"{', '.join(n.name for n in self.nodes)}"
                 )
             name = replicas[0]
@@ -103,27 +104,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def default_root() -> Path:
-    """Return the folder of this user's labs; root's is one that others can enter."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/authkit")
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "authkit"
-
-
-def folder_of(root: Path, name: str) -> Path:
-    """Return the folder of a lab."""
-    return root / "labs" / name
-
-
-def names(root: Path) -> tuple[str, ...]:
-    """Return the names of the labs in a state folder, half-made ones too."""
-    try:
-        return tuple(sorted(p.name for p in (root / "labs").iterdir() if p.is_dir()))
-    except FileNotFoundError:
-        return ()
-
-
 def load(folder: Path) -> LabState | None:
     """Read a lab's state; None when there is no file.
 
@@ -133,23 +113,27 @@ def load(folder: Path) -> LabState | None:
     path = folder / "lab.json"
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if raw["format"] != FORMAT:
-            raise LabError(f"{path} was written by another version of authkit")
-        return LabState(
-            **{
-                **raw,
-                "nodes": tuple(NodeState(**node) for node in raw["nodes"]),
-                "owner": Process(**raw["owner"]) if raw["owner"] else None,
-                "watcher": Process(**raw["watcher"]) if raw["watcher"] else None,
-                "config": tuple((name, value) for name, value in raw["config"]),
-            }
-        )
+        return _parsed(raw)
     except FileNotFoundError:
         return None
     except OSError as exc:
         raise LabError(f"{path} cannot be read: {exc.strerror}") from exc
     except (ValueError, KeyError, TypeError) as exc:
-        raise LabError(f"{path} is damaged: remove the lab's folder") from exc
+        raise LabError(
+            f"{path} is damaged, or was written by another version of authkit"
+        ) from exc
+
+
+def _parsed(raw: dict[str, Any]) -> LabState:
+    if raw["format"] != FORMAT:
+        raise ValueError(raw["format"])
+    compound: dict[str, Any] = {
+        "nodes": tuple(NodeState(**node) for node in raw["nodes"]),
+        "owner": Process(**raw["owner"]) if raw["owner"] else None,
+        "watcher": Process(**raw["watcher"]) if raw["watcher"] else None,
+        "config": tuple((name, value) for name, value in raw["config"]),
+    }
+    return LabState(**{**raw, **compound})
 
 
 def save(folder: Path, state: LabState) -> None:
@@ -161,18 +145,50 @@ def save(folder: Path, state: LabState) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, timeout_s: float = 90.0) -> Generator[None]:
     """Hold the lab for one operation; others wait their turn.
 
     Raises:
-        LabError: the lab's folder is gone or cannot be written.
+        LabError: the lab is gone, or another command held it all the time.
     """
     try:
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise LabError(f"there is no lab {folder.name}") from None  # its path is noise
     except OSError as exc:
-        raise LabError(f"cannot lock {folder}: {exc.strerror}") from exc
+        raise LabError(f"lab {folder.name} is not yours: {exc.strerror}") from exc
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        end = time.monotonic() + timeout_s
+        while not _lock(handle):
+            if time.monotonic() > end:
+                raise LabError(f"another command is at work on lab {folder.name}")
+            time.sleep(0.01)
+        if not _same(handle, folder / "lock"):
+            raise LabError(f"lab {folder.name} was removed by another command")
         yield
     finally:
         os.close(handle)
+
+
+def busy(folder: Path) -> bool:
+    """Tell whether a command is at work on a lab now."""
+    try:
+        with locked(folder, timeout_s=0):
+            return False
+    except LabError:
+        return folder.exists()
+
+
+def _same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

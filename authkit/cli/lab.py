@@ -1,0 +1,321 @@
+"""`authkit lab`: the embedded cluster from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from authkit.lab import Lab, LabStatus
+
+app = typer.Typer(
+    help="A real PostgreSQL primary with streaming replicas, on loopback, in seconds.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Option("--name", "-n", help="The lab's name.")]
+Dir = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir", help="State folder; default: AUTHKIT_STATE_DIR, or per user."
+    ),
+]
+Node = Annotated[
+    str, typer.Argument(help="node1, node2, ...; or primary, or the only replica.")
+]
+
+
+@app.command()
+def up(
+    name: Name = "default",
+    replicas: Annotated[
+        int, typer.Option(help="Replicas that follow the primary.")
+    ] = 1,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The primary's port, replicas take the next; default: free."),
+    ] = None,
+    synchronous: Annotated[
+        bool, typer.Option(help="Commits wait for a replica.")
+    ] = True,
+    degrade_after: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds without a replica after which commits stop waiting."
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Write the variables there, as for .env.")
+    ] = None,
+    root: Dir = None,
+) -> None:
+    """Start a lab that stays until `down`; print the variables for .env."""
+    from authkit import lab as lab_room
+    from authkit.errors import LabError
+
+    existing = [lab for lab in lab_room.labs(root=root) if lab.name == name]
+    if existing:
+        lab = existing[0]
+        status = lab.status()
+        if status.condition != "up" or status.findings:
+            raise LabError(
+                f"lab {name} exists and needs care ({'; '.join(status.findings)}), "
+                f"or remove it with `authkit lab down {name}`"
+            )
+        asked = port or status.nodes[0].port
+        if status.nodes[0].port != asked:
+            raise LabError(f"lab {name} is up already, and not on port {asked}")
+        typer.echo(f"Lab {name} is up already.", err=True)
+    else:
+        began = time.monotonic()
+        with _progress() as show:
+            lab = lab_room.up(
+                name,
+                replicas,
+                synchronous=synchronous,
+                degrade_after_s=degrade_after,
+                port=port,
+                root=root,
+                progress=show,
+            )
+        seconds = time.monotonic() - began
+        typer.echo(f"Lab {name} is up after {seconds:.1f} s.", err=True)
+    _give_env(lab, env_file)
+
+
+@app.command()
+def down(
+    name: Annotated[str, typer.Argument(help="The lab's name.")] = "default",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every lab of the state folder.")
+    ] = False,
+    root: Dir = None,
+) -> None:
+    """Stop every process of a lab and remove it."""
+    from authkit import lab as lab_room
+
+    chosen = (
+        lab_room.labs(root=root) if everything else [lab_room.find(name, root=root)]
+    )
+    for lab in chosen:
+        lab.down()
+        typer.echo(f"Lab {lab.name} is gone.")
+
+
+@app.command()
+def status(
+    name: Annotated[
+        str | None, typer.Argument(help="One lab; default: all of them.")
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write JSON there; - is the terminal.")
+    ] = None,
+    root: Dir = None,
+) -> None:
+    """Show every lab, its nodes, and what is wrong with them.
+
+    Exit code 1 when something is.
+    """
+    from dataclasses import asdict
+
+    from authkit import lab as lab_room
+
+    labs = (
+        lab_room.labs(root=root) if name is None else [lab_room.find(name, root=root)]
+    )
+    found = [lab.status() for lab in labs]
+    if json_file is not None:
+        _write_json(
+            json_file, json.dumps({"labs": [asdict(s) for s in found]}, indent=2)
+        )
+    if json_file != "-":
+        if not found:
+            typer.echo("There is no lab: `authkit lab up` starts one.")
+        for each in found:
+            _show(each)
+    if any(each.findings for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def promote(
+    node: Annotated[
+        str | None, typer.Argument(help="The replica; default: the furthest one.")
+    ] = None,
+    fence: Annotated[
+        bool, typer.Option(help="Shut a running old primary down first.")
+    ] = True,
+    name: Name = "default",
+    root: Dir = None,
+) -> None:
+    """Make a replica the primary."""
+    chosen = _find(name, root).promote(node, fence=fence)
+    typer.echo(f"{chosen} is the primary.")
+
+
+@app.command()
+def kill(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+    """Kill every process of a node, as a power cut would."""
+    count = _find(name, root).kill(node)
+    typer.echo(f"Killed {count} processes of {node}.")
+
+
+@app.command()
+def freeze(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+    """Stop every process of a node (SIGSTOP): its sockets stay, it says nothing."""
+    count = _find(name, root).freeze(node)
+    typer.echo(f"Froze {count} processes of {node}.")
+
+
+@app.command()
+def thaw(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+    """Resume a frozen node."""
+    count = _find(name, root).thaw(node)
+    typer.echo(f"Resumed {count} processes of {node}.")
+
+
+@app.command()
+def stop(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+    """Shut a node down cleanly."""
+    _find(name, root).stop(node)
+    typer.echo(f"{node} is down.")
+
+
+@app.command()
+def start(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+    """Start a node that is down as what it was."""
+    _find(name, root).start(node)
+    typer.echo(f"{node} is up.")
+
+
+@app.command()
+def rejoin(node: Node, name: Name = "default", root: Dir = None) -> None:
+    """Bring a node back as a replica; what only it wrote is discarded."""
+    with _progress() as show:
+        done = _find(name, root).rejoin(node, progress=show)
+    if done.reason is not None:
+        typer.echo(f"A cheaper way failed: {done.reason}.", err=True)
+    typer.echo(f"{done.node} is a replica again ({done.how}, {done.seconds:.1f} s).")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def psql(
+    context: typer.Context,
+    node: Annotated[
+        str, typer.Option("--node", help="node1, ...; primary or replica.")
+    ] = "primary",
+    name: Name = "default",
+    root: Dir = None,
+) -> None:
+    """Open psql on a node; further arguments are psql's, as in `-c "SELECT 1"`."""
+    command, variables = _find(name, root).psql_command(node)
+    os.execve(command[0], [*command, *context.args], {**os.environ, **variables})  # noqa: S606 # psql, found by the lab
+
+
+@app.command()
+def logs(
+    node: Node = "primary",
+    lines: Annotated[int, typer.Option(help="How many of the last lines.")] = 50,
+    name: Name = "default",
+    root: Dir = None,
+) -> None:
+    """Show the end of a node's log."""
+    typer.echo(_find(name, root).logs(node, lines=lines))
+
+
+@app.command()
+def reset(
+    name: Name = "default",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    root: Dir = None,
+) -> None:
+    """Make a lab as new: no data, same ports, same password."""
+    lab = _find(name, root)
+    if not yes:
+        typer.confirm(f"Remove all data of lab {name}?", abort=True)
+    with _progress() as show:
+        lab.reset(progress=show)
+    typer.echo(f"Lab {name} is as new.")
+
+
+def _find(name: str, root: Path | None) -> Lab:
+    from authkit.lab import find
+
+    return find(name, root=root)
+
+
+@contextmanager
+def _progress() -> Generator[Callable[[str], None]]:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("Beginning") as spinner:
+
+        def show(step: str) -> None:
+            spinner.update(step)
+            if not console.is_terminal:
+                console.print(step)
+
+        yield show
+
+
+def _give_env(lab: Lab, env_file: Path | None) -> None:
+    text = "".join(f"{name}={value}\n" for name, value in lab.env().items())
+    if env_file is None:
+        typer.echo(text, nl=False)
+        return
+    from authkit.errors import InvalidInput
+
+    try:
+        handle = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise InvalidInput(
+            f"the lab is up, but {env_file} cannot be written: {exc.strerror}"
+        ) from exc
+    typer.echo(f"Wrote {env_file}.", err=True)
+
+
+def _write_json(target: str, text: str) -> None:
+    from authkit.errors import InvalidInput
+
+    if target == "-":
+        typer.echo(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise InvalidInput(f"cannot write {target}: {exc.strerror}") from exc
+
+
+def _show(found: LabStatus) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    title = f"lab {found.name}: {found.condition}"
+    if found.postgres:
+        title += f", PostgreSQL {found.postgres}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("node", "role", "condition", "port", "timeline", "position", "lag"):
+        table.add_column(heading)
+    for node in found.nodes:
+        lag = None if node.lag_bytes is None else f"{node.lag_bytes} bytes"
+        cells = (
+            node.name, node.role, node.condition, node.port, node.timeline,
+            node.position, lag,
+        )  # fmt: skip
+        table.add_row(*("-" if cell is None else str(cell) for cell in cells))
+    console.print(table)
+    for finding in found.findings:
+        console.print(f"- {finding}", markup=False, soft_wrap=True)
