@@ -157,7 +157,8 @@ def story(
             f" After {killed - seen.span[0]:.1f} seconds the primary was killed and"
             " the replica promoted: no write was acknowledged for"
             f" {_count(round(seen.outage_ms))} ms. Of {_count(len(seen.writes))}"
-            f" acknowledged writes {_count(lost) if lost else 'none'} {'were' if lost > 1 else 'was'} lost."
+            f" acknowledged writes {_count(lost) if lost else 'none'}"
+            f" {'were' if lost > 1 else 'was'} lost."
         )
     return Story(
         title="A failover under load",

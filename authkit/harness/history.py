@@ -140,4 +140,5 @@ def outage(
             if after > began and before < answered
         ),
         key=lambda gap: gap[1] - gap[0],
+        default=None,
     )

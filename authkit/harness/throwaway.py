@@ -10,6 +10,7 @@ when the load ends, or is killed, the lab goes with it.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from authkit.errors import LabError
 
+logger: Final = logging.getLogger("authkit.harness")
 _USERS: Final = 2_000
 _DAYS: Final = 3
 
@@ -33,7 +35,7 @@ class Throwaway:
         Raises:
             LabError: the lab could not be started; the child has said why.
         """
-        print("authkit: no DATABASE_URL, starting a cluster for this run", flush=True)  # noqa: T201 # a step that takes seconds
+        logger.info("no DATABASE_URL: starting a cluster for this run")
         # A session of its own: Ctrl-C is for the load, which then closes the pipe.
         self._child = subprocess.Popen(
             [sys.executable, "-m", "authkit.harness.throwaway"],

@@ -1,0 +1,83 @@
+"""`authkit load`: locust with a profile, goals and a report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def load(
+    profile: Annotated[
+        str, typer.Option(help="Name of a profile, or a TOML file.", metavar="NAME")
+    ] = "mixed-day",
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Locust users; default: the profile's.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Open loop: arrivals per second, whatever the answers do."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long it measures; default: the profile's.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Load generators to fork.")] = 1,
+    slo: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of goals: exit 0 when met, 1 when missed."),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="File for the HTML report.")
+    ] = None,
+    locustfile: Annotated[
+        Path | None,
+        typer.Option("--locustfile", "-f", help="Your own file, built on AuthUser."),
+    ] = None,
+) -> None:
+    """Load a primary and its replicas with locust.
+
+    Takes DATABASE_URL and DATABASE_REPLICA_URLS; without them it starts a cluster for
+    the run and removes it. Exit code 2: the run proves nothing.
+    """
+    from authkit.errors import ConfigError
+    from authkit.harness import command
+    from authkit.harness import profile as profiles
+
+    found = profiles.read(command.profile_path(profile))
+    for name, value in (("rate", rate), ("seconds", seconds)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError([f"--{name} must be above zero"])
+    arguments = command.locust_arguments(
+        locustfile or command.locustfile(),
+        users=users or found.users,
+        processes=processes,
+    )
+    variables = command.variables(
+        profile=command.profile_path(profile),
+        rate=rate,
+        seconds=seconds or found.seconds,
+        slo=slo,
+        json=json,
+        report=report,
+    )
+    # Its own process: locust patches what it runs in, before psycopg is imported.
+    process = subprocess.Popen([sys.executable, *arguments], env=os.environ | variables)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C reached locust as well: it writes its report, then ends.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process.wait()
+        code = 130
+    raise typer.Exit(code)

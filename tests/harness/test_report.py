@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import random
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+from authkit.figures import figure
+from authkit.harness.database import DatabaseSide, LagSample, Statement
+from authkit.harness.phases import Mark, phases
+from authkit.harness.recorder import Recorder, Recording
+from authkit.harness.report import Story, Tile, render
+
+START = 1_800_000_000.0
+
+
+def recorded(loop="closed") -> Recording:
+    source = random.Random(1)  # noqa: S311 # a load, no secret
+    now = [START]
+    recorder = Recorder(slot_s=0.25, loop=loop, clock=lambda: now[0])
+    for at in range(200):
+        now[0] = START + at / 20
+        node, role = ("n1", "primary") if at < 100 else ("n2", "primary")
+        taken = source.uniform(0.001, 0.002)
+        response = taken * 2 if loop == "open" else None
+        recorder.record("sessions.validate", role, node, taken, response_s=response)
+        recorder.arrival(0.0001, late=False)
+    recorder.record("sessions.create", None, None, 0.5, error="NoPrimary")
+    return recorder.drain()
+
+
+def story(loop="closed") -> Story:
+    span = (START, START + 10)
+    return Story(
+        title="A <b>failover</b>",
+        summary="It went well.",
+        recording=recorded(loop),
+        span=span,
+        tiles=(Tile("outage", "640 ms", "goal", holds=True),),
+        figures=(figure("outage_ms", 640.0, "ms", goal=("<=", 3000)),),
+        marks=(
+            Mark(START + 4.0, "killed", "n1"),
+            Mark(START + 4.2, "promoted", "n2"),
+            Mark(START + 5.0, "writing", "n2"),
+            Mark(START + 7.0, "rejoined", "n1"),
+        ),
+        phases=phases(span, 0.25, (START + 4.0, START + 5.0)),
+        start_roles={"n1": "primary", "n2": "replica"},
+        database=DatabaseSide(
+            (Statement("n1", "sessions.validate", 100, 12.5, 100, 400, 3, 0),),
+            (LagSample(START + 1, "n2", 2048), LagSample(START + 2, "n2", 0)),
+        ),
+        settings={"load": "two users"},
+    )
+
+
+def pictures(html: str) -> list[ET.Element]:
+    found = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    return [ET.fromstring(text) for text in found]  # noqa: S314 # our own charts
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render(story())
+
+
+def test_the_report_needs_no_network(html: str):
+    # Names of XML namespaces are no addresses that anything is loaded from.
+    loaded = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!#)([^"')\s]+)""", html)
+    assert loaded == []
+    assert "<script" not in html
+    assert "@import" not in html
+
+
+def test_every_picture_has_marks_and_words(html: str):
+    drawn = pictures(html)
+    assert len(drawn) == 5
+    for picture in drawn:
+        tags = [element.tag.rpartition("}")[2] for element in picture.iter()]
+        assert tags.count("path") > 4
+        assert tags.count("text") > 4
+
+
+def test_axes_name_what_they_show_with_its_unit(html: str):
+    words = {e.text for picture in pictures(html) for e in picture.iter() if e.text}
+    assert {
+        "seconds since the start",
+        "service time (ms)",
+        "successful operations (1/s)",
+        "failed operations (1/s)",
+        "not yet replayed (kB)",
+    } <= words
+
+
+def test_the_failover_is_marked_by_words(html: str):
+    words = {e.text for picture in pictures(html) for e in picture.iter() if e.text}
+    assert {"n1 killed", "n2 promoted", "n2 writes again", "n1 rejoined"} <= words
+
+
+def test_colours_follow_light_and_dark(html: str):
+    svg = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+    defined = set(re.findall(r"(--[\w-]+):", html))
+    assert set(re.findall(r"var\((--[\w-]+)\)", svg)) <= defined
+    fixed = set(re.findall(r"#[0-9a-f]{6}", svg))
+    assert fixed == set()
+
+
+def test_text_is_escaped(html: str):
+    assert "<b>failover</b>" not in html
+    assert "&lt;b&gt;failover" in html
+
+
+def test_a_panel_without_rows_is_left_out():
+    quiet = Recorder(slot_s=0.25, clock=lambda: START)
+    quiet.record("sessions.validate", "primary", "n1", 0.001)
+    calm = replace(story(), recording=quiet.drain(), database=DatabaseSide(), marks=())
+    html = render(calm)
+    assert "No call failed." in html
+    assert "What the servers said" not in html
+    assert len(pictures(html)) == 3
+
+
+def test_a_run_in_which_everything_failed_is_still_drawn():
+    broken = Recorder(slot_s=0.25, clock=lambda: START + 1)
+    broken.record("sessions.validate", None, None, 0.1, error="NoPrimary")
+    html = render(replace(story(), recording=broken.drain()))
+    assert "NoPrimary" in html
+
+
+def test_an_open_loop_shows_response_time_and_the_generators_lag():
+    html = render(story("open"))
+    assert "response time (ms)" in html
+    assert "generator itself was late" in html
