@@ -1,0 +1,128 @@
+"""The group roles of the database, and what each may do: the least that it needs.
+
+They cannot log in; whoever administers the server gives one of them to a login role.
+What stands here is what the migrations grant; `authkit db validate` compares it with
+what a database really grants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from authkit.schema.masking import MASKED_VIEWS
+
+APP = "authkit_app"
+ANALYST = "authkit_analyst"
+MAINTENANCE = "authkit_maintenance"
+BACKUP = "authkit_backup"
+ROLES = (APP, ANALYST, MAINTENANCE, BACKUP)
+
+VERSION_TABLE = "alembic_version"
+
+_READ = frozenset({"SELECT"})
+_KEEP = frozenset({"SELECT", "INSERT", "UPDATE"})
+_ALL = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_PURGE = frozenset({"SELECT", "DELETE"})
+
+# What is ended or marked, and so never deleted by the application.
+_KEPT = (
+    "users",
+    "subject_keys",
+    "sessions",
+    "webauthn_credentials",
+    "active_sessions",
+    "auth_attempts",
+    "write_keys",
+    "oauth_token_families",
+    "oauth_issued_tokens",
+    "oauth_state_tracking",
+    "oauth_auth_codes",
+)
+# What may be made again, or is revoked by being gone.
+_DELETED = (
+    "accounts",
+    "user_backup_codes",
+    "roles",
+    "permissions",
+    "user_roles",
+    "role_permissions",
+    "rate_limit_tracking",
+    "user_auth_cache",
+    "oauth_token_cache",
+)
+_SEEN = (VERSION_TABLE, "audit_logs", "audit_chain_heads")
+# What grows, and so is purged by maintenance.
+_PURGED = (
+    "active_sessions",
+    "auth_attempts",
+    "sessions",
+    "rate_limit_tracking",
+    "user_auth_cache",
+    "write_keys",
+    "user_roles",
+    "oauth_token_families",
+    "oauth_issued_tokens",
+    "oauth_token_cache",
+    "oauth_state_tracking",
+    "oauth_auth_codes",
+)
+_EVERYTHING = (
+    *_KEPT,
+    *_DELETED,
+    *_SEEN,
+    "masking_keys",
+    *MASKED_VIEWS,
+)
+
+Privileges = Mapping[str, frozenset[str]]
+
+
+def _each(
+    names: tuple[str, ...], privileges: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    return dict.fromkeys(names, privileges)
+
+
+TABLE_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
+    {
+        APP: _each(_KEPT, _KEEP) | _each(_DELETED, _ALL) | _each(_SEEN, _READ),
+        ANALYST: _each(MASKED_VIEWS, _READ),
+        MAINTENANCE: _each(_PURGED, _PURGE) | _each(_SEEN, _READ),
+        BACKUP: _each(_EVERYTHING, _READ),
+    }
+)
+
+# FOR UPDATE SKIP LOCKED asks for UPDATE on some column; one that decides nothing will
+# do. `table.column`.
+COLUMN_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
+    {
+        MAINTENANCE: _each(
+            (
+                "active_sessions.created_at",
+                "sessions.created_at",
+                "write_keys.created_at",
+                "oauth_token_families.created_at",
+                "oauth_issued_tokens.created_at",
+                "oauth_token_cache.created_at",
+                "oauth_state_tracking.created_at",
+                "oauth_auth_codes.created_at",
+                "rate_limit_tracking.updated_at",
+                "user_auth_cache.cached_at",
+                "user_roles.granted_at",
+            ),
+            frozenset({"UPDATE"}),
+        )
+    }
+)
+
+FUNCTION_PRIVILEGES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        APP: frozenset({"audit_append"}),
+        ANALYST: frozenset({"keyed_token", "address_prefix", "id_bytes"}),
+        MAINTENANCE: frozenset(
+            {"audit_append", "ensure_partitions", "drop_attempt_partitions"}
+        ),
+        BACKUP: frozenset(),
+    }
+)
