@@ -5,6 +5,7 @@ No message repeats the value: it may be a secret, or a name that belongs to some
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,6 +18,8 @@ DIGEST_BYTES = 32
 # A century: what is longer is a unit mixed up, and near the end of PostgreSQL's range.
 _MAX_SPAN = timedelta(days=36_525)
 _MAX_ADDRESS_CHARS = 64
+
+_SLUG = re.compile(r"[a-z][a-z0-9_.-]{0,62}", re.ASCII)
 
 Address = str | IPv4Address | IPv6Address
 
@@ -33,6 +36,31 @@ def text(value: str, what: str, *, limit: int) -> str:
         raise InvalidInput(f"the {what} is longer than {limit} characters")
     _storable(value, what)
     return value
+
+
+def slug(value: str, what: str) -> str:
+    """Return one lower-case word, as reasons and policy names are.
+
+    Raises:
+        InvalidInput: it is not letters, digits and `_.-`, beginning with a letter.
+    """
+    if _SLUG.fullmatch(value) is None:
+        raise InvalidInput(f"the {what} is not one lower-case word")
+    return value
+
+
+def country(value: str | None) -> str | None:
+    """Return a country code of two letters (ISO 3166-1 alpha-2) in upper case.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if value is None:
+        return None
+    code = value.upper()
+    if len(code) != 2 or not (code.isascii() and code.isalpha()):
+        raise InvalidInput("the country is not a two-letter code (ISO 3166-1)")
+    return code
 
 
 def user_agent(value: str | None) -> str | None:

@@ -1,25 +1,294 @@
 """What runs an operation: on a node chosen per call, or inside somebody's transaction.
 
-A repository knows a runner and nothing of nodes. `Routed` takes a connection for each
-call; `Bound` uses the one it was given, and with it that transaction and its fate.
+A repository knows a runner and nothing of nodes. `AsyncRouted` takes a connection for
+each call; `AsyncBound` uses the one it was given, and shares that transaction and its
+fate.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from time import perf_counter
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from authkit.cluster import AsyncCluster, Token
+import psycopg
+
+from authkit.cluster import AsyncCluster, AsyncLease, AsyncNodeConnection, Token
+from authkit.cluster.classify import Phase
+from authkit.cluster.faults import translate, understand
+from authkit.errors import AuthkitError
+from authkit.hot.observing import Observers
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
 from . import statement
 
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
 Row = TypeVar("Row")
 Result = TypeVar("Result")
-Params = Sequence[object]
+Params: TypeAlias = Sequence[object]
+Step: TypeAlias = tuple[AnyOperation, Params]
+Work: TypeAlias = Callable[[AsyncNodeConnection], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[Row]):
+    """The rows of a write, and a token that later reads can ask for.
+
+    `token` is None inside a transaction: its commit gives one.
+    """
+
+    rows: list[Row]
+    token: Token | None
+
+
+class AsyncRunner(Protocol):
+    """Runs operations; the repositories are written against this."""
+
+    async def fetch_one(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> Row | None:
+        """Return the row, or None where there is none."""
+        ...
+
+    async def fetch_all(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Row]:
+        """Return every row."""
+        ...
+
+    async def execute(self, operation: AnyOperation, params: Params) -> int:
+        """Return how many rows it touched."""
+        ...
+
+    async def write(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        behind: Step | None = None,
+        token: bool = False,
+    ) -> Written[Row]:
+        """Run a write, with a statement before it in the same transaction if given."""
+        ...
+
+
+class AsyncRouted:
+    """Takes a connection for each call, and translates every error of the driver.
+
+    Writes go to the primary. So do reads, because most of them authorise, unless the
+    caller says how stale an answer may be (`max_lag`) or what it must contain
+    (`after`).
+    """
+
+    def __init__(self, cluster: AsyncCluster) -> None:
+        self._cluster = cluster
+        self.observers = Observers()
+
+    async def fetch_one(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> Row | None:
+        """Return the row, or None where there is none.
+
+        Raises:
+            Unavailable: no node may serve it now.
+            InDoubt: a write was sent and its outcome is not known.
+        """
+        lease = self._lease(operation, max_lag, after)
+        if self.observers:
+            return await self._observed(
+                operation, lease, lambda c: statement.fetch_one(c, operation, params)
+            )
+        async with lease as connection:
+            return await statement.fetch_one(connection, operation, params)
+
+    async def fetch_all(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Row]:
+        """Return every row.
+
+        Raises:
+            Unavailable: no node may serve it now.
+            InDoubt: a write was sent and its outcome is not known.
+        """
+        lease = self._lease(operation, max_lag, after)
+        if self.observers:
+            return await self._observed(
+                operation, lease, lambda c: statement.fetch_all(c, operation, params)
+            )
+        async with lease as connection:
+            return await statement.fetch_all(connection, operation, params)
+
+    async def execute(self, operation: AnyOperation, params: Params) -> int:
+        """Return how many rows it touched.
+
+        Raises:
+            Unavailable: no node may serve it now.
+            InDoubt: a write was sent and its outcome is not known.
+        """
+        lease = self._lease(operation, None, None)
+        if self.observers:
+            return await self._observed(
+                operation, lease, lambda c: statement.execute(c, operation, params)
+            )
+        async with lease as connection:
+            return await statement.execute(connection, operation, params)
+
+    async def write(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        behind: Step | None = None,
+        token: bool = False,
+    ) -> Written[Row]:
+        """Run a write, with a statement before it in the same transaction if given.
+
+        The second statement sees what committed while the first one waited: a lock
+        taken by the first makes both one decision.
+
+        Raises:
+            Unavailable: no node may serve it now.
+            InDoubt: it was sent and its outcome is not known.
+        """
+
+        async def work(connection: AsyncNodeConnection) -> Written[Row]:
+            if behind is None:
+                rows = await statement.fetch_all(connection, operation, params)
+            else:
+                await connection.set_autocommit(False)
+                rows = await statement.fetch_behind(
+                    connection, behind, operation, params
+                )
+                await connection.commit()
+                await connection.set_autocommit(True)
+            return Written(rows, await connection.token() if token else None)
+
+        lease = self._cluster.writer()
+        if self.observers:
+            return await self._observed(operation, lease, work)
+        async with lease as connection:
+            return await work(connection)
+
+    def _lease(
+        self,
+        operation: AnyOperation,
+        max_lag: timedelta | None,
+        after: Token | None,
+    ) -> AsyncLease:
+        if operation.intent is Intent.WRITE or (max_lag is None and after is None):
+            return self._cluster.writer()
+        return self._cluster.reader(max_lag=max_lag, after=after)
+
+    async def _observed(
+        self, operation: AnyOperation, lease: AsyncLease, work: Work[Result]
+    ) -> Result:
+        node, role = "", ""
+        began = perf_counter()
+        try:
+            async with lease as connection:
+                node, role = connection.node.name, connection.node.role.value
+                result = await work(connection)
+        except BaseException as exc:
+            self.observers.tell(operation.name, node, role, perf_counter() - began, exc)
+            raise
+        self.observers.tell(operation.name, node, role, perf_counter() - began, None)
+        return result
+
+
+class AsyncBound:
+    """Runs on one connection, inside whatever transaction is open on it."""
+
+    def __init__(self, connection: AsyncNodeConnection) -> None:
+        self._connection = connection
+
+    async def fetch_one(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> Row | None:
+        """Return the row, or None where there is none; the node is given already."""
+        del max_lag, after
+        try:
+            return await statement.fetch_one(self._connection, operation, params)
+        except psycopg.Error as exc:
+            raise self._translated(exc) from exc
+
+    async def fetch_all(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Row]:
+        """Return every row; the node is given already."""
+        del max_lag, after
+        try:
+            return await statement.fetch_all(self._connection, operation, params)
+        except psycopg.Error as exc:
+            raise self._translated(exc) from exc
+
+    async def execute(self, operation: AnyOperation, params: Params) -> int:
+        """Return how many rows it touched."""
+        try:
+            return await statement.execute(self._connection, operation, params)
+        except psycopg.Error as exc:
+            raise self._translated(exc) from exc
+
+    async def write(
+        self,
+        operation: Operation[Row],
+        params: Params,
+        *,
+        behind: Step | None = None,
+        token: bool = False,
+    ) -> Written[Row]:
+        """Run a write, with a statement before it if given; the token is None."""
+        del token
+        connection = self._connection
+        try:
+            if behind is None:
+                rows = await statement.fetch_all(connection, operation, params)
+            else:
+                rows = await statement.fetch_behind(
+                    connection, behind, operation, params
+                )
+        except psycopg.Error as exc:
+            raise self._translated(exc) from exc
+        return Written(rows, None)
+
+    def _translated(self, error: psycopg.Error) -> AuthkitError:
+        connection = self._connection
+        fault = understand(
+            error,
+            phase=Phase.WORK,
+            intent=connection.intent,
+            broken=connection.closed,
+        )
+        if fault.discard:
+            connection.poison()
+        return translate(error, fault, node=connection.node.name)

@@ -7,15 +7,12 @@ first use on a connection and runs by name from then on; the server plans it onc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from psycopg import AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor
 
 from authkit.hot.binding import bind
-from authkit.hot.operation import Operation
-
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
+from authkit.hot.operation import AnyOperation, Operation
 
 Row = TypeVar("Row")
 
@@ -65,3 +62,26 @@ async def execute(
     cursor = AsyncRawCursor[tuple[Any, ...]](connection)
     await cursor.execute(operation.sql, bind(operation, params), prepare=True)
     return cursor.rowcount
+
+
+async def fetch_behind(
+    connection: AsyncConnection[Any],
+    first: tuple[AnyOperation, Sequence[object]],
+    operation: Operation[Row],
+    params: Sequence[object],
+) -> list[Row]:
+    """Run two operations in the open transaction, in one round trip.
+
+    Returns the rows of the second, which sees with a snapshot of its own what
+    committed while the first one waited for its locks.
+
+    Raises:
+        psycopg.Error: as the server reported it; the runner translates.
+    """
+    leader = AsyncRawCursor[tuple[Any, ...]](connection)
+    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
+    async with connection.pipeline():
+        await leader.execute(first[0].sql, bind(*first), prepare=True)
+        await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    build = operation.build
+    return [build(values) for values in await cursor.fetchall()]

@@ -1,0 +1,51 @@
+"""Who watches operations: a plain function, told of every call and how it ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+logger = logging.getLogger("authkit.hot")
+
+# Operation's name, node's name, node's role, seconds (waiting for a connection counts),
+# and the error that the caller got, or None.
+Observer: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
+
+
+class Observers:
+    """The watching functions; the tuple is replaced whole, and false while empty."""
+
+    __slots__ = ("_watching",)
+
+    def __init__(self) -> None:
+        self._watching: tuple[Observer, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._watching)
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every call from now on; returns how to stop it."""
+        self._watching = (*self._watching, observer)
+
+        def stop() -> None:
+            self._watching = tuple(
+                other for other in self._watching if other is not observer
+            )
+
+        return stop
+
+    def tell(
+        self,
+        operation: str,
+        node: str,
+        role: str,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        """Call each; one that fails is logged and does not disturb the caller."""
+        for observer in self._watching:
+            try:
+                observer(operation, node, role, seconds, error)
+            except Exception:
+                logger.exception("an observer of operations failed")
