@@ -1,0 +1,106 @@
+"""The small process beside a lab: removes it when its owner dies, degrades it.
+
+It is started only for a lab that a program owns, or that is to degrade. It never
+waits for a server: a frozen primary must not keep it from its duties.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authkit.errors import LabError
+from authkit.lab import processes, state
+from authkit.lab.processes import Process
+from authkit.lab.state import LabState
+
+if TYPE_CHECKING:
+    from authkit.lab.degrading import Degrading
+
+_IDLE_TICK_S = 2.0
+_WATCH_TICK_S = 0.25
+
+
+def spawn(folder: Path) -> Process:
+    """Start the watcher of a lab as a process of its own and return it.
+
+    Raises:
+        LabError: it did not start.
+    """
+    import authkit
+
+    # A checkout that is on the path of this program only must be on the watcher's too.
+    paths = [str(Path(authkit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with (folder / "watcher.log").open("ab") as log:
+        # The shell leaves at once: this program has no child to reap.
+        run = subprocess.run(
+            ["/bin/sh", "-c", '"$@" </dev/null >&2 & echo $!', "sh",
+             sys.executable, "-m", "authkit.lab.watcher", str(folder)],
+            stdout=subprocess.PIPE, stderr=log, cwd="/", env=environment,
+            start_new_session=True, check=True,
+        )  # fmt: skip
+    process = processes.identify(int(run.stdout))
+    if process is None:
+        raise LabError("the lab's watcher did not start")
+    return process
+
+
+def watch(folder: Path) -> None:
+    """Look after a lab until it is gone or its owner is."""
+    bell: int | None = None
+    degrading: Degrading | None = None
+    while (lab := _load(folder)) is not None:
+        if lab.owner is not None:
+            bell = bell if bell is not None else _open(lab.owner)
+            if not processes.alive(lab.owner):
+                _remove(folder)
+                return
+        tick = _IDLE_TICK_S
+        if lab.degrade_after_s is not None and lab.ready:
+            from authkit.lab.degrading import Degrading
+
+            degrading = degrading or Degrading(folder)
+            degrading.consider(lab, lab.degrade_after_s)
+            tick = _WATCH_TICK_S
+        if bell is None:
+            time.sleep(tick)
+        else:
+            select.select([bell], [], [], tick)
+
+
+def _open(owner: Process) -> int | None:
+    # A pidfd becomes readable when the process ends (Linux 5.3); without it the
+    # process table is read every tick.
+    try:
+        return os.pidfd_open(owner.pid)
+    except OSError:
+        return None
+
+
+def _load(folder: Path) -> LabState | None:
+    try:
+        return state.load(folder)
+    except LabError:
+        return None  # damaged: `authkit lab status` says so, and there is nothing to do
+
+
+def _remove(folder: Path) -> None:
+    from authkit.lab.ending import remove
+
+    while folder.exists():
+        try:
+            with state.locked(folder):
+                remove(folder)
+        except LabError as exc:  # another command has the lab: its turn comes first
+            sys.stderr.write(f"{exc}\n")
+            time.sleep(_IDLE_TICK_S)
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]))
