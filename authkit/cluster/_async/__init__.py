@@ -1,0 +1,1 @@
+"""The pool manager for asyncio; the source of the generated sync twin."""

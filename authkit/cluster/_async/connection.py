@@ -1,0 +1,184 @@
+"""The connection class that lets two layers share one pool.
+
+SQLAlchemy over `NullPool` draws from a node's pool and calls `close()` to give back.
+Three things go wrong with a plain connection there, each held by a test: a connection
+that the server killed never comes back and its slot is lost; one that SQLAlchemy
+invalidated comes back alive; a demoted node (SQLSTATE 25006) is no disconnect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import AsyncConnection, Error
+from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
+
+from authkit.cluster._primitives.sockets import Lifeline
+from authkit.cluster.classify import Intent, Phase
+from authkit.cluster.consistency import Token, lsn_number
+from authkit.cluster.topology import Role
+from authkit.errors import DatabaseError, NotPermitted
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
+
+    from authkit.cluster._async.node import AsyncNode
+    from authkit.cluster.topology import NodeView
+
+# How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
+# answers neither the statement nor its cancellation.
+CANCEL_LIMIT_S = 0.25
+# The function of the server that warns of a commit which its standby did not confirm
+# (src/backend/replication/syncrep.c): SQLSTATE 01000 or 57P01, both shared with others.
+UNCONFIRMED = "SyncRepWaitForLSN"
+
+
+# The timeline from the same answer: it is of this server, whatever it is by now.
+POSITION: LiteralString = """
+SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+       pg_current_wal_insert_lsn()::text
+"""
+
+
+class AsyncNodeConnection(AsyncConnection[Any]):
+    """A psycopg connection of a node's pool; `node` is what is known of the node."""
+
+    _home: AsyncNode | None = None
+    _lifeline: Lifeline | None = None
+    drawn_from: AsyncConnectionPool[AsyncNodeConnection] | None = None
+    out: bool = False
+    intent: Intent = Intent.WRITE
+    poisoned: bool = False
+    committing: bool = False
+    unconfirmed: bool = False
+    # The transaction's state before the operation that may yet fail.
+    before: int = TransactionStatus.IDLE
+
+    @property
+    def home(self) -> AsyncNode:
+        """The node whose pool it belongs to."""
+        home = self._home
+        if home is None:
+            raise RuntimeError("this connection belongs to no node")
+        return home
+
+    @property
+    def node(self) -> NodeView:
+        """The node as it was last seen."""
+        return self.home.view
+
+    @property
+    def phase(self) -> Phase:
+        """How far its transaction had come when its last operation began."""
+        if self.committing:
+            return Phase.COMMIT
+        if self.before == TransactionStatus.IDLE:
+            return Phase.AUTOCOMMIT
+        return Phase.WORK
+
+    def settle(self, home: AsyncNode) -> None:
+        """Make it one of this node's; called once, when it is connected."""
+        self._home = home
+        self._lifeline = Lifeline(self.pgconn.socket)
+        super().add_notice_handler(self._noticed)
+
+    def add_notice_handler(self, callback: Callable[[Diagnostic], None]) -> None:
+        """Register a handler; one that is registered already stays one.
+
+        SQLAlchemy registers its own at every checkout, on what is for us one
+        connection: without this a connection would gather them for ever.
+        """
+        if callback not in self._notice_handlers:
+            super().add_notice_handler(callback)
+
+    def _noticed(self, notice: Diagnostic) -> None:
+        if notice.source_function == UNCONFIRMED:
+            self.unconfirmed = True
+
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        """Run one operation, remembering what state it began in."""
+        self.before = self.pgconn.transaction_status
+        return await super().wait(*arguments, **options)
+
+    async def commit(self) -> None:
+        """Commit; a failure from here on leaves the outcome in doubt."""
+        self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
+        await super().commit()
+        self.committing = False
+
+    async def token(self) -> Token:
+        """Return a token for everything committed so far; costs a round trip.
+
+        Raises:
+            DatabaseError: the server refused.
+            NotPermitted: the connection is not the primary's.
+        """
+        view = self.node
+        if view.role is not Role.PRIMARY:
+            raise NotPermitted("a token comes from a writer's connection")
+        cursor = await self.execute(POSITION)
+        row = await cursor.fetchone()
+        if row is None:
+            raise DatabaseError("the server sent no position")
+        return Token(int(row[0], 16), lsn_number(row[1]))
+
+    async def close(self) -> None:
+        """Give it back to its pool while it is checked out, else really close it."""
+        home = self._home
+        if self.out and home is not None:
+            await home.release(self)
+            return
+        self.hang_up()
+        await super().close()
+
+    def poison(self) -> None:
+        """Have it closed instead of reused when it is given back."""
+        self.poisoned = True
+
+    def cut(self) -> bool:
+        """Shut its socket, from any thread: whoever waits on it wakes with an error."""
+        lifeline = self._lifeline
+        return lifeline is not None and lifeline.cut()
+
+    def silent_ms(self) -> int | None:
+        """Milliseconds since the server last sent anything on it."""
+        lifeline = self._lifeline
+        return None if lifeline is None else lifeline.silent_ms()
+
+    def hang_up(self) -> None:
+        """Let go of the socket for good."""
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            lifeline.release()
+
+    async def discard(self) -> None:
+        """Really close it, whatever state it is in."""
+        self.hang_up()
+        self.out = False
+        await super().close()
+
+    async def clean(self) -> bool:
+        """Bring it back to the state every caller expects; False if that fails."""
+        try:
+            if self.pgconn.transaction_status != TransactionStatus.IDLE:
+                await self.rollback()
+            if not self.autocommit:
+                await self.set_autocommit(True)
+            if self._isolation_level is not None:
+                await self.set_isolation_level(None)
+            if self._read_only is not None:
+                await self.set_read_only(None)
+            if self._deferrable is not None:
+                await self.set_deferrable(None)
+        except Error:
+            return False
+        return self.pgconn.transaction_status == TransactionStatus.IDLE
+
+    async def _try_cancel(
+        self,
+        *,
+        timeout: float = CANCEL_LIMIT_S,  # noqa: ASYNC109 # overrides psycopg's
+    ) -> None:
+        await super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))

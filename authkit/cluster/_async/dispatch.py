@@ -1,0 +1,235 @@
+"""Takes a connection of the right node, within a bound, or says why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import randrange
+from time import monotonic
+
+from authkit.cluster._async.connection import AsyncNodeConnection
+from authkit.cluster._async.node import AsyncNode
+from authkit.cluster._async.roster import AsyncRoster
+from authkit.cluster._primitives.forks import generation
+from authkit.cluster.classify import Intent
+from authkit.cluster.consistency import Token
+from authkit.cluster.routing import choose, contains, fresh, prefer_zone
+from authkit.cluster.topology import Verdict
+from authkit.errors import (
+    Closed,
+    DeadlineExceeded,
+    NoPrimary,
+    NoReplica,
+    SplitBrain,
+    Unavailable,
+)
+
+
+class AsyncDispatch:
+    """Routes and waits."""
+
+    def __init__(self, roster: AsyncRoster) -> None:
+        self._roster = roster
+        self._generation = generation.number
+        self.state = "not open yet"
+
+    def check(self) -> None:
+        """Refuse a cluster that is closed, or that a fork brought here.
+
+        Raises:
+            Closed: it must not be used.
+        """
+        if self._generation != generation.number:
+            raise Closed(
+                "the cluster was opened in another process: open one after the fork"
+            )
+        if self.state != "open":
+            raise Closed(f"the cluster is {self.state}")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a fork brought it into this process."""
+        return self._generation != generation.number
+
+    async def take_writer(self, limit_s: float) -> AsyncNodeConnection:
+        """Take a connection to the primary; whoever takes it must close it.
+
+        Raises:
+            NoPrimary: there is none, and none came in time.
+            SplitBrain: two nodes claim to be it.
+            Saturated: no connection became free in time.
+            Closed: the cluster is closed, or of another process.
+        """
+        roster = self._roster
+        deadline: float | None = None
+        while True:
+            seen = roster.changed.count
+            node = roster.writer
+            if (
+                node is not None
+                and self._generation == generation.number
+                and node.passes()
+            ):
+                remaining = limit_s if deadline is None else deadline - monotonic()
+                try:
+                    return await node.acquire(Intent.WRITE, remaining)
+                except Unavailable:
+                    if roster.writer is node and node.pool is not None:
+                        raise
+            self.check()
+            if deadline is None:
+                deadline = monotonic() + limit_s
+            await self._wait(seen, deadline, self._no_writer)
+
+    async def take_reader(
+        self,
+        limit_s: float,
+        *,
+        max_lag_s: float,
+        after: Token | None,
+        stale_ok: bool,
+        prefer: str | None,
+    ) -> AsyncNodeConnection:
+        """Take a connection for reading; whoever takes it must close it.
+
+        Raises:
+            NoReplica: nothing fresh enough, and no primary, came in time.
+            Saturated: no connection became free in time.
+            Closed: the cluster is closed, or of another process.
+        """
+        roster = self._roster
+        deadline: float | None = None
+        while True:
+            seen = roster.changed.count
+            node = self._reader(max_lag_s, after, stale_ok=stale_ok, prefer=prefer)
+            if node is not None and self._generation == generation.number:
+                remaining = limit_s if deadline is None else deadline - monotonic()
+                try:
+                    return await node.acquire(Intent.READ, remaining)
+                except Unavailable:
+                    if node.pool is not None:
+                        raise
+                    node = None
+            self.check()
+            if deadline is None:
+                deadline = monotonic() + limit_s
+            await self._wait(seen, deadline, self._no_reader)
+
+    async def pick_writer(self, limit_s: float) -> AsyncNode:
+        """Return the primary, waiting for one.
+
+        Raises:
+            NoPrimary: there is none, and none came in time.
+            SplitBrain: two nodes claim to be it.
+        """
+        deadline = monotonic() + limit_s
+        while True:
+            self.check()
+            seen = self._roster.changed.count
+            node = self._roster.writer
+            if node is not None and node.passes():
+                return node
+            await self._wait(seen, deadline, self._no_writer)
+
+    async def pick_reader(
+        self,
+        limit_s: float,
+        *,
+        max_lag_s: float,
+        after: Token | None,
+        stale_ok: bool,
+        prefer: str | None,
+    ) -> AsyncNode:
+        """Return a node that may serve a read, waiting for one.
+
+        Raises:
+            NoReplica: nothing fresh enough, and no primary, came in time.
+        """
+        deadline = monotonic() + limit_s
+        while True:
+            self.check()
+            seen = self._roster.changed.count
+            node = self._reader(max_lag_s, after, stale_ok=stale_ok, prefer=prefer)
+            if node is not None:
+                return node
+            await self._wait(seen, deadline, self._no_reader)
+
+    async def wait_for(
+        self, primary: str | None, replicas: int, limit_s: float
+    ) -> None:
+        """Wait until there is a primary (this one, if named) and so many replicas.
+
+        Raises:
+            DeadlineExceeded: the picture did not become that in time.
+        """
+        deadline = monotonic() + limit_s
+        while True:
+            self.check()
+            seen = self._roster.changed.count
+            picture = self._roster.picture
+            writer = self._roster.writer
+            streaming = [view for view in picture.replicas if view.streaming]
+            if (
+                writer is not None
+                and primary in {None, writer.name}
+                and len(streaming) >= replicas
+            ):
+                return
+            await self._wait(
+                seen,
+                deadline,
+                lambda: DeadlineExceeded(
+                    f"not there in {limit_s:g} s: "
+                    + self._roster.picture.why_not_writable()
+                ),
+            )
+
+    def _reader(
+        self,
+        max_lag_s: float,
+        after: Token | None,
+        *,
+        stale_ok: bool,
+        prefer: str | None,
+    ) -> AsyncNode | None:
+        roster = self._roster
+        replicas = roster.replicas
+        if replicas and max_lag_s > 0:
+            now = monotonic()
+            able = [
+                node
+                for node in replicas
+                if fresh(node.view, now, max_lag_s)
+                and (after is None or contains(node.view, after))
+                and node.pool is not None
+            ]
+            chosen = choose(prefer_zone(able, prefer), randrange)
+            if chosen is not None and chosen.passes():
+                return chosen
+        writer = roster.writer
+        if writer is not None or not stale_ok:
+            return writer
+        able = [node for node in replicas if node.pool is not None]
+        return choose(prefer_zone(able, prefer), randrange)
+
+    async def _wait(
+        self, seen: int, deadline: float, otherwise: Callable[[], Unavailable]
+    ) -> None:
+        if not await self._roster.changed.wait(seen, deadline - monotonic()):
+            self.check()
+            raise otherwise()
+
+    def _no_writer(self) -> Unavailable:
+        picture = self._roster.picture
+        if picture.verdict is Verdict.SPLIT_BRAIN:
+            return SplitBrain(picture.why_not_writable())
+        if picture.verdict is Verdict.WRITABLE and picture.primary is not None:
+            return NoPrimary(
+                f"the circuit breaker of the primary {picture.primary.name} is open"
+            )
+        return NoPrimary(picture.why_not_writable())
+
+    def _no_reader(self) -> Unavailable:
+        return NoReplica(
+            "no replica is known to be fresh enough, and "
+            + self._roster.picture.why_not_writable()
+        )

@@ -1,0 +1,108 @@
+"""SQLAlchemy over a node's pool: one engine per node, no pool of its own.
+
+`NullPool` asks for a connection at each checkout and closes it at the end; asking draws
+from the node's psycopg pool and closing gives back (see `connection`). So both layers
+spend one budget of connections and see one topology and one breaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+import psycopg
+from sqlalchemy import ExceptionContext, NullPool, event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from authkit.cluster._async.connection import AsyncNodeConnection
+from authkit.cluster._async.node import AsyncNode
+from authkit.cluster._async.roster import AsyncRoster
+from authkit.cluster._primitives.aio import Engine, core
+from authkit.cluster._primitives.alchemy import driver_connection
+from authkit.cluster.classify import Blame, Intent
+from authkit.cluster.faults import understand
+from authkit.errors import NotFound
+
+
+class AsyncEngines:
+    """The engines of a cluster, made when first asked for."""
+
+    def __init__(self, roster: AsyncRoster, timeout: float) -> None:
+        self._roster = roster
+        self._timeout = timeout
+        self._engines: dict[str, Engine] = {}
+
+    def of(self, name: str) -> Engine:
+        """Return the node's engine.
+
+        Raises:
+            NotFound: no node has this name.
+        """
+        engine = self._engines.get(name)
+        if engine is None:
+            node = self._roster.nodes.get(name)
+            if node is None:
+                raise NotFound(f"no node is named {name}")
+            engine = self._engines.setdefault(name, self._make(node))
+        return engine
+
+    async def dispose(self) -> None:
+        """Forget the engines; they hold no connection."""
+        for engine in self._engines.values():
+            await engine.dispose()
+
+    def _make(self, node: AsyncNode) -> Engine:
+        engine = create_async_engine(
+            "postgresql+psycopg://",
+            poolclass=NullPool,
+            async_creator=self._creator(node),
+        )
+        event.listen(core(engine), "handle_error", self._judge)
+        event.listen(core(engine).pool, "invalidate", _poison)
+        return engine
+
+    def _creator(
+        self, node: AsyncNode
+    ) -> Callable[..., Awaitable[AsyncNodeConnection]]:
+        async def draw(*_: Any, **__: Any) -> AsyncNodeConnection:
+            intent = Intent.WRITE if self._roster.writer is node else Intent.READ
+            connection = await node.acquire(intent, self._timeout)
+            await connection.set_autocommit(False)
+            return connection
+
+        return draw
+
+    def _judge(self, context: ExceptionContext) -> None:
+        """Tell SQLAlchemy of a disconnect it does not see, and the cluster of a fault.
+
+        A node that was demoted answers 25006, an `InternalError` on a connection that
+        lives: to SQLAlchemy that is no disconnect.
+        """
+        connection = driver_connection(context)
+        error = context.original_exception
+        if not isinstance(connection, AsyncNodeConnection) or not isinstance(
+            error, psycopg.Error
+        ):
+            return
+        fault = understand(
+            error,
+            phase=connection.phase,
+            intent=connection.intent,
+            broken=connection.closed,
+        )
+        home = connection.home
+        if fault.blame is Blame.FAILURE:
+            home.failed(monotonic())
+        if fault.blame is not Blame.NOTHING:
+            self._roster.suspect(home, f"{type(error).__name__} ({fault.sqlstate})")
+        if fault.discard:
+            connection.poison()
+            context.is_disconnect = True
+
+
+def _poison(dbapi_connection: Any, record: Any, exception: Any) -> None:
+    """A connection that SQLAlchemy invalidated must not be reused, alive or not."""
+    connection = record.driver_connection
+    if isinstance(connection, AsyncNodeConnection):
+        connection.poison()

@@ -1,0 +1,193 @@
+"""One node: its pool while it is usable, what is checked out of it, its breaker.
+
+A pool lives as long as its node is usable. When the node is given up the pool is
+dropped whole, waiting callers wake, and sockets in use are shut; when it comes back it
+gets a new one: no connection outlives a doubt, and no retry of an old pool delays the
+return (psycopg_pool waits 1, 2, 4 ... seconds between attempts to connect).
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from psycopg_pool import AsyncConnectionPool
+
+from authkit.cluster._async.connection import AsyncNodeConnection
+from authkit.cluster._primitives.aio import Signal, stragglers
+from authkit.cluster.breaker import Breaker, BreakerState
+from authkit.cluster.classify import Intent
+from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
+from authkit.cluster.faults import POOL_ERRORS, of_pool
+from authkit.cluster.sizes import Limits, Sizes
+from authkit.cluster.target import Target
+from authkit.cluster.topology import NodeView, Role
+from authkit.errors import Unavailable
+
+
+class AsyncNode:
+    """A candidate and its connections."""
+
+    def __init__(self, target: Target, limits: Limits, events: Events) -> None:
+        self.target = target
+        self.name = target.name
+        self.view = NodeView(target.name, target.zone)
+        self.breaker = Breaker()
+        self.pool: AsyncConnectionPool[AsyncNodeConnection] | None = None
+        self.out: set[AsyncNodeConnection] = set()
+        self.served = 0
+        self._returned = Signal()
+        self._pool_name = f"authkit {target.name} {id(self):x}"
+        self._conninfo = target.conninfo
+        self._limits = limits
+        self._events = events
+
+    async def acquire(self, intent: Intent, limit_s: float) -> AsyncNodeConnection:
+        """Take a connection.
+
+        Raises:
+            Unavailable: the node is given up.
+            Saturated: none became free in time.
+        """
+        pool = self.pool
+        if pool is None:
+            raise Unavailable(f"{self.name} is not usable: {self.view.reason}")
+        try:
+            connection = await pool.getconn(limit_s)
+        except POOL_ERRORS as exc:
+            raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
+        connection.intent = intent
+        connection.drawn_from = pool
+        connection.out = True
+        self.out.add(connection)
+        if self.pool is not pool:
+            await self.release(connection)
+            raise Unavailable(f"{self.name} was given up")
+        return connection
+
+    async def release(self, connection: AsyncNodeConnection) -> None:
+        """Take a connection back: reused when clean, replaced when not."""
+        pool = connection.drawn_from
+        if (
+            connection.poisoned
+            or connection.closed
+            or not await connection.clean()
+            or self.pool is not pool
+        ):
+            await connection.discard()
+        else:
+            self.served += 1
+        connection.out = False
+        connection.drawn_from = None
+        connection.committing = False
+        connection.unconfirmed = False
+        self.out.discard(connection)
+        if self.pool is None:
+            self._returned.raised()
+        if pool is not None:
+            await pool.putconn(connection)
+
+    @property
+    def in_flight(self) -> int:
+        """Connections that are out."""
+        return len(self.out)
+
+    def heard_within(self, milliseconds: float) -> bool:
+        """Whether the server sent anything on a connection in use lately."""
+        return any(
+            silent is not None and silent < milliseconds
+            for silent in (connection.silent_ms() for connection in tuple(self.out))
+        )
+
+    async def admit(self, role: Role) -> None:
+        """Give the node a pool of its role's size, or resize the one it has."""
+        sizes = self._limits.of_role(role)
+        pool = self.pool
+        if pool is None:
+            self.pool = pool = self._new_pool(sizes)
+            await pool.open()
+        elif (pool.min_size, pool.max_size) != (sizes.least, sizes.most):
+            await pool.resize(sizes.least, sizes.most)
+        else:
+            return
+        self._events.publish(
+            Admitted(
+                node=self.name, role=role, min_size=sizes.least, max_size=sizes.most
+            )
+        )
+
+    async def give_up(self, reason: str) -> None:
+        """Drop the pool, wake who waits for it, shut what is in use."""
+        pool, self.pool = self.pool, None
+        cut = sum(connection.cut() for connection in tuple(self.out))
+        if pool is None:
+            return
+        await pool.close(timeout=0)
+        self._events.publish(Quarantined(node=self.name, reason=reason, sockets=cut))
+
+    async def shut(self, deadline: float) -> int:
+        """Wait for what is in use until the deadline, then shut it and the pool.
+
+        Returns:
+            How many connections had to be shut.
+        """
+        pool, self.pool = self.pool, None
+        while self.out:
+            seen = self._returned.count
+            if self.out and not await self._returned.wait(seen, deadline - monotonic()):
+                break
+        cut = sum(connection.cut() for connection in tuple(self.out))
+        if pool is not None:
+            await pool.close(timeout=max(deadline - monotonic(), 1.0))
+        await stragglers(self._is_ours, max(deadline - monotonic(), 2.5))
+        return cut
+
+    def _is_ours(self, name: str) -> bool:
+        return name.startswith((f"{self._pool_name}-worker", f"{self._pool_name}-sch"))
+
+    def _new_pool(self, sizes: Sizes) -> AsyncConnectionPool[AsyncNodeConnection]:
+        return AsyncConnectionPool(
+            self._conninfo,
+            connection_class=AsyncNodeConnection,
+            kwargs={"autocommit": True},
+            min_size=sizes.least,
+            max_size=sizes.most,
+            open=False,
+            configure=self._configure,
+            name=self._pool_name,
+            timeout=self._limits.acquire_s,
+            max_idle=self._limits.idle_s,
+            reconnect_timeout=5.0,
+        )
+
+    async def _configure(self, connection: AsyncNodeConnection) -> None:
+        connection.settle(self)
+
+    def failed(self, now: float) -> None:
+        """Count a failure that lies with the node."""
+        self._set_breaker(self.breaker.failed(now))
+
+    def succeeded(self, now: float) -> None:
+        """Count a request that was answered; called only while there is trouble."""
+        self._set_breaker(self.breaker.succeeded(now))
+
+    def probed(self, now: float) -> None:
+        """Let one request try, after a probe was answered."""
+        self._set_breaker(self.breaker.probed(now))
+
+    def _set_breaker(self, after: Breaker) -> None:
+        before, self.breaker = self.breaker, after
+        if before.state is not after.state:
+            self._events.publish(
+                BreakerChanged(node=self.name, before=before.state, after=after.state)
+            )
+
+    def passes(self) -> bool:
+        """Whether the breaker lets a request through; taking its one trial."""
+        breaker = self.breaker
+        if breaker.state is BreakerState.CLOSED:
+            return True
+        now = monotonic()
+        if not breaker.allows(now):
+            return False
+        self._set_breaker(breaker.tried(now))
+        return True

@@ -1,0 +1,148 @@
+"""The nodes, what is known of them, and the routes made from it.
+
+What callers share is replaced whole: the picture, the writer, the replicas. They read
+it without a lock; only the watchers, who change it, take one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+
+from authkit.cluster._async.node import AsyncNode
+from authkit.cluster._async.watch import AsyncWatch
+from authkit.cluster._primitives.aio import Lock, Signal
+from authkit.cluster.cadence import Cadence
+from authkit.cluster.changes import changes
+from authkit.cluster.events import Event, Events, Suspected
+from authkit.cluster.sizes import Limits
+from authkit.cluster.target import Target
+from authkit.cluster.topology import (
+    Loss,
+    Observation,
+    Topology,
+    Verdict,
+    lose,
+    observe,
+)
+
+
+class AsyncRoster:
+    """Every candidate node of one cluster."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        limits: Limits,
+        cadence: Cadence,
+        events: Events,
+    ) -> None:
+        self.nodes = {t.name: AsyncNode(t, limits, events) for t in targets}
+        self.picture = Topology.of((t.name, t.zone) for t in targets)
+        self.changed = Signal()
+        self.writer: AsyncNode | None = None
+        self.replicas: tuple[AsyncNode, ...] = ()
+        self._events = events
+        self._cadence = cadence
+        self._lock = Lock()
+        self._stopped = False
+        self._suspicious_until = 0.0
+        self._unwritable_since: float | None = None
+        self._watches = {
+            node.name: AsyncWatch(node, cadence, events, self._told, self._trouble)
+            for node in self.nodes.values()
+        }
+
+    def start(self) -> None:
+        """Begin to watch every node."""
+        self._unwritable_since = monotonic()
+        for watch in self._watches.values():
+            watch.start()
+
+    async def stop(self, deadline: float) -> int:
+        """Route nobody any more; end the watchers and the pools.
+
+        Returns:
+            How many connections were still in use at the deadline, and were shut.
+        """
+        async with self._lock:
+            self._stopped = True
+            self.writer, self.replicas = None, ()
+        self.changed.raised()
+        patience = self._cadence.first_limit_s + 2 * self._cadence.limit_s
+        for watch in self._watches.values():
+            await watch.stop(patience)
+        cut = 0
+        for node in self.nodes.values():
+            cut += await node.shut(deadline)
+        return cut
+
+    def publish(self, event: Event) -> None:
+        """Tell the subscribers."""
+        self._events.publish(event)
+
+    def suspect(self, node: AsyncNode, reason: str) -> None:
+        """Look closer at every node, now and for a moment."""
+        now = monotonic()
+        fresh = now >= self._suspicious_until
+        self._suspicious_until = now + self._cadence.suspicion_s
+        if fresh:
+            self._events.publish(Suspected(node=node.name, reason=reason))
+        for watch in self._watches.values():
+            watch.hurry()
+
+    def _trouble(self) -> float | None:
+        now = monotonic()
+        if self._unwritable_since is not None:
+            return now - self._unwritable_since
+        return 0.0 if now < self._suspicious_until else None
+
+    async def _told(self, news: Observation | Loss) -> None:
+        """Take in what a watcher saw: routes first, then pools, then the given up."""
+        async with self._lock:
+            if self._stopped:
+                return
+            before = self.picture
+            if isinstance(news, Observation):
+                after = observe(before, news)
+            else:
+                after = lose(before, news)
+            if after is before:
+                return
+            await self._admit_restarted(before, after)
+            self.picture = after
+            for view in after.nodes:
+                self.nodes[view.name].view = view
+            self._route(after)
+            for view in after.nodes:
+                if view.usable:
+                    await self.nodes[view.name].admit(view.role)
+            self.changed.raised()
+            for view in after.nodes:
+                if not view.usable:
+                    await self.nodes[view.name].give_up(view.reason)
+            for event in changes(before, after):
+                self._events.publish(event)
+            if after.verdict is not before.verdict:
+                self._hurry_all()
+
+    def _route(self, picture: Topology) -> None:
+        primary = picture.primary
+        if picture.verdict is Verdict.WRITABLE and primary is not None:
+            self.writer = self.nodes[primary.name]
+            self._unwritable_since = None
+        else:
+            self.writer = None
+            if self._unwritable_since is None:
+                self._unwritable_since = monotonic()
+        self.replicas = tuple(self.nodes[view.name] for view in picture.replicas)
+
+    async def _admit_restarted(self, before: Topology, after: Topology) -> None:
+        """A server that was restarted has none of the connections it had."""
+        for old, new in zip(before.nodes, after.nodes, strict=True):
+            if old.started and new.usable and old.started != new.started:
+                await self.nodes[new.name].give_up("it was restarted")
+
+    def _hurry_all(self) -> None:
+        for watch in self._watches.values():
+            watch.hurry()

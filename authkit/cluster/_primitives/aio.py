@@ -1,0 +1,138 @@
+"""Waiting, spawning and locking for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from time import monotonic
+from typing import Any, TypeAlias
+
+from sqlalchemy import Engine as CoreEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+Lock = asyncio.Lock
+Engine: TypeAlias = AsyncEngine
+Worker: TypeAlias = "asyncio.Task[None]"
+
+
+class Signal:
+    """Wakes everybody who waits, each time it is raised; counts how often."""
+
+    __slots__ = ("_waiting", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def raised(self) -> None:
+        """Wake everybody."""
+        self.count += 1
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait(self, seen: int, limit_s: float) -> bool:
+        """Wait until it was raised since `seen`; False when the time ran out."""
+        deadline = monotonic() + limit_s
+        while self.count == seen:
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                return False
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            self._waiting.append(future)
+            timer = loop.call_later(remaining, _wake, future)
+            try:
+                await future
+            finally:
+                timer.cancel()
+                with suppress(ValueError):
+                    self._waiting.remove(future)
+        return True
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def spawn(
+    function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any, name: str
+) -> Worker:
+    """Run in the background."""
+    return asyncio.create_task(function(*arguments), name=name)
+
+
+async def join(worker: Worker, limit_s: float) -> bool:
+    """Wait for a worker to end; cancel one that does not. False if it did not."""
+    done, _ = await asyncio.wait({worker}, timeout=max(limit_s, 0))
+    if not done:
+        worker.cancel()
+        await asyncio.wait({worker}, timeout=1.0)
+        return False
+    if not worker.cancelled():
+        worker.exception()  # marks it as seen; the worker has logged it
+    return True
+
+
+def is_current(worker: Worker | None) -> bool:
+    """Whether the caller runs in this worker."""
+    return worker is not None and worker is asyncio.current_task()
+
+
+async def ready(fileno: int, *, write: bool, limit_s: float) -> bool:
+    """Wait until a socket can be read (or written); False when the time ran out."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+    timer = loop.call_later(max(limit_s, 0), _answer, future, False)
+    if write:
+        loop.add_writer(fileno, _answer, future, True)
+    else:
+        loop.add_reader(fileno, _answer, future, True)
+    try:
+        return await future
+    finally:
+        timer.cancel()
+        if write:
+            loop.remove_writer(fileno)
+        else:
+            loop.remove_reader(fileno)
+
+
+def _answer(future: asyncio.Future[bool], answer: bool) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+async def resolve(host: str, port: str, limit_s: float) -> list[str]:
+    """Look a host name up; addresses in the order the resolver gives them.
+
+    Raises:
+        OSError: the name is not known, or the resolver did not answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    found = await asyncio.wait_for(
+        loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), limit_s
+    )
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def core(engine: Engine) -> CoreEngine:
+    """Return the engine that SQLAlchemy's events are registered on."""
+    return engine.sync_engine
+
+
+async def stragglers(names: Callable[[str], bool], limit_s: float) -> int:
+    """Wait for tasks by their names; return how many did not end and were cancelled."""
+    tasks = {task for task in asyncio.all_tasks() if names(task.get_name())}
+    if not tasks:
+        return 0
+    _, pending = await asyncio.wait(tasks, timeout=max(limit_s, 0))
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending, timeout=1.0)
+    return len(pending)

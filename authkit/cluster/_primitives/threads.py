@@ -1,0 +1,100 @@
+"""Waiting, spawning and locking for threads; under gevent, for greenlets.
+
+Everything here is of the standard library's `threading`, `select` and `socket`, which
+gevent replaces; nothing waits in C.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TypeAlias
+
+import sqlalchemy
+
+Lock = threading.Lock
+Engine: TypeAlias = sqlalchemy.Engine
+Worker: TypeAlias = threading.Thread
+
+
+class Signal:
+    """Wakes everybody who waits, each time it is raised; counts how often."""
+
+    __slots__ = ("_condition", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._condition = threading.Condition()
+
+    def raised(self) -> None:
+        """Wake everybody."""
+        with self._condition:
+            self.count += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, limit_s: float) -> bool:
+        """Wait until it was raised since `seen`; False when the time ran out."""
+        deadline = monotonic() + limit_s
+        with self._condition:
+            while self.count == seen:
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return False
+                self._condition.wait(remaining)
+        return True
+
+
+def spawn(function: Callable[..., None], *arguments: Any, name: str) -> Worker:
+    """Run in the background."""
+    thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def join(worker: Worker, limit_s: float) -> bool:
+    """Wait for a worker to end; False if it did not."""
+    worker.join(max(limit_s, 0))
+    return not worker.is_alive()
+
+
+def is_current(worker: Worker | None) -> bool:
+    """Whether the caller runs in this worker."""
+    return worker is not None and worker is threading.current_thread()
+
+
+def ready(fileno: int, *, write: bool, limit_s: float) -> bool:
+    """Wait until a socket can be read (or written); False when the time ran out."""
+    poll = select.poll()
+    poll.register(fileno, select.POLLOUT if write else select.POLLIN)
+    return bool(poll.poll(max(limit_s, 0) * 1000))
+
+
+def resolve(host: str, port: str, limit_s: float) -> list[str]:
+    """Look a host name up; addresses in the order the resolver gives them.
+
+    The C library's resolver knows no limit but its own (resolv.conf).
+
+    Raises:
+        OSError: the name is not known.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def core(engine: Engine) -> Engine:
+    """Return the engine that SQLAlchemy's events are registered on."""
+    return engine
+
+
+def stragglers(names: Callable[[str], bool], limit_s: float) -> int:
+    """Wait for threads by their names; return how many did not end."""
+    deadline = monotonic() + limit_s
+    left = 0
+    for thread in threading.enumerate():
+        if names(thread.name):
+            thread.join(max(deadline - monotonic(), 0))
+            left += thread.is_alive()
+    return left
