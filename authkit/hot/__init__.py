@@ -1,1 +1,57 @@
-"""The hot-path layer: operations as values, repositories that run them."""
+"""The hot-path layer: operations as values, repositories that run them.
+
+`Sessions` and `Attempts` are for threads, `AsyncSessions` and `AsyncAttempts` for
+asyncio; one is generated from the other. Each takes a runner: `Routed` for a cluster,
+`Bound` for a connection whose transaction is somebody else's.
+"""
+
+from authkit.hot._async.attempts import AsyncAttempts
+from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
+from authkit.hot._async.sessions import AsyncSessions
+from authkit.hot._sync.attempts import Attempts
+from authkit.hot._sync.runner import Bound, Routed, Runner
+from authkit.hot._sync.sessions import Sessions
+from authkit.hot.attempt_values import AttemptRecord
+from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
+from authkit.hot.operation import Batch, Durability, Intent, Operation
+from authkit.hot.outcomes import (
+    Cap,
+    CreationRefused,
+    NewSession,
+    Revocation,
+    RotatedSession,
+)
+from authkit.hot.session_views import SessionStats, SessionSummary, SuspiciousUser
+from authkit.hot.sessions import Extension, Session
+
+__all__ = [
+    "AsyncAttempts",
+    "AsyncBound",
+    "AsyncRouted",
+    "AsyncRunner",
+    "AsyncSessions",
+    "Attempt",
+    "AttemptKey",
+    "AttemptRecord",
+    "Attempts",
+    "Batch",
+    "Bound",
+    "Cap",
+    "CreationRefused",
+    "Durability",
+    "Extension",
+    "Failures",
+    "Intent",
+    "NewSession",
+    "Operation",
+    "Revocation",
+    "RotatedSession",
+    "Routed",
+    "Runner",
+    "Session",
+    "SessionStats",
+    "SessionSummary",
+    "Sessions",
+    "SuspiciousUser",
+    "UserLock",
+]

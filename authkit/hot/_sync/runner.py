@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import psycopg
+
 from authkit.cluster import Cluster, Lease, NodeConnection, Token
 from authkit.cluster.classify import Phase
 from authkit.cluster.faults import translate, understand

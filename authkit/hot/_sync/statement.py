@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from psycopg import Connection, RawCursor
+
 from authkit.hot.binding import bind
 from authkit.hot.operation import AnyOperation, Operation
-from psycopg import Connection, RawCursor
 
 Row = TypeVar("Row")
 

@@ -1,0 +1,226 @@
+"""Attempts to authenticate: record them, settle them, look back on them.
+
+Names are keyed hashes (`KeyedHash.subject`), never e-mail addresses.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from authkit.cluster import Token
+from authkit.hot import attempts, inputs
+from authkit.hot.attempt_values import AttemptRecord
+from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
+from authkit.hot.operation import Operation
+
+from .runner import AsyncRunner
+
+MAX_PAGE = 1000
+# How far back a question goes that does not say: it reads a month of daily partitions.
+LOOK_BACK = timedelta(days=30)
+
+
+class AsyncAttempts:
+    """Attempts, run by a runner: on the cluster, or in a transaction."""
+
+    def __init__(self, runner: AsyncRunner) -> None:
+        self._runner = runner
+
+    async def record(self, attempt: AttemptRecord) -> AttemptKey:
+        """Write an attempt, settled or pending; returns where it stands.
+
+        Raises:
+            InvalidInput: a part of it is not acceptable.
+        """
+        written = await self._runner.write(attempts.RECORD, attempt.params())
+        return written.rows[0]
+
+    async def succeed(
+        self,
+        key: AttemptKey,
+        *,
+        user_id: UUID | None = None,
+        session_id: UUID | None = None,
+    ) -> bool:
+        """Settle a pending attempt; False where it was settled before.
+
+        Args:
+            key: of the attempt.
+            user_id: who it turned out to be; None keeps what stands there.
+            session_id: the session that it opened.
+        """
+        return await self._settle(key, "succeeded", None, user_id, session_id)
+
+    async def fail(
+        self, key: AttemptKey, reason: str, *, user_id: UUID | None = None
+    ) -> bool:
+        """Settle a pending attempt as failed; False where it was settled before.
+
+        Raises:
+            InvalidInput: the reason is not one lower-case word.
+        """
+        inputs.slug(reason, "reason")
+        return await self._settle(key, "failed", reason, user_id, None)
+
+    async def _settle(
+        self,
+        key: AttemptKey,
+        outcome: str,
+        reason: str | None,
+        user_id: UUID | None,
+        session_id: UUID | None,
+    ) -> bool:
+        at = inputs.moment(key.occurred_at, "time of the attempt")
+        params = (at, key.id, outcome, reason, user_id, session_id)
+        return await self._runner.execute(attempts.SETTLE, params) > 0
+
+    async def recent_by_subject(
+        self,
+        subject: bytes,
+        *,
+        since: datetime | None = None,
+        before: Attempt | None = None,
+        limit: int = 100,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Attempt]:
+        """Return attempts in a name, the newest first; the last month unless said.
+
+        Raises:
+            InvalidInput: the subject is no keyed hash, or the limit not 1 to 1,000.
+        """
+        key = inputs.fingerprint(subject, "subject")
+        return await self._recent(
+            attempts.RECENT_BY_SUBJECT, key, since, before, limit, max_lag, after
+        )
+
+    async def recent_by_user(
+        self,
+        user_id: UUID,
+        *,
+        since: datetime | None = None,
+        before: Attempt | None = None,
+        limit: int = 100,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Attempt]:
+        """Return a user's attempts, the newest first; the last month unless said.
+
+        Raises:
+            InvalidInput: the limit is not between 1 and 1,000.
+        """
+        key = inputs.identifier(user_id, "user id")
+        return await self._recent(
+            attempts.RECENT_BY_USER, key, since, before, limit, max_lag, after
+        )
+
+    async def recent_by_ip(
+        self,
+        ip: inputs.Address,
+        *,
+        since: datetime | None = None,
+        before: Attempt | None = None,
+        limit: int = 100,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Attempt]:
+        """Return attempts from an address, the newest first; a month unless said.
+
+        Raises:
+            InvalidInput: it is no address, or the limit is not between 1 and 1,000.
+        """
+        key = inputs.address(ip)
+        return await self._recent(
+            attempts.RECENT_BY_IP, key, since, before, limit, max_lag, after
+        )
+
+    async def recent_by_device(
+        self,
+        device: bytes,
+        *,
+        since: datetime | None = None,
+        before: Attempt | None = None,
+        limit: int = 100,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> list[Attempt]:
+        """Return attempts of a device, the newest first; the last month unless said.
+
+        Raises:
+            InvalidInput: the device is no keyed hash, or the limit not 1 to 1,000.
+        """
+        key = inputs.fingerprint(device)
+        return await self._recent(
+            attempts.RECENT_BY_DEVICE, key, since, before, limit, max_lag, after
+        )
+
+    async def _recent(
+        self,
+        operation: Operation[Attempt],
+        key: object,
+        since: datetime | None,
+        before: Attempt | None,
+        limit: int,
+        max_lag: timedelta | None,
+        after: Token | None,
+    ) -> list[Attempt]:
+        start = since or datetime.now(UTC) - LOOK_BACK
+        params = (
+            key,
+            inputs.moment(start, "start"),
+            None if before is None else before.occurred_at,
+            None if before is None else before.id,
+            inputs.count(limit, "limit", low=1, high=MAX_PAGE),
+        )
+        return await self._runner.fetch_all(
+            operation, params, max_lag=max_lag, after=after
+        )
+
+    async def failures(
+        self,
+        *,
+        window: timedelta,
+        subject: bytes | None = None,
+        user_id: UUID | None = None,
+        ip: inputs.Address | None = None,
+        device: bytes | None = None,
+        max_lag: timedelta | None = None,
+    ) -> Failures:
+        """Count failed attempts within a window, each key for itself; None counts 0.
+
+        Pending ones count: whatever is not settled has failed. For people and reports;
+        no decision to let an attempt through may rest on it.
+
+        Raises:
+            InvalidInput: the window is not positive, or a key not acceptable.
+        """
+        since = datetime.now(UTC) - inputs.span(window, "window")
+        params = (
+            inputs.fingerprint(subject, "subject"),
+            user_id,
+            inputs.optional_address(ip),
+            inputs.fingerprint(device),
+            since,
+        )
+        rows = await self._runner.fetch_all(attempts.FAILURES, params, max_lag=max_lag)
+        return rows[0]
+
+    async def lock(self, user_id: UUID, duration: timedelta) -> UserLock | None:
+        """Lock a user from now on for a while; None where there is no such user.
+
+        Raises:
+            InvalidInput: the duration is not positive.
+        """
+        params = (
+            inputs.identifier(user_id, "user id"),
+            inputs.span(duration, "duration"),
+        )
+        written = await self._runner.write(attempts.LOCK, params)
+        return written.rows[0] if written.rows else None
+
+    async def unlock(self, user_id: UUID) -> bool:
+        """Unlock a user and forget the failures; False where there is no such user."""
+        params = (inputs.identifier(user_id, "user id"),)
+        written = await self._runner.write(attempts.UNLOCK, params)
+        return bool(written.rows)
