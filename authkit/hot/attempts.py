@@ -168,7 +168,7 @@ RECENT_BY_SUBJECT: Final = Operation(
     LIMIT $5
     """,
     parameters=("subject_hash", "since", "before", "before_id", "limit"),
-    types=("bytea", "timestamptz", "timestamptz", "uuid", "int4"),
+    types=("bytea", "timestamptz", "timestamptz", "uuid", "int8"),
     row=Attempt,
     intent=Intent.READ,
     idempotent=True,
@@ -187,7 +187,7 @@ RECENT_BY_USER: Final = Operation(
     LIMIT $5
     """,
     parameters=("user_id", "since", "before", "before_id", "limit"),
-    types=("uuid", "timestamptz", "timestamptz", "uuid", "int4"),
+    types=("uuid", "timestamptz", "timestamptz", "uuid", "int8"),
     row=Attempt,
     intent=Intent.READ,
     idempotent=True,
@@ -206,7 +206,7 @@ RECENT_BY_IP: Final = Operation(
     LIMIT $5
     """,
     parameters=("ip", "since", "before", "before_id", "limit"),
-    types=("inet", "timestamptz", "timestamptz", "uuid", "int4"),
+    types=("inet", "timestamptz", "timestamptz", "uuid", "int8"),
     row=Attempt,
     intent=Intent.READ,
     idempotent=True,
@@ -225,7 +225,7 @@ RECENT_BY_DEVICE: Final = Operation(
     LIMIT $5
     """,
     parameters=("device_fingerprint", "since", "before", "before_id", "limit"),
-    types=("bytea", "timestamptz", "timestamptz", "uuid", "int4"),
+    types=("bytea", "timestamptz", "timestamptz", "uuid", "int8"),
     row=Attempt,
     intent=Intent.READ,
     idempotent=True,

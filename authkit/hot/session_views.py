@@ -77,7 +77,7 @@ LIST: Final = Operation(
     LIMIT $4
     """,
     parameters=("user_id", "before", "before_id", "limit"),
-    types=("uuid", "timestamptz", "uuid", "int4"),
+    types=("uuid", "timestamptz", "uuid", "int8"),
     row=SessionSummary,
     intent=Intent.READ,
     idempotent=True,
@@ -98,7 +98,7 @@ BY_DEVICE: Final = Operation(
     LIMIT $4
     """,
     parameters=("device_fingerprint", "before", "before_id", "limit"),
-    types=("bytea", "timestamptz", "uuid", "int4"),
+    types=("bytea", "timestamptz", "uuid", "int8"),
     row=SessionSummary,
     intent=Intent.READ,
     idempotent=True,
@@ -119,7 +119,7 @@ BY_IP: Final = Operation(
     LIMIT $4
     """,
     parameters=("ip", "before", "before_id", "limit"),
-    types=("inet", "timestamptz", "uuid", "int4"),
+    types=("inet", "timestamptz", "uuid", "int8"),
     row=SessionSummary,
     intent=Intent.READ,
     idempotent=True,
@@ -140,7 +140,7 @@ HIGH_RISK: Final = Operation(
     LIMIT $4
     """,
     parameters=("threshold", "below", "below_id", "limit"),
-    types=("float8", "float8", "uuid", "int4"),
+    types=("float8", "float8", "uuid", "int8"),
     row=SessionSummary,
     intent=Intent.READ,
     idempotent=True,
@@ -165,7 +165,7 @@ SUSPICIOUS: Final = Operation(
     LIMIT $5
     """,
     parameters=("addresses", "devices", "countries", "after_user", "limit"),
-    types=("int4", "int4", "int4", "uuid", "int4"),
+    types=("int8", "int8", "int8", "uuid", "int8"),
     row=SuspiciousUser,
     intent=Intent.READ,
     idempotent=True,
@@ -218,7 +218,7 @@ STATS: Final = Operation(
     FROM began
     """,
     parameters=("since", "until", "top"),
-    types=("timestamptz", "timestamptz", "int4"),
+    types=("timestamptz", "timestamptz", "int8"),
     row=SessionStats,
     intent=Intent.READ,
     idempotent=True,
@@ -238,7 +238,7 @@ PURGE: Final[Operation[None]] = Operation(
       FOR UPDATE SKIP LOCKED))
     """,
     parameters=("keep", "limit"),
-    types=("interval", "int4"),
+    types=("interval", "int8"),
     row=None,
     intent=Intent.WRITE,
     idempotent=True,
