@@ -1,0 +1,163 @@
+"""Parameters for every operation, drawn from a seeded database.
+
+A parameter is drawn by its name; an operation whose parameters belong together, or mean
+something of their own, has an entry in `TOGETHER`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from authkit.crypto import tokens
+from authkit.hot._sync import statement
+from authkit.hot.operation import AnyOperation
+from authkit.hot.registry import BY_NAME as BY_OPERATION
+from authkit.ids import uuid7
+
+Values = Mapping[str, Any]
+
+
+class NoSample(LookupError):
+    """An operation has a parameter that nobody draws yet: add it to `samples.py`."""
+
+
+class Samples:
+    """Draws parameters; the pools are read once."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+        self.random = random.Random(1)  # noqa: S311 # a benchmark, no secret
+
+        def column(sql: str) -> list[Any]:
+            return [row[0] for row in connection.execute(sql).fetchall()]  # pyright: ignore[reportArgumentType] # constants below
+
+        self.users = column("SELECT id FROM authkit.users WHERE disabled_at IS NULL")
+        live = connection.execute(
+            "SELECT id, token_digest FROM authkit.active_sessions"
+            " WHERE revoked_at IS NULL AND expires_at > now()"
+        ).fetchall()
+        self.sessions = [row[0] for row in live]
+        self.digests = [row[1] for row in live]
+        self.addresses = column(
+            "SELECT DISTINCT ip FROM authkit.auth_attempts WHERE ip IS NOT NULL"
+            " LIMIT 5000"
+        )
+        self.subjects = column(
+            "SELECT DISTINCT subject_hash FROM authkit.auth_attempts"
+            " WHERE subject_hash IS NOT NULL LIMIT 5000"
+        ) or [bytes(32)]
+        self.devices = column(
+            "SELECT DISTINCT device_fingerprint FROM authkit.auth_attempts"
+            " WHERE device_fingerprint IS NOT NULL LIMIT 5000"
+        ) or [bytes(32)]
+
+    def draw(self, operation: AnyOperation) -> tuple[Any, ...]:
+        """Return parameters in the order of the operation.
+
+        Raises:
+            NoSample: naming the parameter that is missing here.
+        """
+        together = TOGETHER.get(operation.name)
+        given = {} if together is None else together(self)
+        drawn: list[Any] = []
+        for name in operation.parameters:
+            if name in given:
+                drawn.append(given[name])
+            elif name in BY_NAME:
+                drawn.append(BY_NAME[name](self))
+            else:
+                raise NoSample(f"{name} of {operation.name}")
+        return tuple(drawn)
+
+    def pending(self) -> tuple[datetime, Any]:
+        """Make an attempt that waits to be settled; return its key."""
+        record = BY_OPERATION["attempts.record"]
+        values = dict(zip(record.parameters, self.draw(record), strict=True))
+        values |= {"outcome": "pending", "failure_reason": None}
+        drawn = [values[name] for name in record.parameters]
+        made = statement.fetch_one(self._connection, record, drawn)
+        return made.occurred_at, made.id
+
+    def one(self, pool: list[Any]) -> Any:
+        """Choose one value of a pool."""
+        return self.random.choice(pool)
+
+
+def _since(_: Samples) -> datetime:
+    return datetime.now(UTC) - timedelta(days=30)
+
+
+BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
+    "id": lambda s: s.one(s.sessions),
+    "user_id": lambda s: s.one(s.users),
+    "session_id": lambda s: s.one(s.sessions),
+    "token_digest": lambda s: s.one(s.digests),
+    "new_token_digest": lambda _: tokens.issue().digest,
+    "ip": lambda s: s.one(s.addresses),
+    "subject_hash": lambda s: s.one(s.subjects),
+    "device_fingerprint": lambda s: s.one(s.devices),
+    "assurance_level": lambda _: 1,
+    "methods": lambda _: ["password"],
+    "country": lambda _: "CH",
+    "asn": lambda _: 64_500,
+    "user_agent": lambda _: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)",
+    "device_info": lambda _: {},
+    "client_id": lambda _: None,
+    "risk_score": lambda s: s.random.random(),
+    "risk_model": lambda _: "mismatch",
+    "risk_model_version": lambda _: "1",
+    "risk_features": lambda _: {},
+    "idle_timeout": lambda _: timedelta(hours=1),
+    "lifetime": lambda _: timedelta(hours=8),
+    "every": lambda _: timedelta(0),
+    "duration": lambda _: timedelta(minutes=1),
+    "keep": lambda _: timedelta(days=1),
+    "cap": lambda _: None,
+    "evict": lambda _: False,
+    "authenticated": lambda _: False,
+    "reason": lambda _: "logout",
+    "stage": lambda _: "primary",
+    "method": lambda _: "password",
+    "outcome": lambda _: "failed",
+    "failure_reason": lambda _: "wrong_password",
+    "since": _since,
+    "until": lambda _: datetime.now(UTC),
+    "occurred_at": lambda _: None,
+    "before": lambda _: None,
+    "before_id": lambda _: None,
+    "below": lambda _: None,
+    "below_id": lambda _: None,
+    "after_user": lambda _: None,
+    "threshold": lambda _: 0.8,
+    "addresses": lambda _: 2,
+    "devices": lambda _: 4,
+    "countries": lambda _: 2,
+    "limit": lambda _: 20,
+    "top": lambda _: 10,
+}
+
+
+def _new(_: Samples) -> Values:
+    return {"id": uuid7(), "token_digest": tokens.issue().digest}
+
+
+def _settled(samples: Samples) -> Values:
+    occurred_at, attempt_id = samples.pending()
+    return {"occurred_at": occurred_at, "id": attempt_id}
+
+
+def _everything(_: Samples) -> Values:
+    return {"keep": None}
+
+
+TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
+    "sessions.create": _new,
+    "sessions.revoke_user": _everything,
+    "attempts.record": _new,
+    "attempts.settle": _settled,
+}
