@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -38,22 +39,27 @@ def where(url: str) -> str:
     return f"{name} on {host}{port}"
 
 
-def connect(url: str, *, autocommit: bool = True) -> psycopg.Connection:
+def connect(
+    url: str, *, autocommit: bool = True, statement_timeout: timedelta | None = None
+) -> psycopg.Connection:
     """Open one connection.
 
     Raises:
         ConfigError: there is no such database, or the password is wrong.
         Unavailable: nothing answers there.
     """
+    # Every name is qualified. With `authkit` on the path SQLAlchemy would take it for
+    # the default schema, and autogenerate would see nothing there.
+    options = "-c search_path=public"
+    if statement_timeout is not None:
+        options += f" -c statement_timeout={round(statement_timeout.total_seconds())}s"
     try:
         return psycopg.connect(
             plain_url(url),
             autocommit=autocommit,
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name="authkit",
-            # Every name is qualified. With `authkit` on the path SQLAlchemy would take
-            # it for the default schema, and autogenerate would see nothing there.
-            options="-c search_path=public",
+            options=options,
         )
     except psycopg.OperationalError as fault:
         raise connect_fault(url, fault) from fault

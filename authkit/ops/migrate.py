@@ -137,13 +137,7 @@ def generate(url: str, message: str) -> Path | None:
     if not message.strip():
         raise InvalidInput("a revision needs a message: -m 'what it does'")
     with transaction(url) as connection:
-        require_known(connection)
-        state = version(connection)
-        if not state.is_head:
-            raise SchemaMismatch(
-                f"the database is at {state.current or 'no revision'} and the newest"
-                f" is {state.head}: migrate before generating"
-            )
+        require_newest(connection)
         kept: list[object] = []
         made = command.revision(
             config(connection=connection),
@@ -202,6 +196,21 @@ def require_known(connection: Connection) -> None:
         raise SchemaMismatch(
             f"the database is at schema version {current}, which this authkit"
             f" ({authkit.__version__}) does not know: upgrade authkit"
+        )
+
+
+def require_newest(connection: Connection) -> None:
+    """Refuse a database that is not at the newest revision we know.
+
+    Raises:
+        SchemaMismatch: it is older, newer, or was never migrated.
+    """
+    require_known(connection)
+    state = version(connection)
+    if not state.is_head:
+        raise SchemaMismatch(
+            f"the database is at {state.current or 'no revision'} and the newest"
+            f" is {state.head}: authkit db migrate brings it there"
         )
 
 

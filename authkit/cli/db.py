@@ -1,0 +1,320 @@
+"""`authkit db`: make, check, migrate and fill the database of DATABASE_URL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from authkit.ops.database import SetupSummary
+    from authkit.ops.findings import Finding
+    from authkit.settings import Settings
+
+app = typer.Typer(
+    help="Make, check, migrate and fill the database of DATABASE_URL.",
+    no_args_is_help=True,
+)
+
+EnvFile = Annotated[
+    Path, typer.Option("--env-file", help="File of NAME=value lines to read.")
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", help="Write the figures there; - is standard output."),
+]
+Named = Annotated[
+    str | None,
+    typer.Option("--database", help="Name of the database, where it is no lab's."),
+]
+Again = Annotated[
+    str | None, typer.Option("--yes-really", help="The same name, once more.")
+]
+_ENV = Path(".env")
+
+
+@app.command("test")
+def accept(env_file: EnvFile = _ENV, to: Json = None) -> None:
+    """Connect to every node, judge it, and take a row through its whole life."""
+    from datetime import UTC, datetime
+    from time import perf_counter
+
+    from authkit.figures import Report
+    from authkit.ops import acceptance
+
+    settings = _settings(env_file)
+    started, began = datetime.now(UTC), perf_counter()
+    result = acceptance.accept(settings)
+    if to != "-":
+        _print_findings(result.findings)
+        typer.echo(
+            "The database is fit for use."
+            if result.passed
+            else "The database is not fit for use: see the faults above."
+        )
+    if to is not None:
+        Report(
+            "db test",
+            started,
+            perf_counter() - began,
+            result.figures,
+            postgres=result.postgres,
+            extra={"findings": [finding.as_dict() for finding in result.findings]},
+        ).write_json(to)
+    raise typer.Exit(0 if result.passed else 1)
+
+
+@app.command()
+def setup(
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the database if it is missing.")
+    ] = False,
+    ahead_days: Annotated[
+        int, typer.Option(min=0, max=365, help="Days of partitions to make ahead.")
+    ] = 14,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Migrate, make roles and partitions, seed reference data; safe to run twice."""
+    from datetime import timedelta
+
+    from authkit.ops import database
+
+    _print_setup(
+        database.setup(
+            _url(_settings(env_file)),
+            create=create,
+            ahead=timedelta(days=ahead_days),
+            say=lambda sentence: typer.echo(f"{sentence} ...", err=True),
+        )
+    )
+
+
+@app.command()
+def generate(
+    message: Annotated[
+        str, typer.Option("--message", "-m", help="What the revision does.")
+    ],
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Write a revision with what differs between the code and the database."""
+    from authkit.ops import migrate
+
+    made = migrate.generate(_url(_settings(env_file)), message)
+    if made is None:
+        typer.echo("Nothing differs: no revision was written.")
+    else:
+        typer.echo(f"Wrote {made}. Read it before you commit it.")
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="How far to go.")] = "head",
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL and run nothing.")
+    ] = False,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Migrate up to a revision, all of it or nothing."""
+    from authkit.ops import migrate as migrations
+
+    if as_sql:
+        typer.echo(migrations.sql(revision))
+        return
+    state = migrations.upgrade(_url(_settings(env_file)), revision)
+    typer.echo(f"The database is at revision {state.current}.")
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="How far; base removes all.")],
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL of a range FROM:TO.")
+    ] = False,
+    database: Named = None,
+    yes_really: Again = None,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Migrate down: tables and their rows are lost, so a lab or named twice."""
+    from authkit.ops import migrate as migrations
+    from authkit.ops.connection import transaction
+    from authkit.ops.guard import require_disposable
+
+    if as_sql:
+        typer.echo(migrations.sql(revision, down=True))
+        return
+    url = _url(_settings(env_file))
+    with transaction(url) as connection:
+        require_disposable(connection, database=database, again=yes_really)
+    state = migrations.downgrade(url, revision)
+    typer.echo(f"The database is at revision {state.current or 'base'}.")
+
+
+@app.command()
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON to standard output.")
+    ] = False,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Show the revision, the partitions, the tables and their size."""
+    from authkit.ops.connection import transaction
+    from authkit.ops.findings import faults
+    from authkit.ops.status import database_status, judge
+
+    with transaction(_url(_settings(env_file))) as connection:
+        state = database_status(connection)
+    findings = judge(state)
+    if as_json:
+        shown = {**state.as_dict(), "findings": [f.as_dict() for f in findings]}
+        typer.echo(json.dumps(shown, indent=2, default=str))
+    else:
+        role = "replica" if state.is_replica else "primary"
+        typer.echo(f"{state.database}: PostgreSQL {state.postgres}, {role}")
+        _print_findings(findings)
+        for table in state.tables:
+            rows = "?" if table.rows < 0 else f"{table.rows:,}"
+            size = table.total_bytes / 1024
+            typer.echo(f"  {table.name:<24} {rows:>14} rows {size:>12,.0f} KiB")
+    raise typer.Exit(1 if faults(findings) else 0)
+
+
+@app.command()
+def validate(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON to standard output.")
+    ] = False,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Compare the live schema, its guards and its privileges with the code."""
+    from authkit.ops.connection import transaction
+    from authkit.ops.findings import faults
+    from authkit.ops.validate import validate as compare
+
+    with transaction(_url(_settings(env_file))) as connection:
+        findings = compare(connection)
+    if as_json:
+        typer.echo(json.dumps([f.as_dict() for f in findings], indent=2))
+    else:
+        _print_findings(findings)
+    raise typer.Exit(1 if faults(findings) else 0)
+
+
+@app.command()
+def seed(
+    users: Annotated[int, typer.Option(min=1, help="People with an account.")] = 1000,
+    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 30,
+    seed: Annotated[
+        int, typer.Option(help="Which world: the same seed, the same.")
+    ] = 1,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Fill the database with a synthetic world, both layers; shows its progress."""
+    from authkit.ops.connection import transaction
+    from authkit.ops.migrate import require_newest
+    from authkit.workload import load
+
+    url = _url(_settings(env_file))
+    with transaction(url) as connection:
+        require_newest(connection)
+    with _progress() as show:
+        summary = load.seed(url, users=users, days=days, seed=seed, progress=show)
+    typer.echo(
+        f"Seeded {summary.users:,} users, {summary.attempts:,} attempts"
+        f" ({summary.attack_attempts:,} of them attacks), {summary.sessions:,} sessions"
+        f" and {summary.audit_entries:,} audit entries in {summary.seconds:.1f} s."
+    )
+
+
+@app.command()
+def reset(
+    database: Named = None, yes_really: Again = None, env_file: EnvFile = _ENV
+) -> None:
+    """Drop the schema with every row and set it up anew; a lab or named twice."""
+    from authkit.ops import database as databases
+
+    url = _url(_settings(env_file))
+    _print_setup(databases.reset(url, database=database, again=yes_really))
+
+
+@app.command()
+def clear(
+    database: Named = None, yes_really: Again = None, env_file: EnvFile = _ENV
+) -> None:
+    """Remove every row and keep the tables; a lab or named twice."""
+    from authkit.ops import database as databases
+
+    url = _url(_settings(env_file))
+    emptied = databases.clear(url, database=database, again=yes_really)
+    typer.echo(f"Emptied {emptied} tables; roles and permissions are seeded anew.")
+
+
+@contextmanager
+def _progress() -> Generator[Callable[[str, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(phase: str, done: int, whole: int) -> None:
+        if phase not in tasks:
+            tasks[phase] = bar.add_task(phase, total=whole)
+        bar.update(tasks[phase], completed=done, total=whole)
+
+    with bar:
+        yield show
+
+
+def _settings(env_file: Path) -> Settings:
+    from authkit.settings import Settings
+
+    return Settings.load(env_file).require_database()
+
+
+def _url(settings: Settings) -> str:
+    url = settings.require_database().database_url
+    if url is None:
+        raise typer.BadParameter("DATABASE_URL is not set")
+    return url.get_secret_value()
+
+
+def _print_findings(findings: Iterable[Finding]) -> None:
+    signs = {
+        "good": ("ok", typer.colors.GREEN),
+        "note": ("note", typer.colors.YELLOW),
+        "fault": ("FAULT", typer.colors.RED),
+    }
+    for finding in findings:
+        sign, colour = signs[finding.level.value]
+        typer.echo(f"{typer.style(f'{sign:>5}', fg=colour)}  ", nl=False)
+        typer.echo(f"{finding.where}: {finding.what}")
+        if finding.advice is not None:
+            typer.echo(f"       -> {finding.advice}")
+
+
+def _print_setup(summary: SetupSummary) -> None:
+    if summary.created_database:
+        typer.echo("Created the database.")
+    if summary.came_from != summary.revision:
+        came_from = summary.came_from or "nothing"
+        typer.echo(f"Migrated from {came_from} to {summary.revision}.")
+    if summary.partitions_made:
+        typer.echo(f"Made {summary.partitions_made} partitions.")
+    if summary.reference_added:
+        typer.echo(f"Added {summary.reference_added} roles and permissions.")
+    if not summary.changed:
+        typer.echo("Nothing was left to do.")
+    roles = ", ".join(summary.roles)
+    typer.echo(f"Ready at revision {summary.revision}; group roles: {roles}.")
