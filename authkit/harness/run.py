@@ -13,11 +13,13 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from gevent import getcurrent
 from gevent.pool import Pool
 from locust.env import Environment
 
+from authkit.errors import ConfigError, NotFound
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
 from authkit.harness.history import History, Kind
@@ -26,6 +28,7 @@ from authkit.harness.patching import check_order, keep_connections_of_killed_use
 from authkit.harness.recorder import Recorder, Recording, steady_wall_clock
 from authkit.harness.schedule import Due, Schedule, offsets
 from authkit.harness.world import OpenSession, World
+from authkit.hot import CreationRefused
 
 if TYPE_CHECKING:
     from authkit.kit import Kit
@@ -35,7 +38,10 @@ logger: Final = logging.getLogger("authkit.harness")
 SLOT_S: Final = 0.25
 STATUS: Final = "@authkit "
 _OPENERS: Final = 8
-_USERS: Final = "SELECT id FROM authkit.users ORDER BY id LIMIT 5000"
+_LIFETIME: Final = timedelta(hours=8)
+_USERS: Final = """
+SELECT id FROM authkit.users WHERE disabled_at IS NULL ORDER BY id LIMIT 5000
+"""
 
 
 class CallFailed(Exception):
@@ -96,6 +102,8 @@ class LoadRun:
 
         check_order()
         keep_connections_of_killed_users()
+        # The cluster tells what happens to nodes; a line for each connection says less.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         settings = self.settings(overrides).require_database()
         if self.options.history is not None:
             self._history = History(self.options.history)
@@ -203,7 +211,7 @@ class LoadRun:
         seen = self._failed.get(getcurrent())
         return seen is not None and (error is seen or error.__cause__ is seen)
 
-    def acknowledged(self, kind: Kind, row_id: Any) -> None:
+    def acknowledged(self, kind: Kind, row_id: UUID) -> None:
         """Note a write that the database acknowledged."""
         if self._history is not None:
             self._history.acknowledge(kind, row_id, self.clock())
@@ -211,8 +219,8 @@ class LoadRun:
     def observe(
         self,
         operation: str,
-        node: str | None,
-        role: str | None,
+        node: str,
+        role: str,
         seconds: float,
         error: BaseException | None,
     ) -> None:
@@ -254,9 +262,13 @@ class LoadRun:
 
     # --- the world --------------------------------------------------------------------
 
-    def _users(self, kit: Kit) -> list[Any]:
+    def _users(self, kit: Kit) -> list[UUID]:
         with kit.cluster.writer() as connection:
-            return [row[0] for row in connection.execute(_USERS).fetchall()]
+            found = [row[0] for row in connection.execute(_USERS).fetchall()]
+        if not found:
+            problem = "the database has no users to log in as: run `authkit db seed`"
+            raise ConfigError([problem])
+        return found
 
     def _open_sessions(self, kit: Kit, world: World) -> list[OpenSession]:
         """Open the standing sessions, several at a time."""
@@ -270,11 +282,13 @@ class LoadRun:
     def open_session(self, kit: Kit, world: World) -> OpenSession:
         """Open one session and note its acknowledgement."""
         user = world.user()
-        session, token = kit.sessions.create(
+        made = kit.sessions.create(
             user,
-            lifetime=timedelta(hours=8),
-            ip_address=world.address(),
+            lifetime=_LIFETIME,
+            ip=world.address(),
             user_agent=world.browser(),
         )
-        self.acknowledged("session", session.id)
-        return OpenSession(token, session.id, user)
+        if isinstance(made, CreationRefused):
+            raise NotFound(f"no session: {made.value}")
+        self.acknowledged("session", made.id)
+        return OpenSession(made.token, made.id, user)

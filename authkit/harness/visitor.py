@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import accumulate
 from typing import Final
 
@@ -11,6 +12,9 @@ from locust import task
 from locust.env import Environment
 
 from authkit.harness.user import AuthUser
+from authkit.hot import AttemptRecord
+
+_FAILED: Final = 0.2  # share of the attempts that are recorded as failed
 
 
 class Visitor(AuthUser):
@@ -37,7 +41,8 @@ class Visitor(AuthUser):
 
     def touch(self) -> None:
         """Note that a session was used."""
-        self.kit.sessions.touch(self.world.session().session_id)
+        session = self.world.session().session_id
+        self.kit.sessions.touch(session, every=timedelta(0))
 
     def log_in(self) -> None:
         """Open a session, to be closed by a later logout."""
@@ -49,23 +54,27 @@ class Visitor(AuthUser):
         if session is None:
             self.log_in()
             return
-        self.kit.sessions.revoke(session.session_id)
+        self.kit.sessions.revoke(session.session_id, reason="logout")
         self.load.acknowledged("revoked", session.session_id)
 
     def record(self) -> None:
         """Record a login attempt, one in five of them failed."""
         world = self.world
-        attempt = self.kit.attempts.record(
+        failed = world.random.random() < _FAILED
+        attempt = AttemptRecord(
+            outcome="failed" if failed else "succeeded",
+            failure_reason="wrong_password" if failed else None,
             user_id=world.user(),
-            outcome="failed" if world.random.random() < 0.2 else "succeeded",
             ip=world.address(),
             user_agent=world.browser(),
         )
-        self.load.acknowledged("attempt", attempt)
+        self.load.acknowledged("attempt", self.kit.attempts.record(attempt).id)
 
     def recent(self) -> None:
         """List the last attempts of a user."""
-        self.kit.attempts.recent(self.world.user(), max_lag=self.max_lag())
+        self.kit.attempts.recent_by_user(
+            self.world.user(), limit=20, max_lag=self.max_lag()
+        )
 
 
 CALLS: Final[Mapping[str, Callable[[Visitor], None]]] = {

@@ -11,8 +11,6 @@ from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
-from authkit.ids import uuid7
-
 _BROWSERS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     (
@@ -26,7 +24,6 @@ _BROWSERS: Final = (
 )
 # Networks for documentation (RFC 5737): they belong to nobody.
 _NETWORKS: Final = ("192.0.2", "198.51.100", "203.0.113")
-_UNKNOWN_USERS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,14 @@ class World:
     """Users and sessions of one process; not shared between processes.
 
     Args:
-        users: ids to log in as; made up when the database has none.
+        users: ids to log in as, at least one.
         zipf: how unevenly they are chosen.
         seed: of every choice.
     """
 
     def __init__(self, users: Sequence[UUID], zipf: float, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 # a load, no secret
-        self._users = list(users) or [uuid7() for _ in range(_UNKNOWN_USERS)]
+        self._users = list(users)
         self._zipf = zipf
         self._user_rank = Zipf(len(self._users), zipf)
         self._standing: list[OpenSession] = []
