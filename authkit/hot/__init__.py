@@ -6,9 +6,11 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 """
 
 from authkit.hot._async.attempts import AsyncAttempts
+from authkit.hot._async.hot import AsyncHot
 from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
+from authkit.hot._sync.hot import Hot
 from authkit.hot._sync.runner import Bound, Routed, Runner
 from authkit.hot._sync.sessions import Sessions
 from authkit.hot.attempt_values import AttemptRecord
@@ -23,10 +25,12 @@ from authkit.hot.outcomes import (
 )
 from authkit.hot.session_views import SessionStats, SessionSummary, SuspiciousUser
 from authkit.hot.sessions import Extension, Session
+from authkit.hot.written import Params, Step, Written
 
 __all__ = [
     "AsyncAttempts",
     "AsyncBound",
+    "AsyncHot",
     "AsyncRouted",
     "AsyncRunner",
     "AsyncSessions",
@@ -41,9 +45,11 @@ __all__ = [
     "Durability",
     "Extension",
     "Failures",
+    "Hot",
     "Intent",
     "NewSession",
     "Operation",
+    "Params",
     "Revocation",
     "RotatedSession",
     "Routed",
@@ -52,6 +58,8 @@ __all__ = [
     "SessionStats",
     "SessionSummary",
     "Sessions",
+    "Step",
     "SuspiciousUser",
     "UserLock",
+    "Written",
 ]

@@ -7,11 +7,10 @@ fate.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from time import perf_counter
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import psycopg
 
@@ -21,25 +20,13 @@ from authkit.cluster.faults import translate, understand
 from authkit.errors import AuthkitError
 from authkit.hot.observing import Observers
 from authkit.hot.operation import AnyOperation, Intent, Operation
+from authkit.hot.written import Params, Step, Written
 
 from . import statement
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
-Params: TypeAlias = Sequence[object]
-Step: TypeAlias = tuple[AnyOperation, Params]
 Work: TypeAlias = Callable[[AsyncNodeConnection], Awaitable[Result]]
-
-
-@dataclass(frozen=True, slots=True)
-class Written(Generic[Row]):
-    """The rows of a write, and a token that later reads can ask for.
-
-    `token` is None inside a transaction: its commit gives one.
-    """
-
-    rows: list[Row]
-    token: Token | None
 
 
 class AsyncRunner(Protocol):

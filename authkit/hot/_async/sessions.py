@@ -21,9 +21,9 @@ from authkit.hot.outcomes import (
     RotatedSession,
 )
 from authkit.hot.sessions import Extension, Session
+from authkit.hot.written import Params
 from authkit.ids import uuid7
 
-from .runner import Params
 from .session_lists import AsyncSessionLists
 
 # NIST SP 800-63B-4 section 2.2.3 (AAL2): reauthenticate after 24 hours at most, and

@@ -1,0 +1,1 @@
+"""The unit of work for asyncio; the source of the generated sync twin."""

@@ -1,0 +1,203 @@
+"""One transaction over both layers, on one node.
+
+The node is chosen before the transaction begins and never changes. The transaction
+commits when the block ends well and is rolled back when an error leaves it; its audit
+events are written last, and commit or vanish with the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, TypeVar
+
+from psycopg.pq import TransactionStatus
+from sqlalchemy.exc import SQLAlchemyError
+
+from authkit.cluster import AsyncCluster, AsyncNodeConnection, NodeView, Token
+from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
+from authkit.hot import AsyncBound, AsyncHot
+from authkit.relational._primitives.aio import Connection, call, core, driver, within
+from authkit.relational.journal import Origin
+from authkit.relational.translation import MARK, install
+from authkit.relational.work import Work
+
+logger = logging.getLogger("authkit.relational")
+Result = TypeVar("Result")
+
+
+class AsyncUnitOfWork:
+    """`async with kit.unit_of_work() as uow:` and usable once.
+
+    Args:
+        cluster: where the nodes are.
+        origin: who acts, for the audit trail.
+        read_only: ask a reader's node, and refuse every change.
+        max_lag: how stale the answers may be; a replica may serve them then.
+        after: a commit that must be visible.
+        token: whether the commit gives a token, at the price of a round trip.
+    """
+
+    def __init__(
+        self,
+        cluster: AsyncCluster,
+        *,
+        origin: Origin | None = None,
+        read_only: bool = False,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+        token: bool = False,
+    ) -> None:
+        self._cluster = cluster
+        self._origin = origin or Origin()
+        self._read_only = read_only
+        self._max_lag = max_lag
+        self._after = after
+        self._wants_token = token
+        self._connection: Connection | None = None
+        self._driver: AsyncNodeConnection | None = None
+        self._work: Work | None = None
+        self._hot: AsyncHot | None = None
+        self._token: Token | None = None
+
+    @property
+    def hot(self) -> AsyncHot:
+        """The hot path's repositories, inside this transaction.
+
+        Raises:
+            Closed: the block has not begun, or is over.
+        """
+        if self._hot is None:
+            raise Closed("the unit of work is not open")
+        return self._hot
+
+    @property
+    def work(self) -> Work:
+        """The repositories as functions of `run` see them.
+
+        Raises:
+            Closed: the block has not begun, or is over.
+        """
+        if self._work is None:
+            raise Closed("the unit of work is not open")
+        return self._work
+
+    @property
+    def node(self) -> NodeView:
+        """The node that the transaction runs on."""
+        if self._driver is None:
+            raise Closed("the unit of work is not open")
+        return self._driver.node
+
+    @property
+    def token(self) -> Token | None:
+        """The commit's token, once it has committed and if it was asked for."""
+        return self._token
+
+    async def run(self, function: Callable[[Work], Result]) -> Result:
+        """Run a function over the repositories: `uow.run(lambda w: w.users.get(id))`.
+
+        Raises:
+            AuthkitError: what the repositories raise.
+        """
+        work = self.work
+        return await call(self._open_connection, lambda: function(work))
+
+    async def __aenter__(self) -> Self:
+        """Choose the node and begin.
+
+        Raises:
+            Unavailable: no node may serve it now.
+        """
+        if self._connection is not None:
+            raise Closed("a unit of work is used once")
+        if self._read_only and (self._max_lag is not None or self._after is not None):
+            engine = await self._cluster.reader_engine(self._max_lag, self._after)
+        else:
+            engine = await self._cluster.writer_engine()
+        connection = await engine.connect()
+        self._connection = connection
+        try:
+            await self._begin(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return self
+
+    async def _begin(self, connection: Connection) -> None:
+        inner = core(connection)
+        install(inner.engine)
+        inner.execution_options(**{MARK: True})
+        if self._read_only:
+            inner.execution_options(postgresql_readonly=True)
+        await connection.begin()
+        self._driver = await driver(connection)
+        bound = AsyncBound(self._driver)
+        self._hot = AsyncHot(bound)
+        self._work = Work(inner, within(bound), self._origin)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit, or roll back where an error leaves the block.
+
+        Raises:
+            InDoubt: COMMIT was sent, and whether it was applied is not known.
+            DatabaseError: an earlier error had lost the transaction; nothing was
+                committed.
+        """
+        connection, work = self._open_connection, self.work
+        try:
+            if error is None:
+                await self._commit(connection, work)
+            else:
+                await self._roll_back(connection)
+        except BaseException:
+            if error is None:
+                await self._roll_back(connection)
+            raise
+        finally:
+            self._work = self._hot = None
+            await call(connection, work.session.close)
+            await connection.close()
+
+    async def _commit(self, connection: Connection, work: Work) -> None:
+        transaction, node = connection.get_transaction(), self._driver
+        if transaction is None or not transaction.is_active or node is None:
+            raise DatabaseError("an error had ended the transaction; nothing was kept")
+        if not self._read_only:
+            await call(connection, work.finish)
+        if node.pgconn.transaction_status is TransactionStatus.INERROR:
+            # The server would answer this COMMIT with a ROLLBACK, and no error.
+            raise DatabaseError("an error had lost the transaction; nothing was kept")
+        await transaction.commit()
+        if node.unconfirmed:
+            raise InDoubt(
+                "the commit was cancelled before a standby confirmed it: "
+                f"it stands on {node.node.name} and may be lost by a failover"
+            )
+        if self._wants_token:
+            await node.set_autocommit(True)
+            self._token = await node.token()
+
+    async def _roll_back(self, connection: Connection) -> None:
+        transaction = connection.get_transaction()
+        if transaction is None or not transaction.is_active:
+            return
+        try:
+            await transaction.rollback()
+        except (AuthkitError, SQLAlchemyError) as exc:
+            # The connection is lost and the server rolls back by itself. What the
+            # caller should see is the error that led here.
+            logger.warning("rolling back failed: %s", type(exc).__name__)
+
+    @property
+    def _open_connection(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            raise Closed("the unit of work is not open")
+        return self._connection

@@ -1,0 +1,1 @@
+"""What differs between threads and asyncio in a unit of work, each written by hand."""

@@ -1,0 +1,290 @@
+"""The audit trail: append, read, verify.
+
+`append` keeps an event for the end of the transaction (see `journal`), so that it
+commits or vanishes with the change it tells of. A denied action changes nothing: its
+event belongs into a unit of work of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from secrets import randbelow
+from typing import Any
+
+from sqlalchemy import Row, select, text, tuple_
+from sqlalchemy.orm import Session
+
+from authkit.hot import inputs
+from authkit.relational.chain import ChainVerifier, Entry, Head, Verification
+from authkit.relational.event import AuditEvent
+from authkit.relational.journal import Journal
+from authkit.schema.audit import AUDIT_SHARDS
+from authkit.schema.columns import JsonObject
+from authkit.schema.relational import AuditLog
+from authkit.schema.vocabulary import AuditOutcome
+
+# All events of a transaction in one statement, in order, on one shard.
+APPEND = text("""
+    SELECT entry.seq, entry.recorded_at, entry.hash
+    FROM unnest(CAST(:events AS bytea[])) WITH ORDINALITY AS event (canonical, place)
+    CROSS JOIN LATERAL authkit.audit_append(:shard, event.canonical) AS entry
+    ORDER BY event.place
+""")
+
+# Entries and heads from one snapshot, so that appending goes on meanwhile: the heads
+# ride on one row, which is there even without entries. (period, shard, seq) is
+# the primary key's order: nothing is sorted, and rows stream.
+STREAM = text("""
+    WITH heads AS MATERIALIZED (
+      SELECT jsonb_agg(jsonb_build_array(shard, seq, encode(hash, 'hex'))) AS ends
+      FROM authkit.audit_chain_heads
+    )
+    SELECT CASE WHEN row_number() OVER () = 1 THEN heads.ends END AS heads,
+           period, shard, seq, recorded_at, prev_hash, hash, canonical, actor, action,
+           target, outcome, before, after, details, ip, user_agent, correlation_id,
+           occurred_at
+    FROM heads LEFT JOIN authkit.audit_logs ON true
+    ORDER BY period, shard, seq
+""")
+
+_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an event was appended; keep it elsewhere to prove that it was."""
+
+    shard: int
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry of the trail as it is read; (recorded_at, shard, seq) is its place."""
+
+    recorded_at: datetime
+    shard: int
+    seq: int
+    actor: str
+    action: str
+    target: str | None
+    outcome: str
+    before: JsonObject | None
+    after: JsonObject | None
+    details: JsonObject
+    ip: IPv4Address | IPv6Address | None
+    user_agent: str | None
+    correlation_id: str | None
+    occurred_at: datetime | None
+
+
+class Audit:
+    """The audit trail, within one transaction."""
+
+    def __init__(self, session: Session, journal: Journal) -> None:
+        self._session = session
+        self._journal = journal
+        self._receipts: tuple[Receipt, ...] = ()
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Where this transaction's events stand; empty until it has committed."""
+        return self._receipts
+
+    def append(
+        self,
+        action: str,
+        *,
+        actor: str | None = None,
+        target: str | None = None,
+        outcome: AuditOutcome = "succeeded",
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        details: Mapping[str, object] | None = None,
+        occurred_at: datetime | None = None,
+    ) -> AuditEvent:
+        """Say what happened; it is written as the last thing before the commit.
+
+        Args:
+            action: a lower-case name, e.g. `invoice.approve`.
+            actor: `kind:id`; whom the unit of work was opened for by default.
+            target: `kind:id` of what was acted on.
+            outcome: succeeded, failed or denied.
+            before: what it was, as JSON.
+            after: what it became.
+            details: anything else; no personal detail, the chain keeps every byte.
+            occurred_at: when it happened, if that is not now.
+
+        Raises:
+            InvalidInput: a part has the wrong shape, is no JSON or is too large.
+        """
+        origin = self._journal.origin
+        event = AuditEvent(
+            actor=actor or origin.actor,
+            action=action,
+            outcome=outcome,
+            target=target,
+            before=before,
+            after=after,
+            details=details or {},
+            ip=origin.ip,
+            user_agent=origin.user_agent,
+            correlation_id=origin.correlation_id,
+            occurred_at=occurred_at,
+        )
+        self._journal.add(event)
+        return event
+
+    def write(self) -> None:
+        """Append what was gathered; the unit of work calls it before its commit.
+
+        The shard is drawn by lot: appenders to different shards do not wait for each
+        other.
+        """
+        events = self._journal.take()
+        if not events:
+            return
+        shard = randbelow(AUDIT_SHARDS)
+        written = self._session.execute(
+            APPEND, {"shard": shard, "events": [e.canonical() for e in events]}
+        )
+        self._receipts = tuple(
+            Receipt(shard, seq, recorded_at, entry_hash)
+            for seq, recorded_at, entry_hash in written
+        )
+
+    def trail(
+        self,
+        *,
+        actor: str | None = None,
+        target: str | None = None,
+        action: str | None = None,
+        correlation_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: AuditEntry | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        """Return entries, the newest first, in pages: hand the last one back.
+
+        Args:
+            actor: who acted, `kind:id`.
+            target: what was acted on, `kind:id`.
+            action: what was done.
+            correlation_id: of the request.
+            since: recorded at this time or later.
+            until: recorded before this time.
+            before: the last entry of the page before.
+            limit: of the page, 1 to 1,000.
+
+        Raises:
+            InvalidInput: a time has no zone, or the limit is out of range.
+        """
+        place = tuple_(AuditLog.recorded_at, AuditLog.shard, AuditLog.seq)
+        statement = (
+            select(
+                AuditLog.recorded_at,
+                AuditLog.shard,
+                AuditLog.seq,
+                AuditLog.actor,
+                AuditLog.action,
+                AuditLog.target,
+                AuditLog.outcome,
+                AuditLog.before,
+                AuditLog.after,
+                AuditLog.details,
+                AuditLog.ip,
+                AuditLog.user_agent,
+                AuditLog.correlation_id,
+                AuditLog.occurred_at,
+            )
+            .order_by(
+                AuditLog.recorded_at.desc(), AuditLog.shard.desc(), AuditLog.seq.desc()
+            )
+            .limit(inputs.count(limit, "limit", low=1, high=1000))
+        )
+        for column, wanted in (
+            (AuditLog.actor, actor),
+            (AuditLog.target, target),
+            (AuditLog.action, action),
+            (AuditLog.correlation_id, correlation_id),
+        ):
+            if wanted is not None:
+                statement = statement.where(column == wanted)
+        if since is not None:
+            start = inputs.moment(since, "start")
+            statement = statement.where(AuditLog.recorded_at >= start)
+        if until is not None:
+            end = inputs.moment(until, "end")
+            statement = statement.where(AuditLog.recorded_at < end)
+        if before is not None:
+            last = (before.recorded_at, before.shard, before.seq)
+            statement = statement.where(place < last)
+        return [AuditEntry(*row) for row in self._session.execute(statement)]
+
+    def verify(
+        self,
+        *,
+        pruned: bool = False,
+        witnesses: Iterable[Head] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> Verification:
+        """Check every link, stopping at the first that is broken.
+
+        Entries stream, so memory does not grow with their number.
+
+        Args:
+            pruned: old partitions were dropped, so shards may begin after entry 1.
+            witnesses: heads kept elsewhere (`Verification.heads`): without them
+                nobody can tell a chain that was cut off together with its head.
+            progress: called now and then with how many entries were checked.
+        """
+        verifier = ChainVerifier(pruned=pruned, witnesses=witnesses)
+        heads: tuple[Head, ...] = ()
+        rows = self._session.execute(
+            STREAM, execution_options={"stream_results": True, "yield_per": _AT_ONCE}
+        )
+        try:
+            for count, row in enumerate(rows, start=1):
+                if row.heads is not None:
+                    heads = tuple(Head(s, n, bytes.fromhex(h)) for s, n, h in row.heads)
+                if row.seq is None:
+                    continue
+                broken = verifier.feed(_entry(row))
+                if broken is not None:
+                    return verifier.result(broken)
+                if progress is not None and count % _AT_ONCE == 0:
+                    progress(count)
+        finally:
+            rows.close()
+        return verifier.finish(heads)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        period=row.period,
+        shard=row.shard,
+        seq=row.seq,
+        recorded_at=row.recorded_at,
+        prev_hash=row.prev_hash,
+        hash=row.hash,
+        canonical=row.canonical,
+        columns={
+            "actor": row.actor,
+            "action": row.action,
+            "target": row.target,
+            "outcome": row.outcome,
+            "before": row.before,
+            "after": row.after,
+            "details": row.details,
+            "ip": row.ip,
+            "user_agent": row.user_agent,
+            "correlation_id": row.correlation_id,
+            "occurred_at": row.occurred_at,
+        },
+    )

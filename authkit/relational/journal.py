@@ -1,0 +1,93 @@
+"""Audit events of one transaction, gathered until its end.
+
+Appending locks the newest entry of a shard until the commit. Done last, nobody waits
+for longer than a commit takes, and no lock is taken while that one is held: two
+transactions cannot deadlock over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from authkit.hot.inputs import Address
+from authkit.relational.event import AuditEvent
+from authkit.schema.vocabulary import AuditOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who acts in a transaction and where from: written into each of its entries."""
+
+    actor: str = "system:authkit"
+    ip: Address | None = None
+    user_agent: str | None = None
+    correlation_id: str | None = None
+
+    def event(
+        self,
+        action: str,
+        *,
+        target: str | None = None,
+        outcome: AuditOutcome = "succeeded",
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> AuditEvent:
+        """Make an event of this origin.
+
+        Raises:
+            InvalidInput: a part has the wrong shape.
+        """
+        return AuditEvent(
+            actor=self.actor,
+            action=action,
+            outcome=outcome,
+            target=target,
+            before=before,
+            after=after,
+            details=details or {},
+            ip=self.ip,
+            user_agent=self.user_agent,
+            correlation_id=self.correlation_id,
+        )
+
+
+class Journal:
+    """The events of one transaction, in order, until they are appended."""
+
+    __slots__ = ("_events", "origin")
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self._events: tuple[AuditEvent, ...] = ()
+
+    @property
+    def events(self) -> tuple[AuditEvent, ...]:
+        """What waits to be appended."""
+        return self._events
+
+    def add(self, event: AuditEvent) -> None:
+        """Keep an event for the end of the transaction."""
+        self._events = (*self._events, event)
+
+    def record(
+        self,
+        action: str,
+        *,
+        target: str | None = None,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        """Make a succeeded event of the transaction's origin and keep it."""
+        self.add(
+            self.origin.event(
+                action, target=target, before=before, after=after, details=details
+            )
+        )
+
+    def take(self) -> tuple[AuditEvent, ...]:
+        """Return what waits and forget it."""
+        events, self._events = self._events, ()
+        return events

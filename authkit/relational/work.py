@@ -1,0 +1,37 @@
+"""Every repository of one transaction, of both layers."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from authkit.hot import Hot, Runner
+from authkit.relational.audit import Audit
+from authkit.relational.journal import Journal, Origin
+from authkit.relational.permissions import Permissions
+from authkit.relational.records import SessionRecords
+from authkit.relational.roles import Roles
+from authkit.relational.users import Users
+
+
+class Work:
+    """What a transaction can do. It never commits: the unit of work does.
+
+    `session` is SQLAlchemy's, for what no repository offers; rows are not expired by a
+    commit, and a relationship that was not loaded on purpose raises.
+    """
+
+    def __init__(self, connection: Connection, runner: Runner, origin: Origin) -> None:
+        self.session = Session(connection, expire_on_commit=False)
+        self._journal = Journal(origin)
+        self.hot = Hot(runner)
+        self.users = Users(self.session, self._journal, runner)
+        self.roles = Roles(self.session, self._journal)
+        self.permissions = Permissions(self.session, self._journal)
+        self.sessions = SessionRecords(self.session)
+        self.audit = Audit(self.session, self._journal)
+
+    def finish(self) -> None:
+        """Write what is pending, the audit events last."""
+        self.session.flush()
+        self.audit.write()
