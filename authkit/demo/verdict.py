@@ -6,7 +6,7 @@ Pure: everything observed comes in, nothing is asked.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from authkit.figures import Figure, figure
@@ -18,6 +18,18 @@ from authkit.harness.recorder import Recording
 from authkit.harness.report import Story, Tile
 
 OUTAGE_MS: Final = 3000
+# What the report lists; the rest stands in its other tables.
+_SHOWN: Final = (
+    "operations",
+    "operations_per_s",
+    "errors",
+    "reads_failed",
+    "outage_ms",
+    "promotion_ms",
+    "rejoin_ms",
+    "acknowledged_writes",
+    "acknowledged_writes_lost",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +154,14 @@ def story(
     killed = seen.moment("killed")
     marks = [mark for mark in seen.marks if mark.what != "rejoining"]
     if seen.outage is not None:
+        back = seen.outage[1]
         new = next(mark.node for mark in seen.marks if mark.what == "promoted")
-        marks.append(Mark(seen.outage[1], "writing", new))
+        # The command that promotes may return after the first write on the new primary.
+        marks = [
+            replace(mark, at_s=min(mark.at_s, back)) if mark.node == new else mark
+            for mark in marks
+        ]
+        marks.append(Mark(back, "writing", new))
     reason = invalid(seen)
     lost = len(seen.lost)
     summary = (
@@ -166,7 +184,7 @@ def story(
         recording=seen.recording,
         span=seen.span,
         tiles=_tiles(seen, total.calls, total.failed.count, seconds),
-        figures=made,
+        figures=tuple(f for f in made if f.name in _SHOWN or f.name[:7] == "errors."),
         marks=tuple(marks),
         phases=seen.phases,
         start_roles=seen.start_roles,

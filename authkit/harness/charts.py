@@ -214,7 +214,12 @@ def lag(frame: Frame, rows: Rows) -> Spec:
             *_shade(frame),
             {
                 "data": {"values": list(rows)},
-                "mark": {"type": "line", "strokeWidth": 1.6, "interpolate": "step"},
+                "mark": {
+                    "type": "line",
+                    "strokeWidth": 1.6,
+                    "interpolate": "step-after",
+                    "clip": True,
+                },
                 "encoding": {
                     "x": _time(frame),
                     "y": {

@@ -42,7 +42,14 @@ SELECT DISTINCT ON (queryid) queryid, query
 FROM pg_stat_statements(true)
 WHERE queryid = ANY(%s) AND query IS NOT NULL
 """
-_VARYING: Final = re.compile(r"'(?:[^']|'')*'|\$\d+|\b\d+(?:\.\d+)?\b")
+# What the server may store as a placeholder: constants, true, false and null among
+# them, the field of an extract, and since version 18 whole lists of constants.
+_VARYING: Final = re.compile(
+    r"'(?:[^']|'')*'|\$\d+|\b\d+(?:\.\d+)?\b|\b(?:true|false|null)\b"
+    r"|(?<=extract\()\w+",
+    re.IGNORECASE,
+)
+_LIST: Final = re.compile(r"\?(?: ?, ?\?)+ ?")
 _COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -104,7 +111,8 @@ def fingerprint(sql: str) -> str:
     The server stores `$1` where the text had a constant, so a statement and its stored
     form have one fingerprint.
     """
-    return " ".join(_VARYING.sub("?", _COMMENT.sub(" ", sql)).lower().split())
+    plain = " ".join(_VARYING.sub("?", _COMMENT.sub(" ", sql)).lower().split())
+    return _LIST.sub("?", plain).replace("? )", "?)")
 
 
 def node_name(url: str) -> str:

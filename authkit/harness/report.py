@@ -143,6 +143,7 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
             "kb": round(sample.behind_bytes / 1024, 3),
         }
         for sample in story.database.lag
+        if start <= sample.at_s <= end
     ]
     if behind:
         specs["lag"] = charts.lag(frame, behind)
