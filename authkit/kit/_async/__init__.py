@@ -1,0 +1,1 @@
+"""What connecting returns, for asyncio; the source of the generated sync twin."""

@@ -1,0 +1,170 @@
+"""One object that joins the rooms: sessions, attempts, units of work, frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from authkit.cluster import AsyncCluster, Token
+from authkit.crypto import KeyedHash, KeyRing
+from authkit.errors import ConfigError, InvalidInput
+from authkit.hot import AsyncAttempts, AsyncHot, AsyncRouted, AsyncSessions
+from authkit.hot.inputs import Address
+from authkit.hot.observing import Observer
+from authkit.kit import keys
+from authkit.kit.page import page_of
+from authkit.kit.reading import url_for_reading
+from authkit.relational import AsyncUnitOfWork, Origin
+from authkit.settings import Settings
+
+if TYPE_CHECKING:
+    from authkit.analysis import Frames
+
+
+class AsyncKit:
+    """authkit, connected. Close it, or use it as a block.
+
+    Making one opens nothing; `open` (or entering the block) does. One kit serves a
+    whole process and any number of concurrent callers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        cluster: AsyncCluster | None = None,
+    ) -> None:
+        self.settings = (settings or Settings.load()).require_database()
+        self.cluster = cluster or AsyncCluster(self.settings)
+        self._runner = AsyncRouted(self.cluster)
+        self.hot = AsyncHot(self._runner)
+
+    async def open(self, wait: timedelta | float | None = None) -> Self:
+        """Connect, and find out which node is what. Idempotent.
+
+        Raises:
+            Unavailable: no node can be used; the message gives each one's reason.
+        """
+        await self.cluster.open(wait)
+        return self
+
+    async def close(self) -> None:
+        """Let what is under way end, then close every connection. Idempotent."""
+        await self.cluster.close()
+
+    async def __aenter__(self) -> Self:
+        """Open."""
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    @property
+    def sessions(self) -> AsyncSessions:
+        """Sessions: create, validate, touch, rotate, extend, revoke, list."""
+        return self.hot.sessions
+
+    @property
+    def attempts(self) -> AsyncAttempts:
+        """Attempts to authenticate: record, settle, look back."""
+        return self.hot.attempts
+
+    def unit_of_work(
+        self,
+        *,
+        actor: str = "system:authkit",
+        ip: Address | None = None,
+        user_agent: str | None = None,
+        correlation_id: str | None = None,
+        read_only: bool = False,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+        token: bool = False,
+    ) -> AsyncUnitOfWork:
+        """Return one transaction over both layers, on one node.
+
+        Args:
+            actor: who acts, `kind:id`, for the audit trail.
+            ip: where from, for the audit trail.
+            user_agent: with what.
+            correlation_id: of the request.
+            read_only: refuse every change.
+            max_lag: how stale the answers may be; a replica may serve them then. For
+                reading only.
+            after: a commit that must be visible; likewise.
+            token: whether the commit gives a token, at the price of a round trip.
+
+        Raises:
+            InvalidInput: a staleness bound was given for a unit that writes.
+        """
+        if not read_only and (max_lag is not None or after is not None):
+            raise InvalidInput("max_lag and after are for read_only units of work")
+        return AsyncUnitOfWork(
+            self.cluster,
+            origin=Origin(actor, ip, user_agent, correlation_id),
+            read_only=read_only,
+            max_lag=max_lag,
+            after=after,
+            token=token,
+        )
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every operation of the hot path; returns how to stop it.
+
+        It is called as `observer(operation, node, role, seconds, error)` in the thread
+        or task of the caller, and must be quick.
+        """
+        return self._runner.observers.add(observer)
+
+    @cached_property
+    def keyed_hash(self) -> KeyedHash:
+        """The keyed hash of names and devices.
+
+        Raises:
+            ConfigError: AUTHKIT_TOKEN_KEY is not set, or is no key.
+        """
+        return keys.keyed_hash(self.settings)
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """The keys that seal what must be read again.
+
+        Raises:
+            ConfigError: AUTHKIT_SEALING_KEYS is not set, or holds no usable key.
+        """
+        return keys.key_ring(self.settings)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The same data as pandas frames, read from a replica where there is one.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise ConfigError(
+                ["frames need pandas: install authkit with its extra `notebook`"]
+            )
+        room = import_module("authkit.analysis")
+        frames: Frames = room.Frames(
+            lambda: url_for_reading(self.settings, self.cluster.topology)
+        )
+        return frames
+
+    def __repr__(self) -> str:
+        status = self.cluster.status()
+        return f"<authkit kit: {status.verdict.value}, {len(status.nodes)} nodes>"
+
+    def _repr_html_(self) -> str:
+        return page_of(self.cluster.status())

@@ -1,0 +1,23 @@
+"""Where an analysis should read: beside the traffic, if there is such a place."""
+
+from __future__ import annotations
+
+from authkit.cluster import Topology
+from authkit.cluster.target import targets
+from authkit.settings import Settings, plain_url
+
+
+def url_for_reading(settings: Settings, topology: Topology) -> str:
+    """Return the URL of a replica, else of the primary, else the first; a secret."""
+    named: dict[str, str] = {}
+    for secret in settings.urls:
+        url = plain_url(secret.get_secret_value())
+        for target in targets([url]):
+            named[target.name] = url
+    preferred = [node.name for node in topology.replicas if node.usable]
+    if topology.primary is not None:
+        preferred.append(topology.primary.name)
+    for name in preferred:
+        if name in named:
+            return named[name]
+    return next(iter(named.values()))
