@@ -15,7 +15,7 @@ from authkit.harness.database import DatabaseSide
 from authkit.harness.history import Write, outage
 from authkit.harness.phases import BEFORE, Mark, Phase, phases
 from authkit.harness.recorder import Recording
-from authkit.harness.report import Story, Tile
+from authkit.harness.report import Drawing, Story, Tile
 
 OUTAGE_MS: Final = 3000
 # What the report lists; the rest stands in its other tables.
@@ -146,7 +146,7 @@ def _between(seen: Observed, first: str, then: str) -> float | None:
 
 
 def story(
-    seen: Observed, made: tuple[Figure, ...], pictures: tuple[tuple[str, str], ...]
+    seen: Observed, made: tuple[Figure, ...], drawings: tuple[Drawing, ...]
 ) -> Story:
     """Return what the report tells."""
     total = seen.recording.select()
@@ -190,7 +190,7 @@ def story(
         start_roles=seen.start_roles,
         database=seen.database,
         settings={**seen.settings, "checked": "; ".join(seen.checks)},
-        pictures=pictures,
+        drawings=drawings,
     )
 
 

@@ -146,14 +146,13 @@ class Hooks:
     def _wait_for_workers(self, master: MasterRunner) -> None:
         expected = {client.id for client in master.clients.all}
         master.send_message(_FINISH)
-        silently: Any = gevent.Timeout(_LAST_WORD_S, False)
-        with silently:
-            while not expected & set(master.clients) <= self._final:
-                gevent.sleep(0.02)
-            return
-        silent = len(expected & set(master.clients) - self._final)
-        logger.error("%s workers did not send their last measurements", silent)
-        self.failure = f"{silent} workers were lost: the figures are not complete"
+        deadline = self.run.clock() + _LAST_WORD_S
+        while silent := expected & set(master.clients) - self._final:
+            if self.run.clock() > deadline:
+                lost = f"{len(silent)} of {len(expected)} workers"
+                self.failure = f"{lost} were lost: the figures are not complete"
+                return
+            gevent.sleep(0.02)
 
     def on_quitting(self, **_: Any) -> None:
         """End the test if it still runs, write the files, decide the exit code."""

@@ -7,6 +7,7 @@ reader's light or dark.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,12 +38,25 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture made elsewhere, as SVG for a light page and for a dark one."""
+
+    caption: str
+    light: str
+    dark: str
+
+    @property
+    def sources(self) -> tuple[str, str]:
+        """Both as data URLs: as images of their own they cannot disturb the page."""
+        return (_data_url(self.light), _data_url(self.dark))
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """Everything a report shows of one run.
 
     `span` is its start and end in wall-clock seconds; `start_roles` the role of each
-    node at its start; `settings` what was run, in words; `pictures` are further SVG
-    files shown below, each with its caption.
+    node at its start; `settings` what was run, in words; `drawings` are shown below.
     """
 
     title: str
@@ -56,7 +70,7 @@ class Story:
     start_roles: Mapping[str, str] = field(default_factory=dict[str, str])
     database: DatabaseSide = field(default_factory=DatabaseSide)
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    pictures: tuple[tuple[str, str], ...] = ()
+    drawings: tuple[Drawing, ...] = ()
 
 
 def render(story: Story) -> str:
@@ -77,7 +91,6 @@ def render(story: Story) -> str:
     return template.render(
         story=story,
         charts=drawn,
-        pictures=[(caption, Markup(text)) for caption, text in story.pictures],  # noqa: S704 # SVG of our own plots
         percentiles=series.percentiles(story.recording, story.phases),
         errors=series.error_counts(story.recording),
         generator=series.lag_percentiles(story.recording),
@@ -165,6 +178,11 @@ def _statements(side: DatabaseSide) -> Sequence[dict[str, Any]]:
         }
         for found in sorted(side.statements, key=lambda s: -s.total_ms)
     ]
+
+
+def _data_url(svg: str) -> str:
+    encoded = b64encode(svg.encode()).decode("ascii")
+    return f"data:image/svg+xml;base64,{encoded}"
 
 
 def _number(value: float | None) -> str:

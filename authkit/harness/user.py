@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import gevent
 from locust import User, between
@@ -54,7 +54,7 @@ class AuthUser(User):
         self.run_of = hooks.run_of(environment)
         low, high = self.think_s or (ms / 1000 for ms in self.run_of.profile.think_ms)
         self._think = between(low, high)
-        declared: list[Any] = type(self).tasks
+        declared: list[Any] = list(cast("Any", type(self)).tasks)
         self.tasks = [_guarded(task) for task in declared]
 
     @property

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import re
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from authkit.figures import figure
 from authkit.harness.database import DatabaseSide, LagSample, Statement
 from authkit.harness.phases import Mark, phases
 from authkit.harness.recorder import Recorder, Recording
-from authkit.harness.report import Story, Tile, render
+from authkit.harness.report import Drawing, Story, Tile, render
 
 START = 1_800_000_000.0
 
@@ -53,6 +54,7 @@ def story(loop="closed") -> Story:
             (LagSample(START + 1, "n2", 2048), LagSample(START + 2, "n2", 0)),
         ),
         settings={"load": "two users"},
+        drawings=(Drawing("A risk", "<svg id='light'/>", "<svg id='dark'/>"),),
     )
 
 
@@ -68,8 +70,10 @@ def html() -> str:
 
 def test_the_report_needs_no_network(html: str):
     # Names of XML namespaces are no addresses that anything is loaded from.
-    loaded = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!#)([^"')\s]+)""", html)
-    assert loaded == []
+    loaded = re.findall(
+        r"""(?:src|srcset|href|url)\s*[=(]\s*["']?(?!#)([^"')\s]+)""", html
+    )
+    assert [name for name in loaded if not name.startswith("data:")] == []
     assert "<script" not in html
     assert "@import" not in html
 
@@ -105,6 +109,14 @@ def test_colours_follow_light_and_dark(html: str):
     assert set(re.findall(r"var\((--[\w-]+)\)", svg)) <= defined
     fixed = set(re.findall(r"#[0-9a-f]{6}", svg))
     assert fixed == set()
+
+
+def test_a_drawing_is_an_image_for_light_and_one_for_dark(html: str):
+    found = re.findall(r'data:image/svg\+xml;base64,([^"]+)"', html)
+    assert {b64decode(text) for text in found} == {
+        b"<svg id='light'/>",
+        b"<svg id='dark'/>",
+    }
 
 
 def test_text_is_escaped(html: str):

@@ -1,0 +1,251 @@
+"""The tour of the API behind `authkit example`: it runs what it shows.
+
+Each chapter does something on the real cluster and checks what came of it. Users are
+disabled and never deleted, and audit entries stay: on a database that is no throw-away
+the tour leaves one disabled user and its trail behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import TYPE_CHECKING, Protocol
+
+import authkit
+from authkit import errors
+from authkit.crypto import tokens
+from authkit.hot import AttemptRecord, Cap, NewSession
+from authkit.settings import Settings
+
+if TYPE_CHECKING:
+    from authkit.kit import Kit
+    from authkit.schema.relational import User
+
+# What only a fault in the cluster brings about; `authkit demo` makes one.
+ELSEWHERE: dict[type[errors.AuthkitError], str] = {
+    errors.SplitBrain: "two primaries on one timeline",
+    errors.InDoubt: "the connection was lost while COMMIT was under way",
+    errors.TokenLost: "a failover lost the write that a token stands for",
+    errors.SchemaMismatch: "the database is of another version",
+    errors.NotPermitted: "the database role lacks the right",
+    errors.LabError: "an embedded cluster cannot do what was asked",
+}
+
+
+class Teller(Protocol):
+    """Shows the tour, on a screen or elsewhere."""
+
+    def chapter(self, title: str) -> None:
+        """Begin a chapter."""
+        ...
+
+    def line(self, code: str, result: object) -> None:
+        """Show what was called, and what came of it."""
+        ...
+
+    def fault(self, what: str) -> None:
+        """Show an expectation that did not hold."""
+        ...
+
+
+@dataclass(slots=True)
+class Tour:
+    """One run through every chapter; `faults` names what did not hold."""
+
+    kit: Kit
+    settings: Settings
+    teller: Teller
+    mark: str = field(default_factory=lambda: token_hex(4))
+    faults: list[str] = field(default_factory=list[str])
+
+    def run(self) -> bool:
+        """Take every chapter in turn; True when everything held."""
+        status = self.kit.cluster.status()
+        self.teller.chapter("Connect: which node is what is found out")
+        self.teller.line("kit = authkit.connect()", repr(self.kit))
+        for node in status.nodes:
+            self.teller.line(
+                "kit.cluster.status()", f"{node.name} is {node.role.value}"
+            )
+        user = self.people()
+        try:
+            self.sessions(user)
+            self.attempts(user)
+            self.both_layers(user)
+            self.named_errors(user)
+            self.audit_trail(user)
+        finally:
+            self.clean_up(user)
+        return not self.faults
+
+    def expect(self, holds: object, what: str) -> None:
+        """Note and show what does not hold."""
+        if not holds:
+            self.faults.append(what)
+            self.teller.fault(what)
+
+    # --- create, read, update, delete: the relational layer ---------------------------
+
+    def people(self) -> User:
+        """Make a user, find, change and authorise it."""
+        say = self.teller.line
+        self.teller.chapter("Users, roles and permissions: the relational layer")
+        email = f"Ann.{self.mark}@Example.com"
+        with self.kit.unit_of_work(actor="system:example", token=True) as uow:
+            user = uow.users.create(email, name="Ann")
+            say("uow.users.create('Ann...@Example.com')", user.email)
+            uow.roles.grant(user.id, "moderator")
+            say("uow.roles.grant(user.id, 'moderator')", uow.roles.of(user.id))
+        say("uow.token, for reads elsewhere", uow.token)
+        with self.kit.unit_of_work(read_only=True, after=uow.token) as uow:
+            found = uow.users.find_by_email(email.upper())
+            self.expect(found and found.id == user.id, "any writing finds the user")
+            say("uow.users.find_by_email('ANN...')", f"found, on {uow.node.role.value}")
+        with self.kit.unit_of_work(actor="system:example") as uow:
+            user = uow.users.update(user.id, name="Ann Example")
+            say("uow.users.update(user.id, name=...)", user.name)
+            allowed = uow.roles.check(user.id, "session:revoke")
+            say("uow.roles.check(user.id, 'session:revoke')", allowed.reason.value)
+            self.expect(allowed, "a moderator may end sessions")
+            why = uow.roles.explain(user.id, "audit:read")
+            say("uow.roles.explain(user.id, 'audit:read')", why.decision.reason.value)
+            self.expect(not why.decision, "a moderator may not read the audit trail")
+            uow.roles.revoke(user.id, "moderator")
+            say("uow.roles.revoke(user.id, 'moderator')", uow.roles.of(user.id))
+        return user
+
+    # --- create, read, update, delete: the hot layer ----------------------------------
+
+    def sessions(self, user: User) -> None:
+        """Begin, check, rotate and end sessions."""
+        sessions, say = self.kit.sessions, self.teller.line
+        self.teller.chapter("Sessions: the hot layer")
+        new = sessions.create(user.id, ip="::ffff:192.0.2.7", methods=["pwd"])
+        assert isinstance(new, NewSession)  # noqa: S101 # narrows; a refusal is the tour's end
+        say("kit.sessions.create(user.id, ip=...)", new)
+        live = sessions.validate(new.token)
+        self.expect(live, "a new session is valid")
+        say("kit.sessions.validate(token)", live and f"session of {live.user_id}")
+        rotated = sessions.rotate(new.token, authenticated=True, assurance_level=2)
+        self.expect(sessions.validate(new.token) is None, "the old token is none")
+        say(
+            "kit.sessions.rotate(token, assurance_level=2)",
+            "a new token, the old: none",
+        )
+        token = rotated.token if rotated else new.token
+        say(
+            "kit.sessions.extend(id, idle_timeout=...)",
+            sessions.extend(new.id, idle_timeout=timedelta(minutes=20)),
+        )
+        say("kit.sessions.touch(id)", f"{sessions.touch(new.id)}: too soon to note")
+        say("kit.sessions.set_risk(id, 0.2)", sessions.set_risk(new.id, 0.2))
+        capped = sessions.create(user.id, cap=Cap(1))
+        evicted = capped.evicted if isinstance(capped, NewSession) else ()
+        say("kit.sessions.create(user.id, cap=Cap(1))", f"{len(evicted)} evicted")
+        self.expect(sessions.validate(token) is None, "an evicted session is over")
+        ended = sessions.revoke_all(user.id)
+        say("kit.sessions.revoke_all(user.id)", f"{len(ended.ended)} ended")
+        left = sessions.list(user.id, max_lag=timedelta(seconds=5), after=ended.token)
+        say("kit.sessions.list(user.id, after=ended.token)", left)
+        self.expect(left == [], "a read with the token sees the revocation")
+
+    def attempts(self, user: User) -> None:
+        """Record attempts and look back on them."""
+        attempts, say = self.kit.attempts, self.teller.line
+        self.teller.chapter("Attempts: the hot layer")
+        record = AttemptRecord(outcome="pending", user_id=user.id, ip="192.0.2.7")
+        key = attempts.record(record)
+        say("kit.attempts.record(AttemptRecord('pending'))", key.id)
+        say(
+            "kit.attempts.fail(key, 'wrong-password')",
+            attempts.fail(key, "bad-password"),
+        )
+        settled_again = attempts.succeed(key)
+        say("kit.attempts.succeed(key)", f"{settled_again}: it was settled before")
+        self.expect(not settled_again, "an attempt is settled once")
+        recent = attempts.recent_by_user(user.id)
+        say("kit.attempts.recent_by_user(user.id)", [a.outcome for a in recent])
+        count = attempts.failures(window=timedelta(minutes=5), user_id=user.id)
+        say("kit.attempts.failures(window=...)", f"{count.user} by this user")
+        self.expect(count.user == 1, "one failure is counted")
+
+    # --- one transaction --------------------------------------------------------------
+
+    def both_layers(self, user: User) -> None:
+        """Let a session and a grant share one fate."""
+        say = self.teller.line
+        self.teller.chapter("One transaction over both layers")
+        try:
+            with self.kit.unit_of_work(actor="system:example") as uow:
+                uow.roles.grant(user.id, "admin")
+                new = uow.hot.sessions.create(user.id)
+                raise errors.InvalidInput("a change of mind")
+        except errors.InvalidInput as exc:
+            say("an error leaves the block", f"{type(exc).__name__}: {exc}")
+        with self.kit.unit_of_work(read_only=True) as uow:
+            roles = uow.roles.of(user.id)
+        gone = isinstance(new, NewSession) and not self.kit.sessions.validate(new.token)
+        say("role, session and audit entry", "none of them is there")
+        self.expect(roles == [] and gone, "all of it was rolled back")
+        with self.kit.unit_of_work(actor="system:example") as uow:
+            uow.roles.grant(user.id, "user")
+            uow.hot.sessions.create(user.id)
+            uow.audit.append("example.visit", target=f"user:{user.id}")
+        say("without an error", f"{len(uow.audit.receipts)} audit entries, one commit")
+        self.expect(len(uow.audit.receipts) == 2, "grant and visit are in the trail")
+
+    # --- errors -----------------------------------------------------------------------
+
+    def named_errors(self, user: User) -> None:
+        """Bring about each kind of error that needs no broken cluster."""
+        self.teller.chapter("Errors are named by what you can do next")
+        shown: set[type[errors.AuthkitError]] = set()
+        for kind, how, call in self._mistakes(user):
+            try:
+                call()
+            except errors.AuthkitError as exc:
+                shown.add(type(exc))
+                self.teller.line(how, f"{type(exc).__name__}: {exc}")
+                self.expect(isinstance(exc, kind), f"{how} raises {kind.__name__}")
+            else:
+                self.expect(False, f"{how} raises {kind.__name__}")
+        for kind, when in ELSEWHERE.items():
+            self.teller.line(f"errors.{kind.__name__}", f"not here; when {when}")
+
+    def _mistakes(
+        self, user: User
+    ) -> list[tuple[type[errors.AuthkitError], str, Callable[[], object]]]:
+        kit = self.kit
+        unknown = authkit.ids.uuid7()
+        return [
+            (
+                errors.ConfigError,
+                "Settings.load(database_pool_max=0)",
+                lambda: Settings.load(None, database_pool_max=0),
+            ),
+            (
+                errors.InvalidInput,
+                "kit.sessions.validate('guess')",
+                lambda: kit.sessions.validate("guess"),
+            ),
+            (
+                errors.AlreadyExists,
+                "uow.users.create(the same e-mail)",
+                lambda: self._in_unit(lambda uow: uow.users.create(user.email)),
+            ),
+            (
+                errors.NotFound,
+                "uow.roles.grant(an unknown user)",
+                lambda: self._in_unit(lambda uow: uow.roles.grant(unknown, "user")),
+            ),
+            (
+                errors.Conflict,
+                "uow.roles.grant(granted_by=an unknown user)",
+                lambda: self._in_unit(
+                    lambda uow: uow.roles.grant(user.id, "admin", granted_by=unknown)
+                ),
+            ),
+        ]
