@@ -7,6 +7,7 @@ to be remembered.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from random import Random
 
@@ -31,10 +32,12 @@ class Calendar:
         self._start_us = start_us
         self._days = days
         self._buckets: list[list[int]] = [[] for _ in range(days)]
-        self._left: list[int] = [p.logins for p in people]
+        self._left = array("l", [p.logins for p in people])
+        self._at = array(
+            "d", [max(0.0, (p.created_us - start_us) / DAY_US) for p in people]
+        )
         for person in people:
-            begin = max(0.0, (person.created_us - start_us) / DAY_US)
-            self._book(person.index, begin)
+            self._book(person.index, int(self._at[person.index]))
 
     def on(self, day: int) -> Iterator[Person]:
         """Yield who logs in on a day, once per login; books their next login."""
@@ -44,21 +47,36 @@ class Calendar:
             index = bucket[position]
             position += 1
             self._left[index] -= 1
-            self._book(index, day + self._rng.random())
+            self._book(index, day)
             yield self._people[index]
         self._buckets[day] = []
 
-    def _book(self, index: int, now: float) -> None:
+    def _book(self, index: int, today: int) -> None:
         left = self._left[index]
         if left == 0:
             return
+        # From the point drawn before, not from the day it was moved to: moving would
+        # otherwise push everybody towards the end.
+        now = self._at[index]
         share = 1.0 - (1.0 - self._rng.random()) ** (1.0 / left)
         when = now + (self._days - now) * share
+        self._at[index] = when
         day = min(int(when), self._days - 1)
-        self._buckets[self._off_weekend(index, day)].append(index)
+        moved = self._off_weekend(index, day, today)
+        self._buckets[max(moved, today)].append(index)
 
-    def _off_weekend(self, index: int, day: int) -> int:
-        of_week = weekday(self._start_us + day * DAY_US)
+    def _off_weekend(self, index: int, day: int, today: int) -> int:
+        """Move most logins of people with office hours to a day of the next week.
+
+        Where the world ends before that, to the week before; where neither is left,
+        they stay.
+        """
+        of_week = weekday(self._start_us + day * DAY_US + DAY_US // 2)
         if of_week < 5 or self._rng.random() < self._people[index].weekend:
             return day
-        return min(day + 7 - of_week, self._days - 1)
+        monday = day + 7 - of_week
+        spread = int(self._rng.random() * 5)
+        if monday + spread < self._days:
+            return monday + spread
+        earlier = monday - 7 + spread
+        return earlier if earlier >= today else day

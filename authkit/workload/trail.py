@@ -80,11 +80,11 @@ def _grants(
     people: Sequence[Person], admins: Sequence[Person], start_us: int
 ) -> Iterator[Event]:
     for person in people:
-        if person.role == "user":
-            continue
+        if person.role == "user" or person.created_us < start_us:
+            continue  # what was granted before the world began is not in its trail
         granter = granter_of(person, admins)
         yield Event(
-            max(person.created_us, start_us),
+            person.created_us,
             "system:setup" if granter is None else _name(granter),
             "role.grant",
             _name(person),

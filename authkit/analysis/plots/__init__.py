@@ -1,0 +1,20 @@
+"""Pictures: each takes a frame, aggregates it first, and returns a `Picture`.
+
+None has more than 5,000 marks, whatever the size of the frame.
+"""
+
+from authkit.analysis.plots.people import user_timeline
+from authkit.analysis.plots.risk import explanation, risk_distribution
+from authkit.analysis.plots.spray import spray_matrix
+from authkit.analysis.plots.time import attempts_over_time, weekday_hours
+from authkit.analysis.plots.trail import audit_timeline
+
+__all__ = [
+    "attempts_over_time",
+    "audit_timeline",
+    "explanation",
+    "risk_distribution",
+    "spray_matrix",
+    "user_timeline",
+    "weekday_hours",
+]

@@ -1,0 +1,54 @@
+"""Encodings that several pictures share: outcomes by colour and shape, time in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import altair as alt
+
+from authkit.analysis.theme import OUTCOMES, Theme, shape_of
+
+
+def present(outcomes: Iterable[str]) -> list[str]:
+    """Return the outcomes that occur, in their fixed order."""
+    found = set(outcomes)
+    return [outcome for outcome in OUTCOMES if outcome in found]
+
+
+def outcome_colour(outcomes: Iterable[str], look: Theme) -> alt.Color:
+    """Return the colour encoding of the outcomes that occur."""
+    domain = present(outcomes)
+    return alt.Color(
+        "outcome:N",
+        title="outcome",
+        scale=alt.Scale(domain=domain, range=[look.colour_of(o) for o in domain]),
+    )
+
+
+def outcome_shape(outcomes: Iterable[str]) -> alt.Shape:
+    """Return the shape encoding of the outcomes that occur."""
+    domain = present(outcomes)
+    return alt.Shape(
+        "outcome:N",
+        title="outcome",
+        scale=alt.Scale(domain=domain, range=[shape_of(o) for o in domain]),
+    )
+
+
+def utc(field: str, *, titled: bool = True) -> alt.X:
+    """Return the time axis: UTC, whatever zone the browser is in."""
+    return alt.X(
+        f"{field}:T",
+        scale=alt.Scale(type="utc"),
+        title="time (UTC)" if titled else None,
+    )
+
+
+def entries_size(most: int, title: str) -> alt.Size:
+    """Return the size encoding of counts; no legend where every mark is one."""
+    return alt.Size(
+        f"{title}:Q",
+        title=title,
+        scale=alt.Scale(range=[50, 400] if most > 1 else [60, 60]),
+        legend=alt.Legend() if most > 1 else None,
+    )

@@ -1,0 +1,184 @@
+"""One read-only connection through ADBC: whose lag is known, whose errors are named."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from psycopg.conninfo import make_conninfo
+
+from authkit.analysis.arrow import pa
+from authkit.errors import (
+    AuthkitError,
+    DatabaseError,
+    DeadlineExceeded,
+    InvalidInput,
+    NotPermitted,
+    RetryLater,
+    Unavailable,
+)
+from authkit.settings import plain_url
+
+ANALYST = "authkit_analyst"
+_CONNECT_TIMEOUT_S = 5
+
+# A standby that has replayed all it was sent is not behind, however long ago the last
+# commit was; one without a receiver does not know what it is missing.
+_STANDING = """
+SELECT r.standby AS standby,
+    CASE WHEN NOT r.standby THEN 0.0
+        WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN NULL
+        WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() THEN 0.0
+        ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
+    END::double precision AS lag_s
+FROM (SELECT pg_is_in_recovery() AS standby) AS r
+"""
+
+_FAULTS: dict[str, tuple[type[AuthkitError], str]] = {
+    "42501": (NotPermitted, "the database role may not read this"),
+    "25006": (NotPermitted, "frames only read: this statement would write"),
+    "57014": (DeadlineExceeded, "the statement took longer than the session allows"),
+    "40001": (RetryLater, "the replica had to give way to replay: ask again"),
+    "42P01": (InvalidInput, "the query names a table that is not there"),
+    "42703": (InvalidInput, "the query names a column that is not there"),
+    "42883": (InvalidInput, "the query calls a function that is not there"),
+    "42601": (InvalidInput, "the query is not valid SQL"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the rows come from; a lag of None is unknown, which is not none."""
+
+    node: Literal["primary", "replica"]
+    lag_s: float | None
+
+    @property
+    def words(self) -> str:
+        """Say it for people."""
+        if self.node == "primary":
+            return "primary"
+        if self.lag_s is None:
+            return "replica, its lag unknown: it receives nothing from a primary"
+        return f"replica, {self.lag_s:.1f} s behind"
+
+
+class Reader:
+    """A connection that only reads."""
+
+    def __init__(self, connection: Any, standing: Standing) -> None:
+        self._connection = connection
+        self.standing = standing
+
+    def table(
+        self,
+        statement: str,
+        parameters: Sequence[object] = (),
+        *,
+        max_rows: int | None = None,
+    ) -> Any:
+        """Return the rows as a `pyarrow.Table`, all of them or an error.
+
+        Raises:
+            InvalidInput: there are more than `max_rows`, or the SQL is wrong.
+        """
+        with named_faults(), self._connection.cursor() as cursor:
+            cursor.execute(statement, list(parameters) or None)
+            reader = cursor.fetch_record_batch()
+            batches: list[Any] = []
+            rows = 0
+            for batch in reader:
+                batches.append(batch)
+                rows += batch.num_rows
+                if max_rows is not None and rows > max_rows:
+                    raise InvalidInput(too_many(f"more than {max_rows:,}"))
+            return pa.Table.from_batches(batches, schema=reader.schema)
+
+    def estimate(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """Return how many rows the planner expects."""
+        import json
+
+        with named_faults(), self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(
+                **{"adbc.postgresql.use_copy": "false"}  # EXPLAIN is no query to COPY
+            )
+            cursor.execute(
+                f"EXPLAIN (FORMAT JSON) {statement}", list(parameters) or None
+            )
+            (plan,) = cursor.fetchone()
+        read = json.loads(plan) if isinstance(plan, str) else plan
+        return int(read[0]["Plan"]["Plan Rows"])
+
+
+def too_many(count: str) -> str:
+    """Say that a result is too large, and what to do."""
+    return (
+        f"the result has {count} rows: ask for a shorter time or fewer columns,"
+        " aggregate in SQL with query(), or raise Frames(max_rows=...)"
+    )
+
+
+@contextmanager
+def reading(url: str, *, role: str | None) -> Generator[Reader]:
+    """Open a read-only connection, take a role, say how far behind it is.
+
+    Raises:
+        Unavailable: nothing answers there.
+        NotPermitted: the user is no member of the role.
+    """
+    dbapi: Any = import_module("adbc_driver_postgresql.dbapi")
+    conninfo = make_conninfo(
+        plain_url(url),
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        application_name="authkit frames",
+        options="-c default_transaction_read_only=on -c search_path=authkit,public",
+    )
+    with named_faults():
+        connection: Any = dbapi.connect(conninfo, autocommit=True)
+    try:
+        reader = Reader(connection, Standing("primary", 0.0))
+        row = reader.table(_STANDING).to_pylist()[0]
+        reader.standing = Standing(
+            "replica" if row["standby"] else "primary", row["lag_s"]
+        )
+        if role is not None:
+            _take(connection, role)
+        yield reader
+    finally:
+        connection.close()
+
+
+def _take(connection: Any, role: str) -> None:
+    quoted = '"' + role.replace('"', '""') + '"'
+    try:
+        with named_faults(), connection.cursor() as cursor:
+            cursor.execute(f"SET ROLE {quoted}")
+    except (NotPermitted, DatabaseError) as exc:
+        raise NotPermitted(
+            f"this database user cannot act as {role}: GRANT {role} TO it,"
+            " or read clear rows with Frames(..., masked=False)"
+        ) from exc
+
+
+@contextmanager
+def named_faults() -> Generator[None]:
+    """Turn ADBC's errors into authkit's, by SQLSTATE; no server text is repeated."""
+    driver: Any = import_module("adbc_driver_manager")
+    try:
+        yield
+    except driver.Error as exc:
+        state: str | None = exc.sqlstate
+        if state in _FAULTS:
+            kind, sentence = _FAULTS[state]
+            raise kind(f"{sentence} (SQLSTATE {state})") from exc
+        if state is None or state.startswith(("08", "57P", "53")):
+            raise Unavailable(
+                "the database cannot be reached, or ended the connection:"
+                " `authkit db test` says why"
+            ) from exc
+        raise DatabaseError(
+            f"the server refused the query (SQLSTATE {state})", sqlstate=state
+        ) from exc
