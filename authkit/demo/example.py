@@ -12,17 +12,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from pydantic import SecretStr
+from sqlalchemy import select
 
 import authkit
+import authkit.ids
 from authkit import errors
+from authkit.cluster import Token
 from authkit.crypto import tokens
 from authkit.hot import AttemptRecord, Cap, NewSession
+from authkit.kit import Kit
+from authkit.relational import Work
+from authkit.schema.relational import User
 from authkit.settings import Settings
-
-if TYPE_CHECKING:
-    from authkit.kit import Kit
-    from authkit.schema.relational import User
 
 # What only a fault in the cluster brings about; `authkit demo` makes one.
 ELSEWHERE: dict[type[errors.AuthkitError], str] = {
@@ -125,10 +129,16 @@ class Tour:
         self.teller.chapter("Sessions: the hot layer")
         new = sessions.create(user.id, ip="::ffff:192.0.2.7", methods=["pwd"])
         assert isinstance(new, NewSession)  # noqa: S101 # narrows; a refusal is the tour's end
-        say("kit.sessions.create(user.id, ip=...)", new)
+        say(
+            "kit.sessions.create(user.id, ip=...)",
+            f"a token, once, good for {_left(new)}",
+        )
         live = sessions.validate(new.token)
         self.expect(live, "a new session is valid")
-        say("kit.sessions.validate(token)", live and f"session of {live.user_id}")
+        say(
+            "kit.sessions.validate(token)",
+            live and f"live, level {live.assurance_level}",
+        )
         rotated = sessions.rotate(new.token, authenticated=True, assurance_level=2)
         self.expect(sessions.validate(new.token) is None, "the old token is none")
         say(
@@ -136,10 +146,9 @@ class Tour:
             "a new token, the old: none",
         )
         token = rotated.token if rotated else new.token
-        say(
-            "kit.sessions.extend(id, idle_timeout=...)",
-            sessions.extend(new.id, idle_timeout=timedelta(minutes=20)),
-        )
+        longer = sessions.extend(new.id, idle_timeout=timedelta(minutes=20))
+        until = f"ends at {longer.idle_until:%H:%M} if it is not used" if longer else ""
+        say("kit.sessions.extend(id, idle_timeout=...)", until)
         say("kit.sessions.touch(id)", f"{sessions.touch(new.id)}: too soon to note")
         say("kit.sessions.set_risk(id, 0.2)", sessions.set_risk(new.id, 0.2))
         capped = sessions.create(user.id, cap=Cap(1))
@@ -158,9 +167,9 @@ class Tour:
         self.teller.chapter("Attempts: the hot layer")
         record = AttemptRecord(outcome="pending", user_id=user.id, ip="192.0.2.7")
         key = attempts.record(record)
-        say("kit.attempts.record(AttemptRecord('pending'))", key.id)
+        say("kit.attempts.record(AttemptRecord(...))", key.id)
         say(
-            "kit.attempts.fail(key, 'wrong-password')",
+            "kit.attempts.fail(key, 'bad-password')",
             attempts.fail(key, "bad-password"),
         )
         settled_again = attempts.succeed(key)
@@ -178,13 +187,15 @@ class Tour:
         """Let a session and a grant share one fate."""
         say = self.teller.line
         self.teller.chapter("One transaction over both layers")
+        begun: list[object] = []
         try:
             with self.kit.unit_of_work(actor="system:example") as uow:
                 uow.roles.grant(user.id, "admin")
-                new = uow.hot.sessions.create(user.id)
-                raise errors.InvalidInput("a change of mind")
+                begun.append(uow.hot.sessions.create(user.id))
+                uow.users.create("")
         except errors.InvalidInput as exc:
             say("an error leaves the block", f"{type(exc).__name__}: {exc}")
+        new = begun[0]
         with self.kit.unit_of_work(read_only=True) as uow:
             roles = uow.roles.of(user.id)
         gone = isinstance(new, NewSession) and not self.kit.sessions.validate(new.token)
@@ -194,58 +205,172 @@ class Tour:
             uow.roles.grant(user.id, "user")
             uow.hot.sessions.create(user.id)
             uow.audit.append("example.visit", target=f"user:{user.id}")
-        say("without an error", f"{len(uow.audit.receipts)} audit entries, one commit")
-        self.expect(len(uow.audit.receipts) == 2, "grant and visit are in the trail")
+        say("without an error", f"{len(uow.receipts)} audit entries, one commit")
+        self.expect(len(uow.receipts) == 2, "grant and visit are in the trail")
 
     # --- errors -----------------------------------------------------------------------
 
     def named_errors(self, user: User) -> None:
         """Bring about each kind of error that needs no broken cluster."""
         self.teller.chapter("Errors are named by what you can do next")
-        shown: set[type[errors.AuthkitError]] = set()
-        for kind, how, call in self._mistakes(user):
-            try:
-                call()
-            except errors.AuthkitError as exc:
-                shown.add(type(exc))
-                self.teller.line(how, f"{type(exc).__name__}: {exc}")
-                self.expect(isinstance(exc, kind), f"{how} raises {kind.__name__}")
-            else:
-                self.expect(False, f"{how} raises {kind.__name__}")
+        with ExitStack() as opened:
+            mistakes = _mistakes(self.kit, self.settings, user, opened)
+            for kind, how, call in mistakes:
+                try:
+                    call()
+                except errors.AuthkitError as exc:
+                    self.teller.line(how, f"{type(exc).__name__}: {exc}")
+                    self.expect(type(exc) is kind, f"{how} raises {kind.__name__}")
+                else:
+                    self.expect(False, f"{how} raises {kind.__name__}")
         for kind, when in ELSEWHERE.items():
-            self.teller.line(f"errors.{kind.__name__}", f"not here; when {when}")
+            self.teller.line(f"errors.{kind.__name__}", f"not shown: {when}")
 
-    def _mistakes(
-        self, user: User
-    ) -> list[tuple[type[errors.AuthkitError], str, Callable[[], object]]]:
-        kit = self.kit
-        unknown = authkit.ids.uuid7()
-        return [
-            (
-                errors.ConfigError,
-                "Settings.load(database_pool_max=0)",
-                lambda: Settings.load(None, database_pool_max=0),
+    # --- the trail --------------------------------------------------------------------
+
+    def audit_trail(self, user: User) -> None:
+        """Read what was done to the user, and prove that nothing was taken out."""
+        say = self.teller.line
+        self.teller.chapter("The audit trail: who did what, and proof of it")
+        with self.kit.unit_of_work(read_only=True) as uow:
+            trail = uow.audit.trail(target=f"user:{user.id}")
+            say("uow.audit.trail(target='user:...')", [e.action for e in trail])
+            found = uow.audit.verify()
+        verdict = "intact" if found.intact else str(found.broken)
+        say("uow.audit.verify()", f"{found.entries} entries, {verdict}")
+        self.expect(found.intact, "the chain is intact")
+        self.expect(len(trail) >= 5, "every change is in the trail")
+
+    def clean_up(self, user: User) -> None:
+        """Shut the user out; the trail stays."""
+        self.teller.chapter("Clean up")
+        with self.kit.unit_of_work(actor="system:example") as uow:
+            for role in uow.roles.of(user.id):
+                uow.roles.revoke(user.id, role)
+            gone = uow.users.disable(user.id, reason="example-over")
+        left = self.kit.sessions.list(user.id)
+        self.teller.line("uow.users.disable(user.id)", f"{len(left)} sessions left")
+        self.expect(gone.disabled_at and not left, "a disabled user has no session")
+
+
+def _left(session: NewSession) -> str:
+    hours = (session.expires_at - datetime.now(UTC)).total_seconds() / 3600
+    return f"{hours:.0f} hours"
+
+
+_Mistake = tuple[type[errors.AuthkitError], str, Callable[[], object]]
+
+
+def _mistakes(
+    kit: Kit, settings: Settings, user: User, opened: ExitStack
+) -> list[_Mistake]:
+    """Return calls that fail, each with the error it must raise."""
+    nobody = authkit.ids.uuid7()
+    mistakes: list[_Mistake] = [
+        (
+            errors.ConfigError,
+            "Settings.load(None, database_pool_max=0)",
+            lambda: Settings.load(None, database_pool_max=0),
+        ),
+        (
+            errors.InvalidInput,
+            "kit.sessions.validate('guess')",
+            lambda: kit.sessions.validate("guess"),
+        ),
+        (
+            errors.AlreadyExists,
+            "uow.users.create(the same e-mail)",
+            lambda: _unit(kit, lambda uow: uow.users.create(user.email)),
+        ),
+        (
+            errors.NotFound,
+            "uow.roles.grant(an unknown user, ...)",
+            lambda: _unit(kit, lambda uow: uow.roles.grant(nobody, "user")),
+        ),
+        (
+            errors.Conflict,
+            "uow.roles.grant(..., granted_by=nobody)",
+            lambda: _unit(
+                kit, lambda uow: uow.roles.grant(user.id, "admin", granted_by=nobody)
             ),
-            (
-                errors.InvalidInput,
-                "kit.sessions.validate('guess')",
-                lambda: kit.sessions.validate("guess"),
+        ),
+        (
+            errors.DatabaseError,
+            "a change in a read_only unit of work",
+            lambda: _unit(
+                kit, lambda uow: uow.users.update(user.id, name="x"), read_only=True
             ),
-            (
-                errors.AlreadyExists,
-                "uow.users.create(the same e-mail)",
-                lambda: self._in_unit(lambda uow: uow.users.create(user.email)),
-            ),
-            (
-                errors.NotFound,
-                "uow.roles.grant(an unknown user)",
-                lambda: self._in_unit(lambda uow: uow.roles.grant(unknown, "user")),
-            ),
-            (
-                errors.Conflict,
-                "uow.roles.grant(granted_by=an unknown user)",
-                lambda: self._in_unit(
-                    lambda uow: uow.roles.grant(user.id, "admin", granted_by=unknown)
-                ),
-            ),
-        ]
+        ),
+        (errors.RetryLater, "a lock that is not free", lambda: _locked(kit, user)),
+        (
+            errors.DeadlineExceeded,
+            "kit.cluster.wait_for(primary='nobody')",
+            lambda: kit.cluster.wait_for(primary="nobody", timeout=0.05),
+        ),
+        (errors.Saturated, "every connection in use", lambda: _saturated(settings)),
+        (errors.Closed, "a kit after its close()", lambda: _closed(settings)),
+        (
+            errors.Unavailable,
+            "authkit.connect(where nobody listens)",
+            lambda: authkit.connect(_only(settings, "postgresql://a@127.0.0.1:1/a")),
+        ),
+    ]
+    if not settings.database_replica_urls:
+        return mistakes
+    replica = settings.database_replica_urls[0].get_secret_value()
+    alone = opened.enter_context(authkit.connect(_only(settings, replica)))
+    ahead = Token(1, 2**62)
+    token = tokens.issue().token
+    return [
+        *mistakes,
+        (
+            errors.NoPrimary,
+            "a write where only a replica is known",
+            lambda: alone.sessions.revoke_all(user.id),
+        ),
+        (
+            errors.NoReplica,
+            "kit.sessions.validate(token, after=the future)",
+            lambda: alone.sessions.validate(token, after=ahead),
+        ),
+    ]
+
+
+def _unit(
+    kit: Kit, function: Callable[[Work], object], *, read_only: bool = False
+) -> None:
+    with kit.unit_of_work(read_only=read_only) as uow:
+        uow.run(function)
+
+
+def _only(settings: Settings, url: str) -> Settings:
+    """Return settings of one node, that wait a fifth of a second at most."""
+    changes = {
+        "database_url": SecretStr(url),
+        "database_replica_urls": (),
+        "database_connection_timeout": 200,
+        "database_pool_min": 0,
+        "database_pool_max": 1,
+        "database_replica_pool_min": 0,
+        "database_replica_pool_max": 1,
+    }
+    return settings.model_copy(update=changes)
+
+
+def _locked(kit: Kit, user: User) -> None:
+    row = select(User.id).where(User.id == user.id)
+    with kit.unit_of_work() as first, kit.unit_of_work() as second:
+        first.session.execute(row.with_for_update())
+        second.session.execute(row.with_for_update(nowait=True))
+
+
+def _saturated(settings: Settings) -> None:
+    small = _only(settings, settings.urls[0].get_secret_value())
+    with authkit.connect(small) as kit, kit.cluster.writer():
+        kit.sessions.validate(tokens.issue().token)
+
+
+def _closed(settings: Settings) -> None:
+    kit = authkit.connect(settings)
+    kit.close()
+    kit.sessions.validate(tokens.issue().token)

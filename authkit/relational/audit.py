@@ -93,7 +93,7 @@ class Audit:
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
-        """Where this transaction's events stand; empty until it has committed."""
+        """Where this transaction's events were written; none before `write`."""
         return self._receipts
 
     def append(

@@ -16,10 +16,17 @@ from typing import Self, TypeVar
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import SQLAlchemyError
 
-from authkit.cluster import AsyncCluster, AsyncNodeConnection, NodeView, Token
+from authkit.cluster import (
+    AsyncCluster,
+    AsyncNodeConnection,
+    Intent,
+    NodeView,
+    Token,
+)
 from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
 from authkit.hot import AsyncBound, AsyncHot
 from authkit.relational._primitives.aio import Connection, call, core, driver, within
+from authkit.relational.audit import Receipt
 from authkit.relational.journal import Origin
 from authkit.relational.translation import MARK, install
 from authkit.relational.work import Work
@@ -61,6 +68,7 @@ class AsyncUnitOfWork:
         self._work: Work | None = None
         self._hot: AsyncHot | None = None
         self._token: Token | None = None
+        self._receipts: tuple[Receipt, ...] = ()
 
     @property
     def hot(self) -> AsyncHot:
@@ -95,6 +103,11 @@ class AsyncUnitOfWork:
     def token(self) -> Token | None:
         """The commit's token, once it has committed and if it was asked for."""
         return self._token
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Where this transaction's audit events stand, once it has committed."""
+        return self._receipts
 
     async def run(self, function: Callable[[Work], Result]) -> Result:
         """Run a function over the repositories: `uow.run(lambda w: w.users.get(id))`.
@@ -134,6 +147,10 @@ class AsyncUnitOfWork:
             inner.execution_options(postgresql_readonly=True)
         await connection.begin()
         self._driver = await driver(connection)
+        if self._read_only:
+            # A refused write is then the caller's mistake, and no sign that the
+            # primary was demoted: SQLSTATE 25006 says both.
+            self._driver.intent = Intent.READ
         bound = AsyncBound(self._driver)
         self._hot = AsyncHot(bound)
         self._work = Work(inner, within(bound), self._origin)
@@ -176,6 +193,7 @@ class AsyncUnitOfWork:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
         await transaction.commit()
+        self._receipts = work.audit.receipts
         if node.unconfirmed:
             raise InDoubt(
                 "the commit was cancelled before a standby confirmed it: "

@@ -18,7 +18,13 @@ from typing import Self, TypeVar
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import SQLAlchemyError
 
-from authkit.cluster import Cluster, NodeConnection, NodeView, Token
+from authkit.cluster import (
+    Cluster,
+    Intent,
+    NodeConnection,
+    NodeView,
+    Token,
+)
 from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
 from authkit.hot import Bound, Hot
 from authkit.relational._primitives.threads import (
@@ -28,6 +34,7 @@ from authkit.relational._primitives.threads import (
     driver,
     within,
 )
+from authkit.relational.audit import Receipt
 from authkit.relational.journal import Origin
 from authkit.relational.translation import MARK, install
 from authkit.relational.work import Work
@@ -69,6 +76,7 @@ class UnitOfWork:
         self._work: Work | None = None
         self._hot: Hot | None = None
         self._token: Token | None = None
+        self._receipts: tuple[Receipt, ...] = ()
 
     @property
     def hot(self) -> Hot:
@@ -103,6 +111,11 @@ class UnitOfWork:
     def token(self) -> Token | None:
         """The commit's token, once it has committed and if it was asked for."""
         return self._token
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Where this transaction's audit events stand, once it has committed."""
+        return self._receipts
 
     def run(self, function: Callable[[Work], Result]) -> Result:
         """Run a function over the repositories: `uow.run(lambda w: w.users.get(id))`.
@@ -142,6 +155,10 @@ class UnitOfWork:
             inner.execution_options(postgresql_readonly=True)
         connection.begin()
         self._driver = driver(connection)
+        if self._read_only:
+            # A refused write is then the caller's mistake, and no sign that the
+            # primary was demoted: SQLSTATE 25006 says both.
+            self._driver.intent = Intent.READ
         bound = Bound(self._driver)
         self._hot = Hot(bound)
         self._work = Work(inner, within(bound), self._origin)
@@ -184,6 +201,7 @@ class UnitOfWork:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
         transaction.commit()
+        self._receipts = work.audit.receipts
         if node.unconfirmed:
             raise InDoubt(
                 "the commit was cancelled before a standby confirmed it: "
