@@ -14,10 +14,12 @@ from authkit.cluster._async.lease import AsyncLease
 from authkit.cluster._sync.cluster import Cluster
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.lease import Lease
+from authkit.cluster.attempt import Isolation
 from authkit.cluster.breaker import BreakerState
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
+from authkit.cluster.keys import Resolution
 from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.topology import Health, NodeView, Role, Topology, Verdict
 
@@ -31,10 +33,12 @@ __all__ = [
     "ClusterStatus",
     "Health",
     "Intent",
+    "Isolation",
     "Lease",
     "NodeConnection",
     "NodeStatus",
     "NodeView",
+    "Resolution",
     "Role",
     "Token",
     "Topology",

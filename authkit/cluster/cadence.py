@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+Seconds: TypeAlias = timedelta | float
+
+
+def seconds(value: Seconds) -> float:
+    """Return a length of time in seconds; a bare number is seconds already."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Cadence:
     late_s: float = 0.05
     first_limit_s: float = 1.5
     suspicion_s: float = 1.0
+    glance_s: float = 0.1
 
     def pause(
         self, *, troubled_for_s: float | None, chance: Callable[[], float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from authkit.cluster.retry import RetryPolicy
 from authkit.cluster.topology import Role
 from authkit.settings import Settings
 
@@ -24,9 +25,7 @@ class Limits:
     replica: Sizes
     idle_s: float
     acquire_s: float
-    max_retries: int
-    retry_delay_s: float
-    multiplier: float
+    policy: RetryPolicy
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
@@ -38,9 +37,11 @@ class Limits:
             ),
             idle_s=settings.database_idle_timeout / 1000,
             acquire_s=settings.database_connection_timeout / 1000,
-            max_retries=settings.database_max_retries,
-            retry_delay_s=settings.database_retry_delay / 1000,
-            multiplier=settings.database_backoff_multiplier,
+            policy=RetryPolicy(
+                max_retries=settings.database_max_retries,
+                base_s=settings.database_retry_delay / 1000,
+                multiplier=settings.database_backoff_multiplier,
+            ),
         )
 
     def of_role(self, role: Role) -> Sizes:

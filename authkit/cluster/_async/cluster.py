@@ -1,35 +1,27 @@
-"""The pool manager's face: open, connections, status, close."""
+"""The pool manager's face: connections, transactions, engines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from math import inf
 from time import monotonic
-from types import TracebackType
-from typing import Self
+from typing import TypeVar
 
 from authkit.cluster._async.connection import AsyncNodeConnection
-from authkit.cluster._async.dispatch import AsyncDispatch
-from authkit.cluster._async.engines import AsyncEngines
 from authkit.cluster._async.lease import AsyncLease
-from authkit.cluster._async.roster import AsyncRoster
+from authkit.cluster._async.life import AsyncLife
+from authkit.cluster._async.transactions import Work
 from authkit.cluster._primitives.aio import Engine
-from authkit.cluster.cadence import Cadence
+from authkit.cluster.attempt import Isolation, Wanted
+from authkit.cluster.cadence import Seconds, seconds
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
-from authkit.cluster.events import Drained, Events, Opened
+from authkit.cluster.keys import Resolution, check_key
 from authkit.cluster.routing import DEFAULT_MAX_LAG_S
-from authkit.cluster.sizes import Limits
-from authkit.cluster.status import ClusterStatus, NodeStatus
-from authkit.cluster.target import targets
-from authkit.cluster.topology import Health, Topology, Verdict
-from authkit.errors import Unavailable
-from authkit.settings import Settings
 
-Seconds = timedelta | float
+ResultT = TypeVar("ResultT")
 
 
-class AsyncCluster:
+class AsyncCluster(AsyncLife):
     """Connections to whichever node may serve: writes to the primary, reads nearby.
 
     Nothing happens before `open`. The URLs of the settings are candidates; which of
@@ -40,105 +32,6 @@ class AsyncCluster:
         zones: the zone of a node by its name (`host:port`), for `prefer`.
         cadence: how often and how patiently nodes are asked.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        zones: Mapping[str, str] | None = None,
-        cadence: Cadence | None = None,
-    ) -> None:
-        self.events = Events()
-        self._limits = Limits.of(settings)
-        self._cadence = cadence or Cadence()
-        self._roster = AsyncRoster(
-            targets((url.get_secret_value() for url in settings.urls), zones=zones),
-            self._limits,
-            self._cadence,
-            self.events,
-        )
-        self._dispatch = AsyncDispatch(self._roster)
-        self._engines = AsyncEngines(self._roster, self._limits.acquire_s)
-
-    async def open(self, wait: Seconds | None = None) -> Self:
-        """Ask every node, and give a pool to those that may serve.
-
-        Args:
-            wait: how long to wait for a node that can be used; None asks each once.
-
-        Raises:
-            Unavailable: no node can be used; the message gives each node's reason.
-            Closed: it was closed before.
-        """
-        dispatch = self._dispatch
-        if dispatch.state == "open":
-            dispatch.check()
-            return self
-        if dispatch.state == "closed" or dispatch.foreign:
-            dispatch.check()
-        dispatch.state = "open"
-        self.events.publish(Opened(nodes=tuple(self._roster.nodes)))
-        self._roster.start()
-        try:
-            usable = await self._first_answers(wait)
-        except BaseException:
-            await self.close(timeout=0)
-            raise
-        if not usable:
-            reasons = "; ".join(
-                f"{node.name}: {node.reason}" for node in self._roster.picture.nodes
-            )
-            await self.close(timeout=0)
-            raise Unavailable(f"no node can be used: {reasons}")
-        return self
-
-    async def _first_answers(self, wait: Seconds | None) -> bool:
-        roster = self._roster
-        limit = self._cadence.first_limit_s * 2 if wait is None else _seconds(wait)
-        began = monotonic()
-        deadline = began + limit
-        while True:
-            seen = roster.changed.count
-            picture = roster.picture
-            settled = all(node.health is not Health.UNKNOWN for node in picture.nodes)
-            usable = any(node.usable for node in picture.nodes)
-            if settled and (usable or wait is None):
-                return usable
-            if picture.verdict is Verdict.WRITABLE:
-                # A node that is slow to answer must not delay those that are not.
-                deadline = min(deadline, began + self._cadence.limit_s)
-            if not await roster.changed.wait(seen, deadline - monotonic()):
-                return usable
-
-    async def close(
-        self,
-        timeout: Seconds = 5.0,  # noqa: ASYNC109 # the house's word for a bounded wait
-    ) -> None:
-        """Admit nobody, wait for connections in use, then shut them. Idempotent.
-
-        In a process that a fork made it only forgets: the sockets are the parent's.
-        """
-        dispatch = self._dispatch
-        was, dispatch.state = dispatch.state, "closed"
-        if was != "open" or dispatch.foreign:
-            return
-        began = monotonic()
-        await self._engines.dispose()
-        cut = await self._roster.stop(began + _seconds(timeout))
-        self.events.publish(Drained(seconds=monotonic() - began, cut=cut))
-
-    async def __aenter__(self) -> Self:
-        """Open."""
-        return await self.open()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        await self.close()
 
     def writer(self, timeout: Seconds | None = None) -> AsyncLease:
         """Return a block on a connection to the primary, in autocommit.
@@ -176,11 +69,109 @@ class AsyncCluster:
             self._roster,
             Intent.READ,
             self._patience(timeout),
-            max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else _seconds(max_lag),
+            max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else seconds(max_lag),
             after=after,
             stale_ok=stale_ok,
             prefer=prefer,
         )
+
+    async def run(
+        self,
+        work: Work[ResultT],
+        *,
+        intent: Intent = Intent.WRITE,
+        deadline: Seconds | None = None,
+        key: str | None = None,
+        isolation: Isolation | None = None,
+        max_lag: Seconds | None = None,
+        after: Token | None = None,
+        stale_ok: bool = False,
+        prefer: str | None = None,
+    ) -> ResultT:
+        """Run a function as one transaction, again where that is safe.
+
+        It gets a connection inside BEGIN and returns what `run` returns; it must
+        neither commit nor roll back, and may be called several times. A serialization
+        failure, a deadlock, a lost connection before COMMIT, a node that is no primary
+        any more: the whole of it runs again, with full jitter between.
+
+        Args:
+            work: the function.
+            intent: where it runs; `READ` makes it a read-only transaction.
+            deadline: for everything: waiting, running, repeating.
+            key: makes the write resolvable, and safe to repeat even when its COMMIT
+                was lost: it is written beside the work, in the same transaction, and
+                is unique. At most one transaction of a key is ever applied on the
+                surviving timeline. With synchronous replication what was reported as
+                applied stays applied through a failover; with asynchronous
+                replication a failover may lose it, with its key.
+            isolation: the level, if not the server's default.
+            max_lag: for a read, as in `reader`.
+            after: for a read, as in `reader`.
+            stale_ok: for a read, as in `reader`.
+            prefer: for a read, as in `reader`.
+
+        Raises:
+            InDoubt: COMMIT was sent and lost, and no key was given, or time ran out.
+            RetryLater: the repetitions were used up; nothing was applied.
+            DeadlineExceeded: the deadline passed; nothing was applied.
+            AlreadyExists: the write of this key was applied before.
+            AuthkitError: whatever else the server refused.
+        """
+        wanted = Wanted(
+            intent,
+            self._deadline(deadline),
+            self._limits.acquire_s,
+            key=key,
+            isolation=isolation,
+            max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else seconds(max_lag),
+            after=after,
+            stale_ok=stale_ok,
+            prefer=prefer,
+        )
+        result, _ = await self._transactions.run(work, wanted)
+        return result
+
+    async def run_with_token(
+        self,
+        work: Work[ResultT],
+        *,
+        deadline: Seconds | None = None,
+        key: str | None = None,
+        isolation: Isolation | None = None,
+    ) -> tuple[ResultT, Token | None]:
+        """Run a write as `run` does; return a token for its commit as well.
+
+        The token travels in COMMIT's round trip. It is None only where an attempt in
+        doubt turned out to have been applied: ask for one with `token` then.
+        """
+        wanted = Wanted(
+            Intent.WRITE,
+            self._deadline(deadline),
+            self._limits.acquire_s,
+            key=key,
+            isolation=isolation,
+            token=True,
+        )
+        return await self._transactions.run(work, wanted)
+
+    async def resolve(
+        self,
+        key: str,
+        timeout: Seconds | None = None,  # noqa: ASYNC109 # the house's word for a bounded wait
+    ) -> Resolution:
+        """Find out whether a write in doubt was applied, and settle it for good.
+
+        The key is claimed on the current primary: a commit in flight is waited for, a
+        write that comes late with this key is barred. `APPLIED` and `VOID` hold on the
+        surviving timeline. With synchronous replication `APPLIED` survives a failover;
+        with asynchronous replication a failover after the answer may lose both.
+
+        Raises:
+            InDoubt: it could not be settled in time; ask again.
+            Closed: the cluster is closed.
+        """
+        return await self._transactions.resolve(check_key(key), self._patience(timeout))
 
     def engine(self, node: str) -> Engine:
         """Return the SQLAlchemy engine that draws from this node's pool.
@@ -221,7 +212,7 @@ class AsyncCluster:
         """
         node = await self._dispatch.pick_reader(
             self._patience(timeout),
-            max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else _seconds(max_lag),
+            max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else seconds(max_lag),
             after=after,
             stale_ok=stale_ok,
             prefer=prefer,
@@ -236,50 +227,8 @@ class AsyncCluster:
         """
         return await connection.token()
 
-    @property
-    def topology(self) -> Topology:
-        """The picture of the nodes as they were last seen."""
-        return self._roster.picture
-
-    def status(self) -> ClusterStatus:
-        """Return the state of every node, its pool and its breaker."""
-        picture, now = self._roster.picture, monotonic()
-        return ClusterStatus(
-            verdict=picture.verdict,
-            epoch=picture.epoch,
-            system_id=picture.system_id,
-            primary=picture.primary.name if picture.primary else None,
-            nodes=tuple(
-                NodeStatus.of(
-                    node.view,
-                    now,
-                    breaker=node.breaker.state,
-                    pool=node.pool.get_stats() if node.pool else {},
-                    in_use=node.in_flight,
-                )
-                for node in self._roster.nodes.values()
-            ),
-            closed=self._dispatch.state == "closed",
-        )
-
-    async def wait_for(
-        self,
-        *,
-        primary: str | None = None,
-        replicas: int = 0,
-        timeout: Seconds = 30.0,  # noqa: ASYNC109 # the house's word for a bounded wait
-    ) -> ClusterStatus:
-        """Wait until there is a primary (this one, if named) and so many replicas.
-
-        Raises:
-            DeadlineExceeded: the picture did not become that in time.
-        """
-        await self._dispatch.wait_for(primary, replicas, _seconds(timeout))
-        return self.status()
-
     def _patience(self, timeout: Seconds | None) -> float:
-        return self._limits.acquire_s if timeout is None else _seconds(timeout)
+        return self._limits.acquire_s if timeout is None else seconds(timeout)
 
-
-def _seconds(value: Seconds) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    def _deadline(self, deadline: Seconds | None) -> float:
+        return inf if deadline is None else monotonic() + seconds(deadline)

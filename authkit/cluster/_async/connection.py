@@ -9,6 +9,7 @@ invalidated comes back alive; a demoted node (SQLSTATE 25006) is no disconnect.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import AsyncConnection, Error
@@ -40,6 +41,9 @@ POSITION: LiteralString = """
 SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
        pg_current_wal_insert_lsn()::text
 """
+# Without parameters this is one message of the simple query protocol, in which COMMIT
+# ends the transaction and what follows it runs by itself.
+COMMIT_AND_POSITION: LiteralString = "COMMIT;" + POSITION
 
 
 class AsyncNodeConnection(AsyncConnection[Any]):
@@ -47,12 +51,17 @@ class AsyncNodeConnection(AsyncConnection[Any]):
 
     _home: AsyncNode | None = None
     _lifeline: Lifeline | None = None
-    drawn_from: AsyncConnectionPool[AsyncNodeConnection] | None = None
+    drawn_from: AsyncConnectionPool[Any] | None = None
     out: bool = False
     intent: Intent = Intent.WRITE
     poisoned: bool = False
     committing: bool = False
     unconfirmed: bool = False
+    # Set while a whole transaction runs on it: every statement stands within one.
+    managed: bool = False
+    # On the monotonic clock: the node's watcher shuts the socket when it has passed.
+    deadline: float = inf
+    overdue: bool = False
     # The transaction's state before the operation that may yet fail.
     before: int = TransactionStatus.IDLE
 
@@ -74,9 +83,22 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         """How far its transaction had come when its last operation began."""
         if self.committing:
             return Phase.COMMIT
-        if self.before == TransactionStatus.IDLE:
-            return Phase.AUTOCOMMIT
-        return Phase.WORK
+        if self.managed or self.before != TransactionStatus.IDLE:
+            return Phase.WORK
+        return Phase.AUTOCOMMIT
+
+    def lend(self, pool: AsyncConnectionPool[Any], intent: Intent) -> None:
+        """Mark it as checked out of this pool."""
+        self.drawn_from = pool
+        self.intent = intent
+        self.out = True
+
+    def returned(self) -> None:
+        """Mark it as given back, as new."""
+        self.out = self.managed = self.committing = False
+        self.unconfirmed = self.overdue = False
+        self.deadline = inf
+        self.drawn_from = None
 
     def settle(self, home: AsyncNode) -> None:
         """Make it one of this node's; called once, when it is connected."""
@@ -108,6 +130,18 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         await super().commit()
         self.committing = False
 
+    async def commit_with_token(self) -> Token:
+        """Commit, and return a token for it, in the same round trip.
+
+        Raises:
+            psycopg.Error: as `commit`.
+        """
+        self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
+        cursor = await self.execute(COMMIT_AND_POSITION)
+        self.committing = False
+        cursor.nextset()
+        return _token(await cursor.fetchone())
+
     async def token(self) -> Token:
         """Return a token for everything committed so far; costs a round trip.
 
@@ -119,10 +153,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
         cursor = await self.execute(POSITION)
-        row = await cursor.fetchone()
-        if row is None:
-            raise DatabaseError("the server sent no position")
-        return Token(int(row[0], 16), lsn_number(row[1]))
+        return _token(await cursor.fetchone())
 
     async def close(self) -> None:
         """Give it back to its pool while it is checked out, else really close it."""
@@ -182,3 +213,9 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         timeout: float = CANCEL_LIMIT_S,  # noqa: ASYNC109 # overrides psycopg's
     ) -> None:
         await super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))
+
+
+def _token(row: tuple[str, str] | None) -> Token:
+    if row is None:
+        raise DatabaseError("the server sent no position")
+    return Token(int(row[0], 16), lsn_number(row[1]))

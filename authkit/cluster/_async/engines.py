@@ -8,7 +8,6 @@ spend one budget of connections and see one topology and one breaker.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -20,8 +19,7 @@ from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.aio import Engine, core
 from authkit.cluster._primitives.alchemy import driver_connection
-from authkit.cluster.classify import Blame, Intent
-from authkit.cluster.faults import understand
+from authkit.cluster.classify import Intent
 from authkit.errors import NotFound
 
 
@@ -85,19 +83,7 @@ class AsyncEngines:
             error, psycopg.Error
         ):
             return
-        fault = understand(
-            error,
-            phase=connection.phase,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        home = connection.home
-        if fault.blame is Blame.FAILURE:
-            home.failed(monotonic())
-        if fault.blame is not Blame.NOTHING:
-            self._roster.suspect(home, f"{type(error).__name__} ({fault.sqlstate})")
-        if fault.discard:
-            connection.poison()
+        if self._roster.blame(connection, error).discard:
             context.is_disconnect = True
 
 

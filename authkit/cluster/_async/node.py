@@ -8,8 +8,10 @@ return (psycopg_pool waits 1, 2, 4 ... seconds between attempts to connect).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
+from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from authkit.cluster._async.connection import AsyncNodeConnection
@@ -27,7 +29,13 @@ from authkit.errors import Unavailable
 class AsyncNode:
     """A candidate and its connections."""
 
-    def __init__(self, target: Target, limits: Limits, events: Events) -> None:
+    def __init__(
+        self,
+        target: Target,
+        limits: Limits,
+        events: Events,
+        suspect: Callable[[AsyncNode, str], None],
+    ) -> None:
         self.target = target
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
@@ -40,6 +48,7 @@ class AsyncNode:
         self._conninfo = target.conninfo
         self._limits = limits
         self._events = events
+        self._suspect = suspect
 
     async def acquire(self, intent: Intent, limit_s: float) -> AsyncNodeConnection:
         """Take a connection.
@@ -51,40 +60,58 @@ class AsyncNode:
         pool = self.pool
         if pool is None:
             raise Unavailable(f"{self.name} is not usable: {self.view.reason}")
-        try:
-            connection = await pool.getconn(limit_s)
-        except POOL_ERRORS as exc:
-            raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
-        connection.intent = intent
-        connection.drawn_from = pool
-        connection.out = True
-        self.out.add(connection)
-        if self.pool is not pool:
-            await self.release(connection)
-            raise Unavailable(f"{self.name} was given up")
-        return connection
+        began: float | None = None
+        while True:
+            try:
+                connection = await pool.getconn(limit_s)
+            except POOL_ERRORS as exc:
+                raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
+            connection.lend(pool, intent)
+            self.out.add(connection)
+            if self.pool is not pool:
+                await self.release(connection)
+                raise Unavailable(f"{self.name} was given up")
+            try:
+                # No round trip: reads what the server sent while it lay idle. Twice,
+                # because a farewell is read first and the end of the stream next.
+                connection.pgconn.consume_input()
+                connection.pgconn.consume_input()
+            except OperationalError:
+                # It was closed meanwhile, by a restart or an administrator.
+                began = monotonic() if began is None else began
+                limit_s = max(began + limit_s - monotonic(), 0.001)
+                await self.release(connection)
+                self._suspect(self, "a connection was closed while it lay idle")
+            else:
+                return connection
 
     async def release(self, connection: AsyncNodeConnection) -> None:
         """Take a connection back: reused when clean, replaced when not."""
         pool = connection.drawn_from
+        reusable = False
+        try:
+            reusable = (
+                not connection.poisoned
+                and not connection.closed
+                and await connection.clean()
+                and self.pool is pool
+            )
+        finally:
+            if reusable:
+                self.served += 1
+            else:
+                await connection.discard()
+            connection.returned()
+            self.out.discard(connection)
+            if self.pool is None:
+                self._returned.raised()
+            if pool is not None:
+                await pool.putconn(connection)
         if (
-            connection.poisoned
-            or connection.closed
-            or not await connection.clean()
-            or self.pool is not pool
+            self.view.role is Role.REPLICA
+            and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
         ):
-            await connection.discard()
-        else:
-            self.served += 1
-        connection.out = False
-        connection.drawn_from = None
-        connection.committing = False
-        connection.unconfirmed = False
-        self.out.discard(connection)
-        if self.pool is None:
-            self._returned.raised()
-        if pool is not None:
-            await pool.putconn(connection)
+            self._suspect(self, "it says that it is no standby any more")
 
     @property
     def in_flight(self) -> int:

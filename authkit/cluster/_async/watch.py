@@ -28,12 +28,16 @@ class AsyncWatch:
         events: Events,
         tell: Callable[[Observation | Loss], Awaitable[None]],
         troubled_for: Callable[[], float | None],
+        ask_all: Callable[[], None],
     ) -> None:
         self._node = node
         self._cadence = cadence
         self._events = events
         self._tell = tell
         self._troubled_for = troubled_for
+        self._ask_all = ask_all
+        self._served = 0
+        self._stood = False
         self._probe = AsyncProbe(node.target)
         self._wake = Signal()
         self._stopping = False
@@ -66,10 +70,33 @@ class AsyncWatch:
                 await self._look()
             except Exception:  # noqa: BLE001 # a watcher that ends is blind for ever
                 logger.exception("the probe of %s failed", self._node.name)
-            pause = self._cadence.pause(
-                troubled_for_s=self._troubled_for(), chance=random
-            )
-            await self._wake.wait(seen, pause)
+            await self._rest(seen)
+
+    async def _rest(self, seen: int) -> None:
+        """Wait for the next question, with a glance at the connections in use."""
+        pause = self._cadence.pause(troubled_for_s=self._troubled_for(), chance=random)
+        until = monotonic() + pause
+        while (left := until - monotonic()) > 0:
+            if await self._wake.wait(seen, min(left, self._cadence.glance_s)):
+                return
+            self._glance(monotonic())
+
+    def _glance(self, now: float) -> None:
+        """Shut what is past its deadline; ask at once when all that is in use stands.
+
+        A statement that takes long looks the same as a server that has stopped: one
+        question tells them apart, long before the next one is due.
+        """
+        node = self._node
+        for connection in tuple(node.out):
+            if connection.deadline < now and not connection.overdue:
+                connection.overdue = True
+                connection.cut()
+        stands = node.in_flight > 0 and node.served == self._served
+        if stands and not self._stood:
+            self._ask_all()
+        self._stood = stands
+        self._served = node.served
 
     async def _look(self) -> None:
         """Ask once and draw the conclusion."""

@@ -10,7 +10,6 @@ spend one budget of connections and see one topology and one breaker.
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -21,8 +20,7 @@ from authkit.cluster._primitives.threads import Engine, core
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
-from authkit.cluster.classify import Blame, Intent
-from authkit.cluster.faults import understand
+from authkit.cluster.classify import Intent
 from authkit.errors import NotFound
 
 
@@ -84,19 +82,7 @@ class Engines:
             error, psycopg.Error
         ):
             return
-        fault = understand(
-            error,
-            phase=connection.phase,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        home = connection.home
-        if fault.blame is Blame.FAILURE:
-            home.failed(monotonic())
-        if fault.blame is not Blame.NOTHING:
-            self._roster.suspect(home, f"{type(error).__name__} ({fault.sqlstate})")
-        if fault.discard:
-            connection.poison()
+        if self._roster.blame(connection, error).discard:
             context.is_disconnect = True
 
 

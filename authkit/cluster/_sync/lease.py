@@ -13,10 +13,10 @@ from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.dispatch import Dispatch
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.breaker import BreakerState
-from authkit.cluster.classify import Blame, Intent
+from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import Doubted
-from authkit.cluster.faults import translate, understand
+from authkit.cluster.faults import translate
 from authkit.errors import InDoubt
 
 
@@ -113,19 +113,8 @@ class Lease:
 
     def _fail(self, connection: NodeConnection, error: psycopg.Error) -> None:
         home = connection.home
-        fault = understand(
-            error,
-            phase=connection.phase,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        if fault.discard:
-            connection.poison()
+        fault = self._roster.blame(connection, error)
         home.release(connection)
-        if fault.blame is Blame.FAILURE:
-            home.failed(monotonic())
-        if fault.blame is not Blame.NOTHING:
-            self._roster.suspect(home, f"{type(error).__name__} ({fault.sqlstate})")
         translated = translate(error, fault, node=home.name)
         if isinstance(translated, InDoubt):
             self._roster.publish(Doubted(node=home.name, key=None))

@@ -10,8 +10,10 @@ return (psycopg_pool waits 1, 2, 4 ... seconds between attempts to connect).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
+from psycopg import OperationalError
 from psycopg_pool import ConnectionPool
 
 from authkit.cluster._primitives.threads import Signal, stragglers
@@ -29,7 +31,13 @@ from authkit.errors import Unavailable
 class Node:
     """A candidate and its connections."""
 
-    def __init__(self, target: Target, limits: Limits, events: Events) -> None:
+    def __init__(
+        self,
+        target: Target,
+        limits: Limits,
+        events: Events,
+        suspect: Callable[[Node, str], None],
+    ) -> None:
         self.target = target
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
@@ -42,6 +50,7 @@ class Node:
         self._conninfo = target.conninfo
         self._limits = limits
         self._events = events
+        self._suspect = suspect
 
     def acquire(self, intent: Intent, limit_s: float) -> NodeConnection:
         """Take a connection.
@@ -53,40 +62,58 @@ class Node:
         pool = self.pool
         if pool is None:
             raise Unavailable(f"{self.name} is not usable: {self.view.reason}")
-        try:
-            connection = pool.getconn(limit_s)
-        except POOL_ERRORS as exc:
-            raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
-        connection.intent = intent
-        connection.drawn_from = pool
-        connection.out = True
-        self.out.add(connection)
-        if self.pool is not pool:
-            self.release(connection)
-            raise Unavailable(f"{self.name} was given up")
-        return connection
+        began: float | None = None
+        while True:
+            try:
+                connection = pool.getconn(limit_s)
+            except POOL_ERRORS as exc:
+                raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
+            connection.lend(pool, intent)
+            self.out.add(connection)
+            if self.pool is not pool:
+                self.release(connection)
+                raise Unavailable(f"{self.name} was given up")
+            try:
+                # No round trip: reads what the server sent while it lay idle. Twice,
+                # because a farewell is read first and the end of the stream next.
+                connection.pgconn.consume_input()
+                connection.pgconn.consume_input()
+            except OperationalError:
+                # It was closed meanwhile, by a restart or an administrator.
+                began = monotonic() if began is None else began
+                limit_s = max(began + limit_s - monotonic(), 0.001)
+                self.release(connection)
+                self._suspect(self, "a connection was closed while it lay idle")
+            else:
+                return connection
 
     def release(self, connection: NodeConnection) -> None:
         """Take a connection back: reused when clean, replaced when not."""
         pool = connection.drawn_from
+        reusable = False
+        try:
+            reusable = (
+                not connection.poisoned
+                and not connection.closed
+                and connection.clean()
+                and self.pool is pool
+            )
+        finally:
+            if reusable:
+                self.served += 1
+            else:
+                connection.discard()
+            connection.returned()
+            self.out.discard(connection)
+            if self.pool is None:
+                self._returned.raised()
+            if pool is not None:
+                pool.putconn(connection)
         if (
-            connection.poisoned
-            or connection.closed
-            or not connection.clean()
-            or self.pool is not pool
+            self.view.role is Role.REPLICA
+            and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
         ):
-            connection.discard()
-        else:
-            self.served += 1
-        connection.out = False
-        connection.drawn_from = None
-        connection.committing = False
-        connection.unconfirmed = False
-        self.out.discard(connection)
-        if self.pool is None:
-            self._returned.raised()
-        if pool is not None:
-            pool.putconn(connection)
+            self._suspect(self, "it says that it is no standby any more")
 
     @property
     def in_flight(self) -> int:

@@ -11,15 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 
+import psycopg
+
 from authkit.cluster._primitives.threads import Lock, Signal
+from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
+from authkit.cluster.classify import Blame, Fault
 from authkit.cluster.events import Event, Events, Suspected
+from authkit.cluster.faults import understand
 from authkit.cluster.sizes import Limits
+from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.target import Target
 from authkit.cluster.topology import (
+    Health,
     Loss,
     Observation,
     Topology,
@@ -39,7 +46,7 @@ class Roster:
         cadence: Cadence,
         events: Events,
     ) -> None:
-        self.nodes = {t.name: Node(t, limits, events) for t in targets}
+        self.nodes = {t.name: Node(t, limits, events, self.suspect) for t in targets}
         self.picture = Topology.of((t.name, t.zone) for t in targets)
         self.changed = Signal()
         self.writer: Node | None = None
@@ -51,7 +58,9 @@ class Roster:
         self._suspicious_until = 0.0
         self._unwritable_since: float | None = None
         self._watches = {
-            node.name: Watch(node, cadence, events, self._told, self._trouble)
+            node.name: Watch(
+                node, cadence, events, self._told, self._trouble, self._hurry_all
+            )
             for node in self.nodes.values()
         }
 
@@ -60,6 +69,52 @@ class Roster:
         self._unwritable_since = monotonic()
         for watch in self._watches.values():
             watch.start()
+
+    def first_answers(self, limit_s: float | None) -> bool:
+        """Wait until every node has answered or failed once.
+
+        Args:
+            limit_s: wait so long for one that can be used; None: only for answers.
+
+        Returns:
+            Whether there is a node that can be used.
+        """
+        patience = 2 * self._cadence.first_limit_s if limit_s is None else limit_s
+        began = monotonic()
+        deadline = began + patience
+        while True:
+            seen = self.changed.count
+            views = self.picture.nodes
+            settled = all(view.health is not Health.UNKNOWN for view in views)
+            usable = any(view.usable for view in views)
+            if settled and (usable or limit_s is None):
+                return usable
+            if self.picture.verdict is Verdict.WRITABLE:
+                # A node that is slow to answer must not delay those that are not.
+                deadline = min(deadline, began + self._cadence.limit_s)
+            if not self.changed.wait(seen, deadline - monotonic()):
+                return usable
+
+    def status(self, *, closed: bool) -> ClusterStatus:
+        """Return the state of every node, its pool and its breaker."""
+        picture, now = self.picture, monotonic()
+        return ClusterStatus(
+            verdict=picture.verdict,
+            epoch=picture.epoch,
+            system_id=picture.system_id,
+            primary=picture.primary.name if picture.primary else None,
+            nodes=tuple(
+                NodeStatus.of(
+                    node.view,
+                    now,
+                    breaker=node.breaker.state,
+                    pool=node.pool.get_stats() if node.pool else {},
+                    in_use=node.in_flight,
+                )
+                for node in self.nodes.values()
+            ),
+            closed=closed,
+        )
 
     def stop(self, deadline: float) -> int:
         """Route nobody any more; end the watchers and the pools.
@@ -90,8 +145,27 @@ class Roster:
         self._suspicious_until = now + self._cadence.suspicion_s
         if fresh:
             self._events.publish(Suspected(node=node.name, reason=reason))
-        for watch in self._watches.values():
-            watch.hurry()
+        self._hurry_all()
+
+    def blame(self, connection: NodeConnection, error: psycopg.Error) -> Fault:
+        """Understand a driver's error, and draw the conclusions for its node."""
+        fault = understand(
+            error,
+            phase=connection.phase,
+            intent=connection.intent,
+            broken=connection.closed,
+        )
+        node = connection.home
+        if fault.discard:
+            connection.poison()
+        if fault.blame is Blame.FAILURE:
+            node.failed(monotonic())
+        if fault.blame is not Blame.NOTHING:
+            if self.writer is node and fault.discard:
+                # Nobody else is sent there before a probe has said what it is.
+                self.writer = None
+            self.suspect(node, f"{type(error).__name__} ({fault.sqlstate})")
+        return fault
 
     def _trouble(self) -> float | None:
         now = monotonic()
