@@ -9,15 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from authkit.analysis import plots
     from authkit.analysis.frames import Frames
+    from authkit.analysis.picture import Picture, save
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "Picture", "plots", "save"]
 
-_HOMES = {"Frames": "authkit.analysis.frames"}
+_HOMES = {
+    "Frames": "authkit.analysis.frames",
+    "Picture": "authkit.analysis.picture",
+    "save": "authkit.analysis.picture",
+}
 
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use."""
+    if name == "plots":
+        return import_module("authkit.analysis.plots")
     if name not in _HOMES:
         raise AttributeError(f"module 'authkit.analysis' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

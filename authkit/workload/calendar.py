@@ -1,14 +1,16 @@
 """Who logs in on which day: exact counts per person, memory for one date each.
 
-The remaining logins of a person are spread evenly over the remaining time: of k uniform
-points the first is at 1 - (1 - u) ** (1 / k) of the way, so that only the next one has
-to be remembered.
+The remaining logins of a person are spread over the remaining time, weekends weighing
+what they weigh for that person: of k uniform points the first is at 1 - (1 - u) **
+(1 / k) of the way, so that only the next one has to be remembered.
 """
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from random import Random
 
 from authkit.workload.population import DAY_US, Person
@@ -29,15 +31,22 @@ class Calendar:
     ) -> None:
         self._rng = rng
         self._people = people
-        self._start_us = start_us
-        self._days = days
         self._buckets: list[list[int]] = [[] for _ in range(days)]
+        # Weight that has passed at the end of each day, by what a weekend weighs.
+        self._passed = {
+            weekend: _weights(start_us, days, weekend)
+            for weekend in {p.weekend for p in people}
+        }
         self._left = array("l", [p.logins for p in people])
-        self._at = array(
-            "d", [max(0.0, (p.created_us - start_us) / DAY_US) for p in people]
-        )
+        self._at = array("d", [0.0]) * len(people)
         for person in people:
-            self._book(person.index, int(self._at[person.index]))
+            born = max(0.0, (person.created_us - start_us) / DAY_US)
+            passed = self._passed[person.weekend]
+            day = int(born)
+            before = passed[day - 1] if day else 0.0
+            # A share of the day of registration has passed.
+            self._at[person.index] = before + (born - day) * (passed[day] - before)
+            self._book(person.index)
 
     def on(self, day: int) -> Iterator[Person]:
         """Yield who logs in on a day, once per login; books their next login."""
@@ -47,36 +56,28 @@ class Calendar:
             index = bucket[position]
             position += 1
             self._left[index] -= 1
-            self._book(index, day)
+            self._book(index)
             yield self._people[index]
         self._buckets[day] = []
 
-    def _book(self, index: int, today: int) -> None:
+    def _book(self, index: int) -> None:
         left = self._left[index]
         if left == 0:
             return
-        # From the point drawn before, not from the day it was moved to: moving would
-        # otherwise push everybody towards the end.
+        passed = self._passed[self._people[index].weekend]
         now = self._at[index]
         share = 1.0 - (1.0 - self._rng.random()) ** (1.0 / left)
-        when = now + (self._days - now) * share
+        when = now + (passed[-1] - now) * share
         self._at[index] = when
-        day = min(int(when), self._days - 1)
-        moved = self._off_weekend(index, day, today)
-        self._buckets[max(moved, today)].append(index)
+        day = min(bisect_right(passed, when), len(passed) - 1)
+        self._buckets[day].append(index)
 
-    def _off_weekend(self, index: int, day: int, today: int) -> int:
-        """Move most logins of people with office hours to a day of the next week.
 
-        Where the world ends before that, to the week before; where neither is left,
-        they stay.
-        """
-        of_week = weekday(self._start_us + day * DAY_US + DAY_US // 2)
-        if of_week < 5 or self._rng.random() < self._people[index].weekend:
-            return day
-        monday = day + 7 - of_week
-        spread = int(self._rng.random() * 5)
-        if monday + spread < self._days:
-            return monday + spread
-        earlier = monday - 7 + spread
-        return earlier if earlier >= today else day
+def _weights(start_us: int, days: int, weekend: float) -> list[float]:
+    # The middle of a day says which weekday it is: worlds begin at any full hour.
+    noon = start_us + DAY_US // 2
+    return list(
+        accumulate(
+            1.0 if weekday(noon + day * DAY_US) < 5 else weekend for day in range(days)
+        )
+    )

@@ -3,6 +3,7 @@
 None has more than 5,000 marks, whatever the size of the frame.
 """
 
+from authkit.analysis.plots.chain import audit_chain
 from authkit.analysis.plots.people import user_timeline
 from authkit.analysis.plots.risk import explanation, risk_distribution
 from authkit.analysis.plots.spray import spray_matrix
@@ -11,6 +12,7 @@ from authkit.analysis.plots.trail import audit_timeline
 
 __all__ = [
     "attempts_over_time",
+    "audit_chain",
     "audit_timeline",
     "explanation",
     "risk_distribution",

@@ -52,3 +52,21 @@ def entries_size(most: int, title: str) -> alt.Size:
         scale=alt.Scale(range=[50, 400] if most > 1 else [60, 60]),
         legend=alt.Legend() if most > 1 else None,
     )
+
+
+def quantity_scale(
+    look: Theme,
+    *,
+    log: bool = False,
+) -> alt.Scale:
+    """Return the colour scale of counts: few is near the background, many stands out.
+
+    The end that would vanish into the background is cut off.
+    """
+    extent = [0.0, 0.95] if look.reversed_quantities else [0.15, 1.0]
+    return alt.Scale(
+        type="log" if log else "linear",
+        domainMin=1 if log else 0,
+        scheme=alt.SchemeParams(name="cividis", extent=extent),
+        reverse=look.reversed_quantities,
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 
 from authkit.analysis.picture import Picture, finished, needs, nothing
+from authkit.analysis.plots.encodings import quantity_scale
 from authkit.analysis.theme import ThemeName, theme
 from authkit.errors import InvalidInput
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _SHORT = 10
 _MOST = 70
 _MOSTLY = 0.5
-_TRIES = 8
-_PEOPLE = 4
+_TRIES = 5
+_PEOPLE = 3
 
 
 def spray_matrix(
@@ -93,12 +94,7 @@ def spray_matrix(
             color=alt.Color(
                 "wrong:Q",
                 title="wrong passwords",
-                scale=alt.Scale(
-                    type="log",
-                    scheme="cividis",
-                    reverse=shown.reversed_quantities,
-                    domainMin=1,
-                ),
+                scale=quantity_scale(shown, log=True),
                 legend=alt.Legend(tickCount=4, format="d"),
             ),
             tooltip=["user:N", "address:N", "network:N", "wrong:Q", "entered:N"],

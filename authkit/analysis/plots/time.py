@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from authkit.analysis.picture import WIDTH, Picture, finished, needs, nothing
-from authkit.analysis.plots.encodings import outcome_colour, utc
+from authkit.analysis.plots.encodings import outcome_colour, quantity_scale, utc
 from authkit.analysis.theme import OUTCOMES, ThemeName, theme
 
 if TYPE_CHECKING:
@@ -125,9 +125,7 @@ def weekday_hours(
             color=alt.Color(
                 "attempts:Q",
                 title="attempts",
-                scale=alt.Scale(
-                    scheme="cividis", reverse=shown.reversed_quantities, zero=True
-                ),
+                scale=quantity_scale(shown),
             ),
             tooltip=["weekday:O", "hour:O", alt.Tooltip("attempts:Q", format=",")],
         )
