@@ -16,7 +16,7 @@ import psycopg
 from psycopg.pq import ExecStatus
 
 from authkit.errors import LabError
-from authkit.lab import failover, state
+from authkit.lab import replication, state
 from authkit.lab.server import server_of
 from authkit.lab.state import LabState
 
@@ -57,8 +57,10 @@ class Degrading:
         try:
             with state.locked(self._folder, timeout_s=0):
                 fresh = state.load(self._folder)
-                if fresh == lab and failover.confirmers(replace(lab, degraded=False)):
-                    failover.apply(self._folder, replace(lab, degraded=degraded))
+                if fresh == lab and replication.confirmers(
+                    replace(lab, degraded=False)
+                ):
+                    replication.apply(self._folder, replace(lab, degraded=degraded))
                     _say(
                         "no replica for too long: commits wait for none"
                         if degraded

@@ -1,4 +1,4 @@
-"""Who leads, who follows, who confirms: promotion, rejoining, synchronous commit.
+"""Promotion, and the way back for a node that a promotion left behind.
 
 Every function here expects the lab to be locked, and saves the state it reached.
 """
@@ -6,13 +6,21 @@ Every function here expects the lab to be locked, and saves the state it reached
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, LiteralString
 
 from authkit.errors import LabError
 from authkit.lab import state
+from authkit.lab.replication import (
+    apply,
+    make_slots,
+    received_bytes,
+    wait_confirming,
+    wait_streaming,
+    wait_until,
+)
 from authkit.lab.server import Server, server_of
 from authkit.lab.state import LabState
 
@@ -35,22 +43,6 @@ class Rejoined:
     reason: str | None = None
 
 
-def confirmers(lab: LabState) -> str:
-    """Return `synchronous_standby_names` of the primary for this state."""
-    names = [n.name for n in lab.nodes if n.follows == lab.primary]
-    if not lab.synchronous or lab.degraded or not names:
-        return ""
-    return f"ANY 1 ({', '.join(names)})"
-
-
-def apply(folder: Path, lab: LabState) -> None:
-    """Save a state and make the primary's configuration agree with it."""
-    state.save(folder, lab)
-    primary = server_of(folder, lab, "primary")
-    primary.configure(upstream=None, synchronous=confirmers(lab))
-    primary.reload()
-
-
 def promote(folder: Path, node: str | None, *, fence: bool) -> str:
     """Make a replica the primary and let the other replicas follow it.
 
@@ -60,18 +52,16 @@ def promote(folder: Path, node: str | None, *, fence: bool) -> str:
         LabError: the node is no replica, does not run, or does not take over in time.
     """
     lab = _loaded(folder)
-    chosen = lab.node(node or _furthest(folder, lab)).name
-    if lab.role(chosen) != "replica":
-        raise LabError(f"{chosen} is no replica of {lab.primary}: it is "
-                       f"{lab.role(chosen)}")  # fmt: skip
-    server = server_of(folder, lab, chosen)
-    _require_running(server)
     old = server_of(folder, lab, "primary")
     if fence and old.condition() == "running":
+        _chosen(lab, node, _received(folder, lab))  # or refuse before it is stopped
         old.stop()
+    received = _received(folder, lab)
+    chosen = _chosen(lab, node, received)
+    server = server_of(folder, lab, chosen)
     with server.connect("postgres") as connection:
         connection.execute("SELECT pg_promote(wait => false)")
-        _until(
+        wait_until(
             lambda: (
                 connection.execute("SELECT pg_is_in_recovery()").fetchall()
                 == [(False,)]
@@ -83,9 +73,9 @@ def promote(folder: Path, node: str | None, *, fence: bool) -> str:
     state.save(folder, lab)
     server.reload()
     make_slots(server, [n.name for n in lab.nodes if n.name != chosen])
-    for other in lab.nodes:
-        if other.name not in {chosen, old.name}:
-            lab = _follow(folder, lab, other.name)
+    for other in received:
+        if other != chosen:
+            lab = _follow(folder, lab, other, ahead=received[other] > received[chosen])
     return chosen
 
 
@@ -112,48 +102,6 @@ def rejoin(folder: Path, node: str, progress: Progress) -> Rejoined:
     return Rejoined(name, how, time.monotonic() - began, reason)
 
 
-def wait_streaming(
-    upstream: Server, names: Sequence[str], *, timeout_s: float = 30.0
-) -> None:
-    """Wait until the named replicas stream from a node.
-
-    Raises:
-        LabError: one does not in time.
-    """
-    with upstream.connect("postgres") as connection:
-        _until(
-            lambda: (
-                set(names)
-                <= {
-                    str(name)
-                    for (name,) in connection.execute(
-                        "SELECT application_name FROM pg_stat_replication "
-                        "WHERE state = 'streaming'"
-                    )
-                }
-            ),
-            f"{', '.join(names)} did not begin to stream from {upstream.name}",
-            timeout_s=timeout_s,
-        )
-
-
-def wait_confirming(folder: Path, lab: LabState) -> None:
-    """Wait until the primary's commits do wait for its replicas, where they should."""
-    if not confirmers(lab):
-        return
-    with server_of(folder, lab, "primary").connect("postgres") as connection:
-        _until(
-            lambda: (
-                connection.execute(
-                    "SELECT 1 FROM pg_stat_replication "
-                    "WHERE sync_state IN ('sync', 'quorum') LIMIT 1"
-                ).fetchall()
-                != []
-            ),
-            "the primary did not begin to wait for its replicas",
-        )
-
-
 def _bring_back(
     lab: LabState, server: Server, primary: Server, progress: Progress
 ) -> tuple[How, str | None]:
@@ -167,7 +115,7 @@ def _bring_back(
             elif condition == "frozen":
                 progress(f"Resuming {server.name}")
                 server.thaw()
-            wait_streaming(primary, [server.name], timeout_s=5)
+            wait_streaming(primary, [server], timeout_s=5)
         except LabError as exc:
             progress(f"{exc}: more is needed")
         else:
@@ -183,7 +131,7 @@ def _bring_back(
     except LabError as exc:
         progress(f"{exc}: taking a fresh base backup of {primary.name}")
         server.kill()
-        _until(
+        wait_until(
             lambda: not primary.query(_SLOT_IN_USE, [server.name]),
             f"{primary.name} did not notice that {server.name} is gone",
         )
@@ -214,20 +162,21 @@ def _start_following(server: Server, primary: Server) -> None:
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
         "WHERE NOT active"
     )
-    wait_streaming(primary, [server.name], timeout_s=15)
+    wait_streaming(primary, [server], timeout_s=15)
 
 
-def _follow(folder: Path, lab: LabState, name: str) -> LabState:
-    """Point another running replica at the new primary; one that cannot is left."""
+def _follow(folder: Path, lab: LabState, name: str, *, ahead: bool) -> LabState:
+    """Make another running replica follow the new primary; rewind it if it must be."""
     server = server_of(folder, lab, name)
-    if server.condition() != "running":
-        return lab
     primary = server_of(folder, lab, "primary")
-    server.configure(upstream=primary)
-    server.reload()
-    try:
-        wait_streaming(primary, [name], timeout_s=5)
-    except LabError:  # it replayed more than the new primary has: only a rewind helps
+    if not ahead:
+        server.configure(upstream=primary)
+        server.reload()
+        try:
+            wait_streaming(primary, [server], timeout_s=5)
+        except LabError:  # it has what the new primary has not
+            ahead = True
+    if ahead:
         server.stop()
         _rewind(server, primary)
         _start_following(server, primary)
@@ -236,37 +185,36 @@ def _follow(folder: Path, lab: LabState, name: str) -> LabState:
     return lab
 
 
-def _furthest(folder: Path, lab: LabState) -> str:
-    """Return the running replica that received the most."""
-    positions: dict[str, int] = {}
-    for node in lab.nodes:
-        server = server_of(folder, lab, node.name)
-        if lab.role(node.name) == "replica" and server.condition() == "running":
-            position = server.query("SELECT pg_last_wal_receive_lsn() - '0/0'::pg_lsn")[
-                0
-            ][0]
-            positions[node.name] = int(position or 0)
-    if not positions:
+def _received(folder: Path, lab: LabState) -> dict[str, int]:
+    """Return the running replicas and how far each one's copy of the WAL reaches."""
+    servers = [
+        server_of(folder, lab, node.name)
+        for node in lab.nodes
+        if lab.role(node.name) == "replica"
+    ]
+    return {
+        server.name: received_bytes(server)
+        for server in servers
+        if server.condition() == "running"
+    }
+
+
+def _chosen(lab: LabState, node: str | None, received: Mapping[str, int]) -> str:
+    if node is not None:
+        name = lab.node(node).name
+        if lab.role(name) != "replica":
+            raise LabError(
+                f"{name} is no replica of {lab.primary}: it is {lab.role(name)}"
+            )
+        if name not in received:
+            raise LabError(f"{name} does not run: start or thaw it first")
+        return name
+    if not received:
         raise LabError(
-            f"lab {lab.name} has no running replica to promote: start one with "
-            "`authkit lab rejoin`"
+            f"lab {lab.name} has no running replica to promote: "
+            "`authkit lab rejoin` brings one back"
         )
-    return max(positions, key=positions.__getitem__)
-
-
-def make_slots(upstream: Server, names: Sequence[str]) -> None:
-    """Make the slots that are missing, anew those that lost the WAL they held."""
-    upstream.query(
-        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
-        "WHERE slot_name = ANY(%s) AND wal_status = 'lost' AND NOT active",
-        [list(names)],
-    )
-    upstream.query(
-        "SELECT pg_create_physical_replication_slot(name, true) "
-        "FROM unnest(%s::text[]) AS name "
-        "WHERE name NOT IN (SELECT slot_name FROM pg_replication_slots)",
-        [list(names)],
-    )
+    return max(received, key=received.__getitem__)
 
 
 def _require_running(server: Server) -> None:
@@ -280,13 +228,3 @@ def _loaded(folder: Path) -> LabState:
     if lab is None:
         raise LabError(f"there is no lab {folder.name}")
     return lab
-
-
-def _until(
-    condition: Callable[[], bool], otherwise: str, *, timeout_s: float = 30.0
-) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > end:
-            raise LabError(f"{otherwise} within {timeout_s:g} s")
-        time.sleep(0.005)

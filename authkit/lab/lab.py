@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
@@ -13,10 +12,11 @@ from urllib.parse import quote
 from psycopg import sql
 
 from authkit.errors import LabError
-from authkit.lab import failover, places, state
+from authkit.lab import failover, places, replication, state
+from authkit.lab.configuration import DATABASE, SUPERUSER
 from authkit.lab.failover import Rejoined
 from authkit.lab.looking import LabStatus, look
-from authkit.lab.server import DATABASE, SUPERUSER, Server, server_of
+from authkit.lab.server import Server, server_of
 from authkit.lab.state import LabState
 
 Progress = Callable[[str], None]
@@ -190,18 +190,12 @@ class Lab:
         Raises:
             LabError: a replica did not come that far in time.
         """
-        if lsn is None:
-            lsn = str(self.sql("SELECT pg_current_wal_insert_lsn()::text")[0][0])
-        end = time.monotonic() + timeout_s
-        for name in self.replicas:
-            with self.server(name).connect("postgres") as connection:
-                while connection.execute(
-                    "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [lsn]
-                ).fetchall() != [(True,)]:
-                    if time.monotonic() > end:
-                        raise LabError(f"{name} did not replay {lsn} in {timeout_s} s")
-                    time.sleep(0.002)
-        return lsn
+        return replication.wait_replayed(
+            self.server(),
+            [self.server(name) for name in self.replicas],
+            lsn,
+            timeout_s=timeout_s,
+        )
 
     # --- what can be done to it -------------------------------------------------------
 

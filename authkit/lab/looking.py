@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from authkit.errors import LabError
 from authkit.lab import processes, state
-from authkit.lab.failover import confirmers
+from authkit.lab.replication import confirmers
 from authkit.lab.server import Server, server_of
 from authkit.lab.state import LabState
 

@@ -24,14 +24,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from authkit.errors import LabError
-from authkit.lab import memory, processes
+from authkit.lab import configuration, memory, processes
 from authkit.lab.account import Account, by_name
+from authkit.lab.configuration import DATABASE, SUPERUSER
 from authkit.lab.places import HOST
 from authkit.lab.programs import Programs
 from authkit.lab.state import LabState
-
-SUPERUSER = "authkit"
-DATABASE = "authkit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Server:
         """Make the node's folder, its log and its password file."""
         self.folder.mkdir(mode=0o711 if self.account.switch else 0o700)
         self.write("pgpass", f"*:*:*:{SUPERUSER}:{self.password}\n")
-        self.write("pg_hba.conf", _HBA)
+        self.write("pg_hba.conf", configuration.HBA)
         self.write("pg_ident.conf", "")
         self.write("server.log", "")
         home = self.folder / "home"
@@ -82,23 +80,21 @@ class Server:
     def configure(self, *, upstream: Server | None, synchronous: str = "") -> None:
         """Write the configuration: whom the node follows, who confirms its commits."""
         settings = {
-            **_SETTINGS,
+            **configuration.SETTINGS,
             "data_directory": str(self.data),
             "hba_file": str(self.folder / "pg_hba.conf"),
             "ident_file": str(self.folder / "pg_ident.conf"),
-            "external_pid_file": "",
             "cluster_name": self.cluster_name,
             "listen_addresses": HOST,
             "port": str(self.port),
-            "unix_socket_directories": _quoted_item(str(self.sockets)),
+            "unix_socket_directories": configuration.list_item(str(self.sockets)),
             "synchronous_standby_names": synchronous,
             **dict(self.config),
         }
         if upstream is not None:
             settings["primary_conninfo"] = self.conninfo_to(upstream)
             settings["primary_slot_name"] = self.name
-        lines = [f"{name} = {_literal(value)}\n" for name, value in settings.items()]
-        self.write("postgresql.conf", "".join(lines))
+        self.write("postgresql.conf", configuration.render(settings))
 
     def conninfo_to(self, upstream: Server, dbname: str = "") -> str:
         """Return the connection string this server's account reaches another with."""
@@ -124,7 +120,7 @@ class Server:
         """Run one of PostgreSQL's programs on this node as its account.
 
         Raises:
-            LabError: it failed; the message ends with its last line.
+            LabError: it failed; the message ends with its complaint.
         """
         command = [self.programs.path(program), *arguments]
         passfile = {"PGPASSFILE": str(self.folder / "pgpass")}
@@ -134,15 +130,16 @@ class Server:
             output, _ = process.communicate()
         text = output.decode(errors="replace").strip()
         if process.returncode:
-            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
-            raise LabError(f"{program} of {self.name} failed: {last}")
+            lines = text.splitlines() or [f"exit code {process.returncode}"]
+            telling = [x for x in lines if "FATAL" in x or "error:" in x] or lines[-1:]
+            raise LabError(f"{program} of {self.name} failed: {telling[0]}")
         return text
 
     def initialise(self) -> None:
         """Make a new, empty cluster in the data folder."""
         self._empty_data()
         self.write("superuser", self.password + "\n")
-        self.run("initdb", [*_initdb_arguments(self.programs), "-D", self.data,
+        self.run("initdb", [*configuration.initdb_arguments(self.programs.major), "-D", self.data,
                             f"--pwfile={self.folder / 'superuser'}"])  # fmt: skip
         (self.folder / "superuser").unlink()
 
@@ -342,63 +339,3 @@ def server_of(folder: Path, lab: LabState, node: str) -> Server:
         password=lab.password,
         config=lab.config,
     )
-
-
-def _initdb_arguments(programs: Programs) -> list[str]:
-    arguments = [
-        "-U", SUPERUSER, "--encoding=UTF8", "--data-checksums", "--no-sync",
-        "--no-instructions", "--auth=scram-sha-256",
-    ]  # fmt: skip
-    if programs.major >= 17:  # the builtin provider's first release
-        return [*arguments, "--no-locale", "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8"]  # fmt: skip
-    if Path("/usr/lib/locale/C.utf8").exists():
-        return [*arguments, "--locale=C.UTF-8"]
-    return [*arguments, "--no-locale"]
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def _quoted_item(value: str) -> str:
-    # One item of a comma-separated list: in double quotes, itself doubled.
-    return '"' + value.replace('"', '""') + '"'
-
-
-_HBA = """\
-local all all scram-sha-256
-host all all 127.0.0.1/32 scram-sha-256
-local replication all scram-sha-256
-host replication all 127.0.0.1/32 scram-sha-256
-"""
-
-_SETTINGS = {
-    "unix_socket_permissions": "0700",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
-    # Files in the data folder: a killed server leaves none in /dev/shm, and a
-    # container's 64 MB there are no limit to a parallel query.
-    "dynamic_shared_memory_type": "mmap",
-    "shared_preload_libraries": "pg_stat_statements",
-    "password_encryption": "scram-sha-256",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "lc_messages": "C",
-    "log_line_prefix": "%m [%p] %q%a ",
-    "wal_level": "replica",
-    "hot_standby": "on",
-    "max_wal_senders": "16",
-    "max_replication_slots": "16",
-    # What a replica needs after it was away; its slot may not fill the disk either.
-    "wal_keep_size": "256MB",
-    "max_slot_wal_keep_size": "4GB",
-    # pg_rewind needs hint bits in the WAL, and full pages to repair torn ones.
-    "wal_log_hints": "on",
-    "full_page_writes": "on",
-    # At the default of 5 s a promotion was seen to take as long.
-    "wal_retrieve_retry_interval": "200ms",
-    "wal_receiver_status_interval": "1s",
-    "wal_receiver_timeout": "10s",
-    "wal_sender_timeout": "10s",
-}

@@ -14,11 +14,12 @@ from pathlib import Path
 from psycopg import sql
 
 from authkit.errors import InvalidInput, LabError
-from authkit.lab import account, failover, places, programs, state, watcher
+from authkit.lab import account, places, programs, replication, state, watcher
+from authkit.lab.configuration import DATABASE
 from authkit.lab.ending import remove
 from authkit.lab.lab import Lab, Progress, silent
 from authkit.lab.processes import Process, identify
-from authkit.lab.server import DATABASE, server_of
+from authkit.lab.server import server_of
 from authkit.lab.state import LabState
 
 # The replicas report once a second: a shorter patience would fire between reports.
@@ -193,16 +194,16 @@ def _build(folder: Path, lab: LabState, progress: Progress) -> None:
     primary.query(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     for replica in replicas:
         progress(f"Copying the primary to {replica.name}")
-        failover.make_slots(primary, [replica.name])
+        replication.make_slots(primary, [replica.name])
         replica.prepare()
         replica.clone(primary)
         replica.configure(upstream=primary)
         replica.start()
     progress("Waiting until every replica streams")
-    failover.wait_streaming(primary, [replica.name for replica in replicas])
+    replication.wait_streaming(primary, replicas)
     lab = replace(lab, ready=True)
-    failover.apply(folder, lab)
-    failover.wait_confirming(folder, lab)
+    replication.apply(folder, lab)
+    replication.wait_confirming(folder, lab)
 
 
 def _configured_bindir() -> Path | None:
