@@ -46,6 +46,12 @@ def database(pair, template_db) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
+def module_settings(database) -> Settings:
+    """Settings of the module's database."""
+    return settings_of(database)
+
+
+@pytest.fixture(scope="module")
 def kit(database) -> Iterator[authkit.Kit]:
     """A kit on the module's database, primary and replica."""
     with authkit.connect(settings_of(database)) as opened:
