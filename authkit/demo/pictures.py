@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,11 @@ class Saved:
     path: Path
 
 
+def warm() -> None:
+    """Load what drawing needs, which takes seconds, while others start as well."""
+    import_module("authkit.analysis.plots")
+
+
 def draw(url: str, folder: Path) -> tuple[Saved, ...]:
     """Draw the scores, the guessed passwords and the audit trail of a database.
 
@@ -41,17 +47,17 @@ def draw(url: str, folder: Path) -> tuple[Saved, ...]:
     trail = frames.audit(since=None)
     return (
         _saved(
-            "How risky the logins were",
+            "How risky the logins of the synthetic world were",
             folder / "risk.svg",
             lambda look: risk_distribution(scores, look=look),
         ),
         _saved(
-            "Who guessed whose password",
+            "Who guessed whose password in it",
             folder / "guessing.svg",
             lambda look: spray_matrix(attempts, look=look),
         ),
         _saved(
-            "Who changed what",
+            "Who changed what in it",
             folder / "audit.svg",
             lambda look: audit_timeline(trail, look=look),
         ),

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from authkit.demo import failover, verdict
+from authkit.demo import failover, pictures, verdict
 from authkit.demo.narrator import Narrator
 from authkit.errors import InvalidInput
 from authkit.figures import Report
@@ -71,6 +72,7 @@ def run(options: Options, narrator: Narrator) -> Outcome:
     with ExitStack() as stack:
         lab = stack.enter_context(_lab(options, narrator))
         postgres = _prepare(lab, options, narrator)
+        Thread(target=pictures.warm, daemon=True).start()
         seen = failover.play(
             lab, folder, narrator, users=options.users, seconds=options.seconds
         )
@@ -83,8 +85,6 @@ def run(options: Options, narrator: Narrator) -> Outcome:
             },
         )
         with narrator.step("Drawing the report") as step:
-            from authkit.demo import pictures
-
             drawn = pictures.draw(lab.url(), folder)
             html = folder / "report.html"
             made = verdict.figures(seen, str(html))

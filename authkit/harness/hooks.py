@@ -29,6 +29,7 @@ STOP_TIMEOUT_S: Final = 5.0
 _LAST_WORD_S: Final = 20.0
 _PROGRESS_S: Final = 0.5
 _PART: Final = "authkit_recording"
+_STARTED: Final = "authkit-started"
 _FINISH: Final = "authkit-finish"
 _FINAL: Final = "authkit-final"
 _FAILED: Final = "authkit-failed"
@@ -42,6 +43,7 @@ class Hooks:
         self.runner = runner
         self.throwaway: Throwaway | None = None
         self.failure: str | None = None
+        self._started: set[str] = set()
         self._final: set[str] = set()
         self._timer: Any = None
         self._ended = False
@@ -59,7 +61,7 @@ class Hooks:
             return
         if isinstance(runner, MasterRunner):
             listen.worker_report.add_listener(self.on_worker_report)
-            listen.spawning_complete.add_listener(self.on_spawning_complete)
+            messages.register_message(_STARTED, self.on_started)
             messages.register_message(_FINAL, self.on_final)
             messages.register_message(_FAILED, self.on_failed, concurrent=True)
         if not self.run.has_database():
@@ -82,6 +84,7 @@ class Hooks:
         self.failure = None
         self._final.clear()
         if isinstance(self.runner, MasterRunner):
+            self._started.clear()
             self._values()["authkit_workers"] = len(self.runner.clients.ready)
             self.run = LoadRun(self.environment, self._options())
             self.run.started_s = self.run.clock()
@@ -93,15 +96,11 @@ class Hooks:
         except AuthkitError as exc:
             self.fail(str(exc))
             return
-        if not isinstance(self.runner, WorkerRunner):
-            self.run.watch(self._database())
-            self._timer = gevent.spawn(self._go_on, self.run)
-
-    def on_spawning_complete(self, **_: Any) -> None:
-        """Every worker has its users: the run begins."""
-        if self._timer is None:
-            self.run.started_s = self.run.clock()
-            self._timer = gevent.spawn(self._go_on, self.run)
+        if isinstance(self.runner, WorkerRunner):
+            self.runner.send_message(_STARTED)
+            return
+        self.run.watch(self._database())
+        self._timer = gevent.spawn(self._go_on, self.run)
 
     def _database(self) -> dict[str, Any]:
         return self._values().get("authkit_database") or {}
@@ -192,6 +191,13 @@ class Hooks:
         self.run.calls += total.calls
         self.run.errors += total.failed.count
         self.run.take(part)
+
+    def on_started(self, msg: Any, **_: Any) -> None:
+        """A worker measures; the run begins when all of them do."""
+        self._started.add(msg.node_id)
+        if len(self._started) == self.run.options.workers and self._timer is None:
+            self.run.started_s = self.run.clock()
+            self._timer = gevent.spawn(self._go_on, self.run)
 
     def on_finish(self, **_: Any) -> None:
         """The master asks for an end: stop the users, which sends the rest."""

@@ -62,6 +62,9 @@ def finish(run: LoadRun, failure: str | None) -> int | None:
     """
     recording = run.total
     started = run.started_s or run.clock()
+    # Of several workers the first to be ready may have begun before the run did.
+    if recording.span is not None and recording.span[0] + recording.slot_s < started:
+        started = recording.span[0]
     seconds = (run.stopped_s or run.clock()) - started
     reason, goals = judge(run.options.slo, recording, failure)
     made = Report(

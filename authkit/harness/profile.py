@@ -62,7 +62,7 @@ class Profile:
     seconds: float = 30.0
     replica_share: float = 0.5
     max_lag_ms: float = 1000.0
-    sessions: int = 500
+    sessions: int = 200
     zipf: float = 1.1
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from authkit.errors import InvalidInput
 from authkit.figures import Figure, machine
 from authkit.harness import charts, series, theme
-from authkit.harness.database import DatabaseSide
+from authkit.harness.database import OTHER, DatabaseSide
 from authkit.harness.phases import Mark, Phase, roles
 from authkit.harness.recorder import Recording
 
@@ -176,7 +176,9 @@ def _statements(side: DatabaseSide) -> Sequence[dict[str, Any]]:
             "read": found.blocks_read / found.calls if found.calls else 0.0,
             "wal": found.wal_bytes / found.calls if found.calls else 0.0,
         }
-        for found in sorted(side.statements, key=lambda s: -s.total_ms)
+        for found in sorted(
+            side.statements, key=lambda s: (s.operation == OTHER, -s.total_ms)
+        )
     ]
 
 
