@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from alembic.config import Config
@@ -34,6 +35,9 @@ CREATE_SCHEMA = f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"
 _LOCK_KEY = int.from_bytes(b"authkit", "big")
 _LOCK_WAIT = "60s"
 _TABLE_LOCK_WAIT = "5s"
+
+# alembic keeps its context in module globals: one command at a time in a process.
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def upgrade(url: str, revision: str = "head") -> SchemaVersion:
     """
     with transaction(url) as connection:
         require_known(connection)
-        with _sentences(revision):
+        with _alembic(revision):
             command.upgrade(config(connection=connection), revision)
         return version(connection)
 
@@ -105,7 +109,7 @@ def downgrade(url: str, revision: str) -> SchemaVersion:
     """
     with transaction(url) as connection:
         require_known(connection)
-        with _sentences(revision):
+        with _alembic(revision):
             command.downgrade(config(connection=connection), revision)
         return version(connection)
 
@@ -121,7 +125,7 @@ def sql(revision: str = "head", *, down: bool = False) -> str:
         InvalidInput: there is no such revision.
     """
     output = io.StringIO()
-    with _sentences(revision):
+    with _alembic(revision):
         run = command.downgrade if down else command.upgrade
         run(config(output), revision, sql=True)
     return output.getvalue()
@@ -139,14 +143,15 @@ def generate(url: str, message: str) -> Path | None:
     with transaction(url) as connection:
         require_newest(connection)
         kept: list[object] = []
-        made = command.revision(
-            config(connection=connection),
-            message=message,
-            autogenerate=True,
-            process_revision_directives=lambda _context, _revision, directives: (
-                _drop_if_empty(directives, kept)
-            ),
-        )
+        with _alembic("head"):
+            made = command.revision(
+                config(connection=connection),
+                message=message,
+                autogenerate=True,
+                process_revision_directives=lambda _context, _revision, directives: (
+                    _drop_if_empty(directives, kept)
+                ),
+            )
     if not kept or made is None or isinstance(made, list):
         return None
     return Path(made.path)
@@ -283,8 +288,9 @@ def connect_from_settings() -> Generator[Connection]:
 
 
 @contextmanager
-def _sentences(revision: str) -> Generator[None]:
+def _alembic(revision: str) -> Generator[None]:
     try:
-        yield
+        with _ONE_AT_A_TIME:
+            yield
     except CommandError as exc:
         raise InvalidInput(f"there is no way to revision {revision!r}: {exc}") from exc
