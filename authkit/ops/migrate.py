@@ -31,6 +31,9 @@ from authkit.settings import Settings
 VERSION_TABLE = "alembic_version"
 CREATE_SCHEMA = f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"
 
+# Where the wheel puts the migrations: a top-level `alembic` would hide the library.
+_INSTALLED = "migrations"
+
 # Any constant will do, as long as nobody else takes it: "authkit" in ASCII.
 _LOCK_KEY = int.from_bytes(b"authkit", "big")
 _LOCK_WAIT = "60s"
@@ -61,7 +64,7 @@ def migrations_dir() -> Path:
         SchemaMismatch: they are missing from this installation.
     """
     package = Path(authkit.__file__).parent
-    for folder in (package / "migrations", package.parent / "alembic"):
+    for folder in (package / _INSTALLED, package.parent / "alembic"):
         if (folder / "env.py").is_file():
             return folder
     raise SchemaMismatch(
@@ -136,8 +139,11 @@ def generate(url: str, message: str) -> Path | None:
 
     Raises:
         SchemaMismatch: the database is not at the newest revision.
-        InvalidInput: the message is empty.
+        InvalidInput: the message is empty, or this is no checkout: a revision written
+            into an installed package would be lost with its next version.
     """
+    if migrations_dir().name == _INSTALLED:
+        raise InvalidInput("revisions are written in a checkout of authkit")
     if not message.strip():
         raise InvalidInput("a revision needs a message: -m 'what it does'")
     with transaction(url) as connection:

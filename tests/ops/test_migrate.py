@@ -239,6 +239,26 @@ def test_generating_asks_for_the_newest_schema_and_a_message(empty_url: str):
         migrate.generate(empty_url, "  ")
 
 
+def test_an_installed_package_brings_its_migrations_and_takes_no_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    package = tmp_path / "site-packages" / "authkit"
+    shutil.copytree(migrate.migrations_dir(), package / "migrations")
+    monkeypatch.setattr("authkit.__file__", str(package / "__init__.py"))
+    assert migrate.migrations_dir() == package / "migrations"
+    assert "CREATE TABLE authkit.users" in migrate.sql()
+    with pytest.raises(InvalidInput, match="checkout"):
+        migrate.generate("postgresql://unused", "anything")
+
+
+def test_an_installation_without_migrations_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("authkit.__file__", str(tmp_path / "authkit" / "__init__.py"))
+    with pytest.raises(SchemaMismatch, match="wheel"):
+        migrate.migrations_dir()
+
+
 def test_the_newest_revision_follows_from_the_first_in_one_line():
     revisions = migrate.sql()
     assert revisions.count("UPDATE authkit.alembic_version") == 3
