@@ -162,14 +162,14 @@ class AsyncRouted:
         async def work(connection: AsyncNodeConnection) -> Written[Row]:
             if behind is None:
                 rows = await statement.fetch_all(connection, operation, params)
-            else:
-                await connection.set_autocommit(False)
-                rows = await statement.fetch_behind(
-                    connection, behind, operation, params
-                )
-                await connection.commit()
-                await connection.set_autocommit(True)
-            return Written(rows, await connection.token() if token else None)
+                return Written(rows, await connection.token() if token else None)
+            connection.managed = True
+            await connection.set_autocommit(False)
+            rows = await statement.fetch_behind(connection, behind, operation, params)
+            if token:
+                return Written(rows, await connection.commit_with_token())
+            await connection.commit()
+            return Written(rows, None)
 
         lease = self._cluster.writer()
         if self.observers:

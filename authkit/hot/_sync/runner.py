@@ -164,12 +164,14 @@ class Routed:
         def work(connection: NodeConnection) -> Written[Row]:
             if behind is None:
                 rows = statement.fetch_all(connection, operation, params)
-            else:
-                connection.set_autocommit(False)
-                rows = statement.fetch_behind(connection, behind, operation, params)
-                connection.commit()
-                connection.set_autocommit(True)
-            return Written(rows, connection.token() if token else None)
+                return Written(rows, connection.token() if token else None)
+            connection.managed = True
+            connection.set_autocommit(False)
+            rows = statement.fetch_behind(connection, behind, operation, params)
+            if token:
+                return Written(rows, connection.commit_with_token())
+            connection.commit()
+            return Written(rows, None)
 
         lease = self._cluster.writer()
         if self.observers:

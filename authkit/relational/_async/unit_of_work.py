@@ -147,6 +147,7 @@ class AsyncUnitOfWork:
             inner.execution_options(postgresql_readonly=True)
         await connection.begin()
         self._driver = await driver(connection)
+        self._driver.managed = True
         if self._read_only:
             # A refused write is then the caller's mistake, and no sign that the
             # primary was demoted: SQLSTATE 25006 says both.
@@ -187,11 +188,11 @@ class AsyncUnitOfWork:
         transaction, node = connection.get_transaction(), self._driver
         if transaction is None or not transaction.is_active or node is None:
             raise DatabaseError("an error had ended the transaction; nothing was kept")
-        if not self._read_only:
-            await call(connection, work.finish)
-        if node.pgconn.transaction_status is TransactionStatus.INERROR:
+        if node.pgconn.transaction_status == TransactionStatus.INERROR:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
+        if not self._read_only:
+            await call(connection, work.finish)
         await transaction.commit()
         self._receipts = work.audit.receipts
         if node.unconfirmed:

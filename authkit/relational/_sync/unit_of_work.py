@@ -155,6 +155,7 @@ class UnitOfWork:
             inner.execution_options(postgresql_readonly=True)
         connection.begin()
         self._driver = driver(connection)
+        self._driver.managed = True
         if self._read_only:
             # A refused write is then the caller's mistake, and no sign that the
             # primary was demoted: SQLSTATE 25006 says both.
@@ -195,11 +196,11 @@ class UnitOfWork:
         transaction, node = connection.get_transaction(), self._driver
         if transaction is None or not transaction.is_active or node is None:
             raise DatabaseError("an error had ended the transaction; nothing was kept")
-        if not self._read_only:
-            call(connection, work.finish)
-        if node.pgconn.transaction_status is TransactionStatus.INERROR:
+        if node.pgconn.transaction_status == TransactionStatus.INERROR:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
+        if not self._read_only:
+            call(connection, work.finish)
         transaction.commit()
         self._receipts = work.audit.receipts
         if node.unconfirmed:
