@@ -21,7 +21,8 @@ from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.keys import Resolution
 from authkit.cluster.status import ClusterStatus, NodeStatus
-from authkit.cluster.topology import Health, NodeView, Role, Topology, Verdict
+from authkit.cluster.topology import Topology, Verdict
+from authkit.cluster.views import Health, NodeView, Role
 
 __all__ = [
     "AsyncCluster",

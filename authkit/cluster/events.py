@@ -14,7 +14,8 @@ from time import time
 from typing import TypeAlias
 
 from authkit.cluster.breaker import BreakerState
-from authkit.cluster.topology import Health, Role, Verdict
+from authkit.cluster.topology import Verdict
+from authkit.cluster.views import Health, Role
 
 logger = logging.getLogger("authkit.cluster")
 

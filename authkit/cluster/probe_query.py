@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import LiteralString
 
 from authkit.cluster.consistency import lsn_number
-from authkit.cluster.topology import Observation, Role
+from authkit.cluster.views import Observation, Role
 
 # In autocommit: `transaction_read_only` and the recovery state of an open transaction
 # are those of its beginning. The timeline of a primary is that of the segment it writes

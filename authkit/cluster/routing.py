@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from authkit.cluster.consistency import Token
-from authkit.cluster.topology import NodeView
+from authkit.cluster.views import NodeView
 
 # What a reader accepts when it names no bound: no replica that is further behind than
 # this, or of which nothing is known. A read that must be fresh asks the primary.

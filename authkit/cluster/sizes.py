@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authkit.cluster.retry import RetryPolicy
-from authkit.cluster.topology import Role
+from authkit.cluster.views import Role
 from authkit.settings import Settings
 
 

@@ -9,7 +9,8 @@ from math import isinf
 from typing import Self
 
 from authkit.cluster.breaker import BreakerState
-from authkit.cluster.topology import Health, NodeView, Role, Verdict
+from authkit.cluster.topology import Verdict
+from authkit.cluster.views import Health, NodeView, Role
 
 
 @dataclass(frozen=True, slots=True)

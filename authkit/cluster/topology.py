@@ -7,36 +7,23 @@ A lag that is not known is infinite.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+
+from authkit.cluster.views import (
+    Health,
+    Loss,
+    NodeView,
+    Observation,
+    Role,
+    describe,
+)
 
 MIN_VERSION = 150_000
 # Positions of the primary that are kept, to date what a replica has replayed. At one
 # probe every half second this reaches back over a minute.
 HISTORY = 128
-
-
-class Role(Enum):
-    """What a node does, as it said itself when it was last asked."""
-
-    UNKNOWN = "unknown"
-    PRIMARY = "primary"
-    REPLICA = "replica"
-
-
-class Health(Enum):
-    """Whether a node may be used.
-
-    `UNKNOWN` was never reached; `DOWN` was and is not now; `REFUSED` answers and must
-    not be used (another system, an old timeline, a version that is too old).
-    """
-
-    UNKNOWN = "unknown"
-    UP = "up"
-    DOWN = "down"
-    REFUSED = "refused"
 
 
 class Verdict(Enum):
@@ -45,72 +32,6 @@ class Verdict(Enum):
     WRITABLE = "writable"
     NO_PRIMARY = "no primary"
     SPLIT_BRAIN = "split brain"
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What a node answered. Times are the client's monotonic clock, in seconds.
-
-    `lsn` is the insert position of a primary and the replay position of a replica;
-    `timeline` is 0 where the node could not say. `started` identifies the running
-    server: it changes with every restart.
-    """
-
-    node: str
-    sent: float
-    received: float
-    role: Role
-    timeline: int
-    system_id: str
-    lsn: int
-    started: str
-    version: int
-    streaming: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A node that cannot be reached, and why."""
-
-    node: str
-    at: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """One node in the picture."""
-
-    name: str
-    zone: str | None = None
-    health: Health = Health.UNKNOWN
-    role: Role = Role.UNKNOWN
-    timeline: int = 0
-    system_id: str = ""
-    lsn: int = 0
-    lag_bytes: int | None = None
-    fresh_at: float = -math.inf
-    observed_at: float = -math.inf
-    round_trip_s: float | None = None
-    started: str = ""
-    version: int = 0
-    streaming: bool = False
-    reason: str = "not asked yet"
-
-    def staleness(self, now: float) -> float:
-        """Seconds by which its data may lag behind the primary: an upper bound.
-
-        The time since the primary was asked for a position that this node has since
-        replayed; the age of the probe is in it. Infinite where that is not known.
-        """
-        if self.role is Role.PRIMARY and self.health is Health.UP:
-            return 0.0
-        return now - self.fresh_at
-
-    @property
-    def usable(self) -> bool:
-        """Whether it answers and belongs to us."""
-        return self.health is Health.UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +80,17 @@ class Topology:
         return f"no node is the primary of timeline {self.epoch or 'any'}: {each}"
 
 
-def describe(node: NodeView, epoch: int) -> str:
-    """Say in a few words what a node is to us."""
-    if node.health is Health.UP:
-        old = node.timeline and node.timeline < epoch
-        return f"is a {node.role.value}" + (
-            f" on timeline {node.timeline}" if old else ""
-        )
-    return f"is {node.health.value}: {node.reason}"
-
-
 def observe(picture: Topology, seen: Observation) -> Topology:
-    """Return the picture after a node answered. An older answer changes nothing."""
+    """Return the picture after a node answered.
+
+    An answer older than what is known of the node can still prove a later timeline.
+    """
     before = picture.node(seen.node)
     if seen.received < before.observed_at:
-        return picture
+        system_id = picture.system_id or seen.system_id
+        if seen.system_id != system_id or seen.timeline <= picture.epoch:
+            return picture
+        return _settle(picture, before, seen.timeline, system_id, ())
     after = replace(
         before,
         health=Health.UP,
@@ -260,6 +177,8 @@ def _settle(
     else:
         verdict = Verdict.NO_PRIMARY
     nodes = tuple(_measure(node, epoch, primary, history) for node in nodes)
+    if primary is not None:
+        primary = next(node for node in nodes if node.name == primary.name)
     return Topology(
         nodes=nodes,
         epoch=epoch,

@@ -12,21 +12,21 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token, lsn_number
-from authkit.cluster.topology import Role
+from authkit.cluster.views import Role
 from authkit.errors import DatabaseError, NotPermitted
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
     from authkit.cluster._async.node import AsyncNode
-    from authkit.cluster.topology import NodeView
+    from authkit.cluster.views import NodeView
 
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
 # answers neither the statement nor its cancellation.
@@ -62,6 +62,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
     deadline: float = inf
     overdue: bool = False
+    severed: bool = False
     # The transaction's state before the operation that may yet fail.
     before: int = TransactionStatus.IDLE
 
@@ -121,6 +122,10 @@ class AsyncNodeConnection(AsyncConnection[Any]):
 
     async def wait(self, *arguments: Any, **options: Any) -> Any:
         """Run one operation, remembering what state it began in."""
+        if self.severed:
+            # Nothing is sent on a socket that we shut: no doubt comes of it.
+            self.before = TransactionStatus.INTRANS
+            raise OperationalError("the connection was shut by the cluster")
         self.before = self.pgconn.transaction_status
         return await super().wait(*arguments, **options)
 
@@ -170,6 +175,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
 
     def cut(self) -> bool:
         """Shut its socket, from any thread: whoever waits on it wakes with an error."""
+        self.severed = True
         lifeline = self._lifeline
         return lifeline is not None and lifeline.cut()
 

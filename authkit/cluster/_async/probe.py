@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from authkit.cluster._primitives.aio import ready, resolve
 from authkit.cluster.probe_query import QUESTION, read_answer
 from authkit.cluster.target import Target
-from authkit.cluster.topology import Observation
+from authkit.cluster.views import Observation
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult

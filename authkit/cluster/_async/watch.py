@@ -15,7 +15,7 @@ from authkit.cluster._async.probe import AsyncProbe, Hung, Refused
 from authkit.cluster._primitives.aio import Signal, Worker, join, spawn
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.events import Events, Probed, Suspected, logger
-from authkit.cluster.topology import Health, Loss, Observation
+from authkit.cluster.views import Health, Loss, Observation
 
 
 class AsyncWatch:

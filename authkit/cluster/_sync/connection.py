@@ -14,21 +14,21 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import Connection, Error
+from psycopg import Connection, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token, lsn_number
-from authkit.cluster.topology import Role
+from authkit.cluster.views import Role
 from authkit.errors import DatabaseError, NotPermitted
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from authkit.cluster._sync.node import Node
-    from authkit.cluster.topology import NodeView
+    from authkit.cluster.views import NodeView
 
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
 # answers neither the statement nor its cancellation.
@@ -64,6 +64,7 @@ class NodeConnection(Connection[Any]):
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
     deadline: float = inf
     overdue: bool = False
+    severed: bool = False
     # The transaction's state before the operation that may yet fail.
     before: int = TransactionStatus.IDLE
 
@@ -123,6 +124,10 @@ class NodeConnection(Connection[Any]):
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         """Run one operation, remembering what state it began in."""
+        if self.severed:
+            # Nothing is sent on a socket that we shut: no doubt comes of it.
+            self.before = TransactionStatus.INTRANS
+            raise OperationalError("the connection was shut by the cluster")
         self.before = self.pgconn.transaction_status
         return super().wait(*arguments, **options)
 
@@ -172,6 +177,7 @@ class NodeConnection(Connection[Any]):
 
     def cut(self) -> bool:
         """Shut its socket, from any thread: whoever waits on it wakes with an error."""
+        self.severed = True
         lifeline = self._lifeline
         return lifeline is not None and lifeline.cut()
 

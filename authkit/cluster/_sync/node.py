@@ -24,7 +24,7 @@ from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.target import Target
-from authkit.cluster.topology import NodeView, Role
+from authkit.cluster.views import NodeView, Role
 from authkit.errors import Unavailable
 
 
@@ -94,6 +94,7 @@ class Node:
         try:
             reusable = (
                 not connection.poisoned
+                and not connection.severed
                 and not connection.closed
                 and connection.clean()
                 and self.pool is pool

@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from authkit.cluster._primitives.threads import ready, resolve
 from authkit.cluster.probe_query import QUESTION, read_answer
 from authkit.cluster.target import Target
-from authkit.cluster.topology import Observation
+from authkit.cluster.views import Observation
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult

@@ -25,15 +25,8 @@ from authkit.cluster.faults import understand
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.target import Target
-from authkit.cluster.topology import (
-    Health,
-    Loss,
-    Observation,
-    Topology,
-    Verdict,
-    lose,
-    observe,
-)
+from authkit.cluster.topology import Topology, Verdict, lose, observe
+from authkit.cluster.views import Health, Loss, Observation
 
 
 class Roster:
@@ -153,7 +146,7 @@ class Roster:
             error,
             phase=connection.phase,
             intent=connection.intent,
-            broken=connection.closed,
+            broken=connection.closed or connection.severed,
         )
         node = connection.home
         if fault.discard:

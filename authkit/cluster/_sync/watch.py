@@ -17,7 +17,7 @@ from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.probe import Hung, Probe, Refused
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.events import Events, Probed, Suspected, logger
-from authkit.cluster.topology import Health, Loss, Observation
+from authkit.cluster.views import Health, Loss, Observation
 
 
 class Watch:

@@ -1,0 +1,104 @@
+"""What one node said of itself, and what it is to us. Values only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Role(Enum):
+    """What a node does, as it said itself when it was last asked."""
+
+    UNKNOWN = "unknown"
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+class Health(Enum):
+    """Whether a node may be used.
+
+    `UNKNOWN` was never reached; `DOWN` was and is not now; `REFUSED` answers and must
+    not be used (another system, an old timeline, a version that is too old).
+    """
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a node answered. Times are the client's monotonic clock, in seconds.
+
+    `lsn` is the insert position of a primary and the replay position of a replica;
+    `timeline` is 0 where the node could not say. `started` identifies the running
+    server: it changes with every restart.
+    """
+
+    node: str
+    sent: float
+    received: float
+    role: Role
+    timeline: int
+    system_id: str
+    lsn: int
+    started: str
+    version: int
+    streaming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A node that cannot be reached, and why."""
+
+    node: str
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node in the picture."""
+
+    name: str
+    zone: str | None = None
+    health: Health = Health.UNKNOWN
+    role: Role = Role.UNKNOWN
+    timeline: int = 0
+    system_id: str = ""
+    lsn: int = 0
+    lag_bytes: int | None = None
+    fresh_at: float = -math.inf
+    observed_at: float = -math.inf
+    round_trip_s: float | None = None
+    started: str = ""
+    version: int = 0
+    streaming: bool = False
+    reason: str = "not asked yet"
+
+    def staleness(self, now: float) -> float:
+        """Seconds by which its data may lag behind the primary: an upper bound.
+
+        The time since the primary was asked for a position that this node has since
+        replayed; the age of the probe is in it. Infinite where that is not known.
+        """
+        if self.role is Role.PRIMARY and self.health is Health.UP:
+            return 0.0
+        return now - self.fresh_at
+
+    @property
+    def usable(self) -> bool:
+        """Whether it answers and belongs to us."""
+        return self.health is Health.UP
+
+
+def describe(node: NodeView, epoch: int) -> str:
+    """Say in a few words what a node is to us."""
+    if node.health is Health.UP:
+        old = node.timeline and node.timeline < epoch
+        return f"is a {node.role.value}" + (
+            f" on timeline {node.timeline}" if old else ""
+        )
+    return f"is {node.health.value}: {node.reason}"
