@@ -24,9 +24,12 @@ from authkit.harness.recorder import Recording
 if TYPE_CHECKING:
     from authkit.lab import Lab
 
-# Shares of the measured time.
+# Shares of the measured time: when things happen, and how much load there is at least
+# after each, however long it took.
 _KILL_AT: Final = 0.4
 _REJOIN_AT: Final = 0.65
+_END_AT: Final = 1.0
+_AT_LEAST: Final = 0.2
 
 
 def play(
@@ -48,14 +51,14 @@ def play(
     )
     sampler.start()
     try:
-        with Load(folder, lab.env(), users=users, seconds=seconds) as load:
+        with Load(folder, lab.env(), users=users) as load:
             failover = _Failover(lab, load, roles, seconds)
             with narrator.step("Starting the load") as step:
                 failover.started_s = load.wait_started()
                 step.done(f"{users} users at work, on both nodes")
             failover.play(narrator)
             with narrator.step("Ending the load") as step:
-                load.wait_ended()
+                load.end()
                 step.done("The load has ended")
     finally:
         database = sampler.stop()
@@ -124,7 +127,7 @@ class _Failover:
             took = self.marks[-1].at_s - self.marks[-3].at_s
             step.done(f"{self.old} follows {self.new}, in sync again in {took:.2f} s")
         with narrator.step("Load on both nodes again") as step:
-            self._until(1.0, step)
+            self._until(_END_AT, step)
             step.done("Load on both nodes again")
 
     def check(self, what: str, node: str) -> None:
@@ -141,13 +144,13 @@ class _Failover:
         self.marks.append(Mark(time.time(), what, node))
 
     def _until(self, share: float, step: Step) -> None:
-        """Show the load until that share of its time is over, or it has stopped."""
+        """Show the load until that share of its time is over."""
         end = self.started_s + share * self.seconds
+        if self.marks:
+            end = max(end, self.marks[-1].at_s + _AT_LEAST * self.seconds)
         while (left := end - time.time()) > 0:
             event = self.load.next_event(left)
-            if event is None or event["event"] == "stopped":
-                return
-            if event["event"] == "progress":
+            if event is not None and event["event"] == "progress":
                 passed = time.time() - self.started_s
                 step.update(
                     f"{passed:4.0f} of {self.seconds:.0f} s: {event['calls']:,}"

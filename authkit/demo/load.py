@@ -23,6 +23,8 @@ from authkit.errors import AuthkitError
 _STATUS: Final = "@authkit "
 _START_S: Final = 60.0
 _END_S: Final = 60.0
+# Whoever started it ends it; should that one be killed, it ends by itself.
+_LONGEST_S: Final = 1_200.0
 
 
 class LoadFailed(AuthkitError):
@@ -37,12 +39,9 @@ class Load:
             `load.log`.
         env: DATABASE_URL and what else the load is to see.
         users: simulated users.
-        seconds: how long it measures.
     """
 
-    def __init__(
-        self, folder: Path, env: Mapping[str, str], *, users: int, seconds: float
-    ) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], *, users: int) -> None:
         self.folder = folder
         self.history = folder / "history.txt"
         self.recording = folder / "recording.json"
@@ -51,7 +50,7 @@ class Load:
             **os.environ,
             **env,
             "AUTHKIT_LOAD_PROFILE": str(Path(__file__).with_name("demo.toml")),
-            "AUTHKIT_LOAD_SECONDS": f"{seconds:g}",
+            "AUTHKIT_LOAD_SECONDS": f"{_LONGEST_S:g}",
             "AUTHKIT_LOAD_HISTORY": str(self.history),
             "AUTHKIT_LOAD_RECORDING": str(self.recording),
             "AUTHKIT_LOAD_JSON": str(folder / "load.json"),
@@ -129,14 +128,15 @@ class Load:
             raise LoadFailed(f"the load did not start in {_START_S:g} s: {self._log}")
         return float(event["at_s"])
 
-    def wait_ended(self) -> None:
-        """Wait until it has written its files.
+    def end(self) -> None:
+        """Ask it to end, and wait until it has written its files.
 
         Raises:
             LoadFailed: it failed, or did not end in time.
         """
         process = self._process
         assert process is not None  # noqa: S101 # inside the `with` block
+        process.terminate()
         try:
             code = process.wait(_END_S)
         except subprocess.TimeoutExpired:
