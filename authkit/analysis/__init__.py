@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from authkit.analysis import plots
     from authkit.analysis.frames import Frames
     from authkit.analysis.picture import Picture, save
+    from authkit.analysis.trail import Chain, read_chain
 
-__all__ = ["Frames", "Picture", "plots", "save"]
+__all__ = ["Chain", "Frames", "Picture", "plots", "read_chain", "save"]
 
 _HOMES = {
+    "Chain": "authkit.analysis.trail",
     "Frames": "authkit.analysis.frames",
     "Picture": "authkit.analysis.picture",
+    "read_chain": "authkit.analysis.trail",
     "save": "authkit.analysis.picture",
 }
 

@@ -75,6 +75,17 @@ class Frames:
         """Whether people and addresses are tokens."""
         return self._masked
 
+    @property
+    def clear(self) -> Frames:
+        """The same database unmasked, with the rights of the URL's own user."""
+        return Frames(
+            self._url_for,
+            masked=False,
+            max_rows=self._max_rows,
+            say=self._say,
+            now=self._now,
+        )
+
     def attempts(
         self,
         since: When = "7d",
@@ -171,7 +182,7 @@ class Frames:
         """
         if not sql.strip():
             raise InvalidInput("the query is empty")
-        frame, standing = self._read(sql, params)
+        frame, standing = self._read(sql, params, ours=False)
         self._describe(frame, "query", standing, None)
         return frame
 
@@ -211,16 +222,16 @@ class Frames:
             )
         )
         frame, standing = self._read(
-            statement, [condition.value for condition in conditions]
+            statement, [condition.value for condition in conditions], ours=True
         )
         self._describe(frame, source.name, standing, within)
         return frame
 
     def _read(
-        self, statement: str, parameters: Sequence[object]
+        self, statement: str, parameters: Sequence[object], *, ours: bool
     ) -> tuple[DataFrame, Standing]:
         role = ANALYST if self._masked else None
-        with reading(self._url_for(), role=role) as reader:
+        with reading(self._url_for(), role=role, ours=ours) as reader:
             if self._max_rows is not None:
                 expected = reader.estimate(statement, parameters)
                 if expected > self._max_rows * _DOUBT:

@@ -18,6 +18,7 @@ from authkit.errors import (
     InvalidInput,
     NotPermitted,
     RetryLater,
+    SchemaMismatch,
     Unavailable,
 )
 from authkit.settings import plain_url
@@ -43,10 +44,15 @@ _FAULTS: dict[str, tuple[type[AuthkitError], str]] = {
     "57014": (DeadlineExceeded, "the statement took longer than the session allows"),
     "40001": (RetryLater, "the replica had to give way to replay: ask again"),
     "42P01": (InvalidInput, "the query names a table that is not there"),
+    "3F000": (InvalidInput, "the query names a schema that is not there"),
     "42703": (InvalidInput, "the query names a column that is not there"),
     "42883": (InvalidInput, "the query calls a function that is not there"),
     "42601": (InvalidInput, "the query is not valid SQL"),
 }
+
+
+# What these say when the statement is ours, not the caller's.
+_NOT_OUR_SCHEMA = frozenset({"42P01", "3F000", "42703", "42883"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,9 @@ class Standing:
 class Reader:
     """A connection that only reads."""
 
-    def __init__(self, connection: Any, standing: Standing) -> None:
+    def __init__(self, connection: Any, standing: Standing, *, ours: bool) -> None:
         self._connection = connection
+        self._ours = ours
         self.standing = standing
 
     def table(
@@ -85,7 +92,7 @@ class Reader:
         Raises:
             InvalidInput: there are more than `max_rows`, or the SQL is wrong.
         """
-        with named_faults(), self._connection.cursor() as cursor:
+        with named_faults(ours=self._ours), self._connection.cursor() as cursor:
             cursor.execute(statement, list(parameters) or None)
             reader = cursor.fetch_record_batch()
             batches: list[Any] = []
@@ -101,7 +108,7 @@ class Reader:
         """Return how many rows the planner expects."""
         import json
 
-        with named_faults(), self._connection.cursor() as cursor:
+        with named_faults(ours=self._ours), self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.use_copy": "false"}  # EXPLAIN is no query to COPY
             )
@@ -122,8 +129,14 @@ def too_many(count: str) -> str:
 
 
 @contextmanager
-def reading(url: str, *, role: str | None) -> Generator[Reader]:
+def reading(url: str, *, role: str | None, ours: bool) -> Generator[Reader]:
     """Open a read-only connection, take a role, say how far behind it is.
+
+    Args:
+        url: the node.
+        role: whose rights to read with; None keeps the user's own.
+        ours: the statements are authkit's own, so that a table that is not there is
+            the schema's fault and not the caller's.
 
     Raises:
         Unavailable: nothing answers there.
@@ -139,7 +152,7 @@ def reading(url: str, *, role: str | None) -> Generator[Reader]:
     with named_faults():
         connection: Any = dbapi.connect(conninfo, autocommit=True)
     try:
-        reader = Reader(connection, Standing("primary", 0.0))
+        reader = Reader(connection, Standing("primary", 0.0), ours=ours)
         row = reader.table(_STANDING).to_pylist()[0]
         reader.standing = Standing(
             "replica" if row["standby"] else "primary", row["lag_s"]
@@ -164,13 +177,17 @@ def _take(connection: Any, role: str) -> None:
 
 
 @contextmanager
-def named_faults() -> Generator[None]:
+def named_faults(*, ours: bool = False) -> Generator[None]:
     """Turn ADBC's errors into authkit's, by SQLSTATE; no server text is repeated."""
     driver: Any = import_module("adbc_driver_manager")
     try:
         yield
     except driver.Error as exc:
         state: str | None = exc.sqlstate
+        if ours and state in _NOT_OUR_SCHEMA:
+            raise SchemaMismatch(
+                "the database lacks tables of this version: run `authkit db setup`"
+            ) from exc
         if state in _FAULTS:
             kind, sentence = _FAULTS[state]
             raise kind(f"{sentence} (SQLSTATE {state})") from exc

@@ -100,14 +100,17 @@ def spray_matrix(
             tooltip=["user:N", "address:N", "network:N", "wrong:Q", "entered:N"],
         )
     )
-    rings = (
-        alt.Chart(cells)
-        .transform_filter("datum.entered")
-        .mark_point(size=70, strokeWidth=2, color=shown.accent, filled=False)
-        .encode(x=x, y=y)
-    )
+    taken_over = alt.Chart(cells).transform_filter("datum.entered")
+    halo = taken_over.mark_point(
+        size=70, strokeWidth=5, color=shown.background, filled=False
+    ).encode(x=x, y=y)
+    ring = taken_over.mark_point(
+        size=70, strokeWidth=2.5, color=shown.accent, filled=False
+    ).encode(x=x, y=y)
     step = 14
-    chart = (squares + rings).properties(width=alt.Step(step), height=alt.Step(step))
+    chart = (squares + halo + ring).properties(
+        width=alt.Step(step), height=alt.Step(step)
+    )
     taken = int(cells["entered"].sum())
     said = (
         f"{cells['user'].nunique()} users and {cells['address'].nunique()} addresses"
@@ -139,16 +142,14 @@ def _worst_addresses(known: DataFrame, wrong: DataFrame, most: int) -> list[str]
 
 
 def _their_victims(seen: DataFrame, addresses: list[str], most: int) -> list[str]:
-    """Choose users in turns, one of each address at a time, the most tried first."""
+    """Choose users: of each address as many as its share of the reach, at least one."""
     lists: dict[str, list[str]] = {
         str(address): [str(user) for user in part["user"].value_counts().index]
         for address, part in seen.groupby("address")
     }
+    reach = sum(map(len, lists.values()))
     chosen: dict[str, None] = {}
-    for turn in range(most):
-        for address in addresses:
-            if turn < len(lists[address]):
-                chosen[lists[address][turn]] = None
-            if len(chosen) == most:
-                return list(chosen)
-    return list(chosen)
+    for address in sorted(addresses, key=lambda name: -len(lists[name])):
+        share = max(1, most * len(lists[address]) // reach)
+        chosen.update(dict.fromkeys(lists[address][:share]))
+    return list(chosen)[:most]

@@ -103,7 +103,7 @@ def weekday_hours(
         return nothing(theme(look), title, attempts[["occurred_at"]])
     local = attempts["occurred_at"].dt.tz_convert(tz)
     counted = (
-        pd.DataFrame({"day": local.dt.dayofweek, "hour": local.dt.hour})
+        pd.DataFrame({"day": local.dt.day_of_week, "hour": local.dt.hour})
         .value_counts()
         .reindex(
             pd.MultiIndex.from_product([range(7), range(24)], names=["day", "hour"]),
