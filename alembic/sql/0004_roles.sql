@@ -61,6 +61,10 @@ GRANT SELECT ON authkit.alembic_version, authkit.audit_logs, authkit.audit_chain
 GRANT EXECUTE ON FUNCTION authkit.audit_append, authkit.ensure_partitions,
     authkit.drop_attempt_partitions TO authkit_maintenance;
 
+-- `authkit db status` counts the rows that came at a time without a partition; reading a
+-- partition by its own name asks for a privilege of its own.
+GRANT SELECT ON authkit.auth_attempts_default TO authkit_app, authkit_maintenance;
+
 -- Analysts read the masked views and no table.
 GRANT SELECT ON authkit.attempts_masked, authkit.sessions_masked, authkit.audit_masked
     TO authkit_analyst;

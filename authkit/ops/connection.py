@@ -120,9 +120,9 @@ def named(fault: psycopg.Error) -> AuthkitError:
     if state is None:
         return Unavailable("the connection to the server was lost")
     if state == "42501":
-        return NotPermitted(
-            "the database role may not do this: use the role that owns the schema"
-        )
+        # "permission denied for table x": it names an object, never a row.
+        said = fault.diag.message_primary or "the database role may not do this"
+        return NotPermitted(f"{said}: use the role that owns the schema")
     if state == "23505":
         return AlreadyExists("it is there already", constraint=constraint)
     if state.startswith("23"):

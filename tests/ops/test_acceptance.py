@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from authkit.errors import ConfigError
+from authkit.lab import cluster
+from authkit.ops import connection, migrate, trial
 from authkit.ops.acceptance import Acceptance, accept
 from authkit.ops.findings import Level
+from authkit.ops.validate import validate
 from authkit.settings import Settings
 
 
@@ -25,8 +29,8 @@ def names(result: Acceptance, level: Level) -> list[str]:
 
 
 def rows_left(url: str) -> int:
-    with psycopg.connect(url) as connection:
-        row = connection.execute(
+    with psycopg.connect(url) as reader:
+        row = reader.execute(
             "SELECT count(*) FROM authkit.rate_limit_tracking"
         ).fetchone()
     assert row is not None
@@ -103,14 +107,50 @@ def test_a_wrong_password_is_told_apart_and_not_repeated(pair: Any):
 
 
 def test_a_constraint_that_is_gone_is_noticed(database: Any):
-    with psycopg.connect(database.url) as connection:
-        connection.execute(
+    with psycopg.connect(database.url) as owner:
+        owner.execute(
             "ALTER TABLE authkit.rate_limit_tracking"
             " DROP CONSTRAINT rate_limit_tracking_hits_range_check"
         )
     result = accept(settings_of(database.url))
     assert "accepts_invalid" in names(result, Level.FAULT)
     assert rows_left(database.url) == 0
+
+
+@pytest.fixture
+def app_login(pair: Any) -> Iterator[str]:
+    """A login role as an application should have it."""
+    pair.sql("CREATE ROLE app_login_test LOGIN PASSWORD 'pw' IN ROLE authkit_app")
+    yield "app_login_test"
+    pair.sql("DROP ROLE app_login_test")
+
+
+def test_a_login_with_no_more_than_the_applications_rights_passes(
+    database: Any, app_login: str
+):
+    def login(url: str) -> str:
+        return psycopg.conninfo.make_conninfo(url, user=app_login, password="pw")
+
+    result = accept(settings_of(login(database.url), login(database.replica_url)))
+    assert result.passed, [f for f in result.findings if f.level is Level.FAULT]
+    assert "superuser" not in names(result, Level.NOTE)
+    with connection.transaction(login(database.url)) as opened:
+        assert [f.name for f in validate(opened)] == ["as_declared"]
+
+
+def test_a_replica_that_hangs_is_named_and_no_wait_is_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A frozen synchronous replica: connecting to it and every commit would hang."""
+    monkeypatch.setattr(trial, "_WAIT_S", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 2)
+    with cluster(replicas=1, config={"fsync": "off"}) as lab:
+        primary, replica = lab.url("primary"), lab.url("replica")
+        migrate.upgrade(primary)
+        lab.freeze("replica")
+        result = accept(settings_of(primary, replica))
+        assert names(result, Level.FAULT) == ["unreachable", "commit_waits"]
+        assert rows_left(primary) == 0
 
 
 def test_without_a_database_url_it_says_so():

@@ -110,6 +110,26 @@ def test_a_role_that_may_not_migrate_changes_nothing(pair: Lab, empty_url: str):
     assert value(empty_url, "SELECT to_regnamespace('authkit')") is None
 
 
+def test_an_owner_without_special_rights_sets_up_where_the_roles_exist(
+    pair: Lab, template_db: str
+):
+    """As on a managed service, where an administrator made the group roles."""
+    assert template_db
+    pair.sql("CREATE ROLE owner_test LOGIN PASSWORD 'pw'")
+    pair.create_database("owned_test")
+    try:
+        pair.sql("ALTER DATABASE owned_test OWNER TO owner_test")
+        url = make_conninfo(
+            pair.url(database="owned_test"), user="owner_test", password="pw"
+        )
+        databases.setup(url)
+        with transaction(url) as connection:
+            assert [f.name for f in validate(connection)] == ["as_declared"]
+    finally:
+        pair.drop_database("owned_test")
+        pair.sql("DROP ROLE owner_test")
+
+
 def test_setup_does_not_give_back_what_an_administrator_took(database: Any):
     with psycopg.connect(database.url) as connection:
         connection.execute(
