@@ -143,15 +143,14 @@ class AsyncUnitOfWork:
         inner = core(connection)
         install(inner.engine)
         inner.execution_options(**{MARK: True})
-        if self._read_only:
-            inner.execution_options(postgresql_readonly=True)
-        await connection.begin()
         self._driver = await driver(connection)
         self._driver.managed = True
         if self._read_only:
+            await self._driver.set_read_only(True)
             # A refused write is then the caller's mistake, and no sign that the
             # primary was demoted: SQLSTATE 25006 says both.
             self._driver.intent = Intent.READ
+        await connection.begin()
         bound = AsyncBound(self._driver)
         self._hot = AsyncHot(bound)
         self._work = Work(inner, within(bound), self._origin)

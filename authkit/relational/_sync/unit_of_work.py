@@ -151,15 +151,14 @@ class UnitOfWork:
         inner = core(connection)
         install(inner.engine)
         inner.execution_options(**{MARK: True})
-        if self._read_only:
-            inner.execution_options(postgresql_readonly=True)
-        connection.begin()
         self._driver = driver(connection)
         self._driver.managed = True
         if self._read_only:
+            self._driver.set_read_only(True)
             # A refused write is then the caller's mistake, and no sign that the
             # primary was demoted: SQLSTATE 25006 says both.
             self._driver.intent = Intent.READ
+        connection.begin()
         bound = Bound(self._driver)
         self._hot = Hot(bound)
         self._work = Work(inner, within(bound), self._origin)
