@@ -149,7 +149,7 @@ def _rewind(server: Server, primary: Server) -> None:
     server.run(
         "pg_rewind",
         ["-D", server.data, "--source-server", server.conninfo_to(primary, "postgres"),
-         "--config-file", server.folder / "postgresql.conf"],
+         "--config-file", server.folder / "postgresql.conf", "--no-sync"],
     )  # fmt: skip
 
 

@@ -55,6 +55,13 @@ def of_server(data: Path, cluster_name: str) -> tuple[Process, ...]:
     return _of_data(lambda folder: folder == data, f"postgres: {cluster_name}: ")
 
 
+def postmaster(pid: int, data: Path) -> Process | None:
+    """Return the process with this pid if it holds that data folder."""
+    if not _holds(_arguments(pid), lambda folder: folder == data):
+        return None
+    return identify(pid)
+
+
 def _of_data(
     wanted: Callable[[Path], bool], title: str | None = None
 ) -> tuple[Process, ...]:
@@ -66,14 +73,18 @@ def _of_data(
             and arguments[:1] != []
             and (arguments[0].startswith(title))
         )
-        holder = any(
-            flag == "-D" and wanted(Path(value))
-            for flag, value in itertools.pairwise(arguments)
-        )
+        holder = _holds(arguments, wanted)
         if (child or holder) and (process := identify(pid)) is not None:
             found.append((child, process))
     found.sort(key=lambda pair: (pair[0], pair[1].started, pair[1].pid))
     return tuple(process for _, process in found)
+
+
+def _holds(arguments: list[str], wanted: Callable[[Path], bool]) -> bool:
+    return any(
+        flag == "-D" and wanted(Path(value))
+        for flag, value in itertools.pairwise(arguments)
+    )
 
 
 def kill_all(data: Path, cluster_name: str) -> int:

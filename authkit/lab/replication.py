@@ -65,20 +65,17 @@ def wait_streaming(
     """
     end = time.monotonic() + timeout_s
     ((timeline,),) = upstream.query(_TIMELINE)
-    for replica in replicas:
-        with (
-            upstream.connect("postgres") as above,
-            replica.connect("postgres") as below,
-        ):
-            wait_until(
-                lambda: (
-                    below.execute(_FOLLOWS, [timeline]).fetchall()
-                    != []  # called within the loop
-                    and above.execute(_KNOWN, [replica.name]).fetchall() != []  # noqa: B023 # the same
-                ),
-                f"{replica.name} did not begin to stream from {upstream.name}",
-                timeout_s=max(0.0, end - time.monotonic()),
-            )
+    with upstream.connect("postgres") as above:
+        for replica in replicas:
+            with replica.connect("postgres") as below:
+                wait_until(
+                    lambda asked=below, name=replica.name: (
+                        asked.execute(_FOLLOWS, [timeline]).rowcount > 0
+                        and above.execute(_KNOWN, [name]).rowcount > 0
+                    ),
+                    f"{replica.name} did not begin to stream from {upstream.name}",
+                    timeout_s=max(0.0, end - time.monotonic()),
+                )
 
 
 def wait_confirming(folder: Path, lab: LabState) -> None:
@@ -90,9 +87,9 @@ def wait_confirming(folder: Path, lab: LabState) -> None:
             lambda: (
                 connection.execute(
                     "SELECT 1 FROM pg_stat_replication "
-                    "WHERE sync_state IN ('sync', 'quorum') LIMIT 1"
-                ).fetchall()
-                != []
+                    "WHERE sync_state IN ('sync', 'quorum')"
+                ).rowcount
+                > 0
             ),
             "the primary did not begin to wait for its replicas",
         )
@@ -119,7 +116,7 @@ def wait_replayed(
         with replica.connect("postgres") as connection:
             wait_until(
                 lambda: (
-                    connection.execute(  # called within the loop
+                    connection.execute(
                         "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [position]
                     ).fetchall()
                     == [(True,)]

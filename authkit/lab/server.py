@@ -7,43 +7,37 @@ there would come back from another node.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from authkit.errors import LabError
 from authkit.lab import configuration, memory, processes
 from authkit.lab.account import Account, by_name
-from authkit.lab.configuration import DATABASE, SUPERUSER
+from authkit.lab.configuration import SUPERUSER
+from authkit.lab.endpoint import Endpoint
 from authkit.lab.places import HOST
 from authkit.lab.programs import Programs
 from authkit.lab.state import LabState
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class Server(Endpoint):
     """Where one node lives and how it is run; holds no state of its own."""
 
-    name: str
     cluster_name: str
     folder: Path
     sockets: Path
-    port: int
     programs: Programs
     account: Account
-    password: str
     config: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -139,8 +133,9 @@ class Server:
         """Make a new, empty cluster in the data folder."""
         self._empty_data()
         self.write("superuser", self.password + "\n")
-        self.run("initdb", [*configuration.initdb_arguments(self.programs.major), "-D", self.data,
-                            f"--pwfile={self.folder / 'superuser'}"])  # fmt: skip
+        options = configuration.initdb_arguments(self.programs.major)
+        password = f"--pwfile={self.folder / 'superuser'}"
+        self.run("initdb", [*options, "-D", self.data, password])
         (self.folder / "superuser").unlink()
 
     def clone(self, upstream: Server) -> None:
@@ -168,10 +163,19 @@ class Server:
 
     def condition(self) -> str:
         """Return `running`, `frozen` or `down`, from the process table."""
-        found = self.processes()
-        if not found:
+        first = self._postmaster() or next(iter(self.processes()), None)
+        if first is None:
             return "down"
-        return "frozen" if processes.stopped(found[0]) else "running"
+        return "frozen" if processes.stopped(first) else "running"
+
+    def _postmaster(self) -> processes.Process | None:
+        # A hundred times faster than the process table, and no proof of absence: the
+        # file may be stale, or gone while orphans live.
+        try:
+            pid = (self.data / "postmaster.pid").read_text().partition("\n")[0]
+            return processes.postmaster(int(pid), self.data)
+        except (FileNotFoundError, ValueError):
+            return None
 
     def launch(self) -> None:
         """Start the server without waiting; a stale pid file is no obstacle."""
@@ -278,51 +282,6 @@ class Server:
         """
         for process in self.processes()[:1]:
             processes.hang_up(process)
-
-    # --- SQL ------------------------------------------------------------------------
-
-    def conninfo(self, dbname: str = DATABASE) -> str:
-        """Return the superuser's connection string, password included."""
-        return make_conninfo(
-            host=HOST,
-            port=self.port,
-            user=SUPERUSER,
-            password=self.password,
-            dbname=dbname,
-            connect_timeout=3,
-            application_name="authkit lab",
-        )
-
-    @contextlib.contextmanager
-    def connect(
-        self, dbname: str = DATABASE
-    ) -> Generator[psycopg.Connection[tuple[Any, ...]]]:
-        """Connect as superuser, in autocommit, and close at the end.
-
-        Raises:
-            LabError: the node does not answer, or went away meanwhile.
-        """
-        try:
-            with psycopg.connect(self.conninfo(dbname), autocommit=True) as connection:
-                yield connection
-        except psycopg.OperationalError as exc:
-            condition = self.condition()
-            state = "gave up" if condition == "running" else f"is {condition}"
-            raise LabError(
-                f"node {self.name} {state} (SQLSTATE {exc.sqlstate or 'none'})"
-            ) from exc
-
-    def query(
-        self,
-        statement: LiteralString | sql.Composed,
-        parameters: Sequence[object] | Mapping[str, object] | None = None,
-        *,
-        dbname: str = "postgres",
-    ) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser and return its rows."""
-        with self.connect(dbname) as connection:
-            cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
 
 
 def server_of(folder: Path, lab: LabState, node: str) -> Server:

@@ -66,7 +66,7 @@ def test_a_frozen_primary_is_silent_and_still_leads_when_it_thaws(
 ) -> None:
     old = victim.primary
     assert victim.freeze() > 1
-    with pytest.raises(LabError, match=f"{old} is frozen"):
+    with pytest.raises(LabError, match=f"{old} does not answer: it is frozen"):
         victim.sql("SELECT 1", node=old)
     victim.promote()
     _insert(victim, 1)
