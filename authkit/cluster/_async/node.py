@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import TypeAlias
 
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
@@ -18,12 +19,15 @@ from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._primitives.aio import Signal, stragglers
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
+from authkit.cluster.consistency import Token
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.target import Target
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import Unavailable
+
+Pool: TypeAlias = AsyncConnectionPool[AsyncNodeConnection]
 
 
 class AsyncNode:
@@ -40,9 +44,11 @@ class AsyncNode:
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
         self.breaker = Breaker()
-        self.pool: AsyncConnectionPool[AsyncNodeConnection] | None = None
+        self.pool: Pool | None = None
         self.out: set[AsyncNodeConnection] = set()
         self.served = 0
+        # Where a reader found it, if that is further than the last probe did.
+        self.replayed: Token | None = None
         self._returned = Signal()
         self._pool_name = f"authkit {target.name} {id(self):x}"
         self._conninfo = target.conninfo
@@ -143,14 +149,23 @@ class AsyncNode:
             )
         )
 
-    async def give_up(self, reason: str) -> None:
-        """Drop the pool, wake who waits for it, shut what is in use."""
+    def quarantine(self, reason: str) -> Pool | None:
+        """Give out no connection any more and shut those in use; does not wait.
+
+        Returns:
+            The pool, to be closed with `bury`.
+        """
         pool, self.pool = self.pool, None
         cut = sum(connection.cut() for connection in tuple(self.out))
-        if pool is None:
-            return
+        if pool is not None:
+            self._events.publish(
+                Quarantined(node=self.name, reason=reason, sockets=cut)
+            )
+        return pool
+
+    async def bury(self, pool: Pool) -> None:
+        """Close a pool that was dropped; whoever waits for it wakes."""
         await pool.close(timeout=0)
-        self._events.publish(Quarantined(node=self.name, reason=reason, sockets=cut))
 
     async def shut(self, deadline: float) -> int:
         """Wait for what is in use until the deadline, then shut it and the pool.
@@ -172,7 +187,7 @@ class AsyncNode:
     def _is_ours(self, name: str) -> bool:
         return name.startswith((f"{self._pool_name}-worker", f"{self._pool_name}-sch"))
 
-    def _new_pool(self, sizes: Sizes) -> AsyncConnectionPool[AsyncNodeConnection]:
+    def _new_pool(self, sizes: Sizes) -> Pool:
         return AsyncConnectionPool(
             self._conninfo,
             connection_class=AsyncNodeConnection,

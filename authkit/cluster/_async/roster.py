@@ -12,7 +12,7 @@ from time import monotonic
 import psycopg
 
 from authkit.cluster._async.connection import AsyncNodeConnection
-from authkit.cluster._async.node import AsyncNode
+from authkit.cluster._async.node import AsyncNode, Pool
 from authkit.cluster._async.watch import AsyncWatch
 from authkit.cluster._primitives.aio import Lock, Signal
 from authkit.cluster.cadence import Cadence
@@ -23,6 +23,7 @@ from authkit.cluster.faults import understand
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.target import Target
+from authkit.cluster.timelines import Timelines
 from authkit.cluster.topology import Topology, Verdict, lose, observe
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -44,6 +45,7 @@ class AsyncRoster:
         self.changed = Signal()
         self.writer: AsyncNode | None = None
         self.replicas: tuple[AsyncNode, ...] = ()
+        self.timelines = Timelines()
         self._events = events
         self._cadence = cadence
         self._lock = Lock()
@@ -167,33 +169,52 @@ class AsyncRoster:
         return 0.0 if now < self._suspicious_until else None
 
     async def _told(self, news: Observation | Loss) -> None:
-        """Take in what a watcher saw: routes first, then pools, then the given up."""
+        """Take in what a watcher saw."""
         async with self._lock:
-            if self._stopped:
-                return
-            before = self.picture
-            if isinstance(news, Observation):
-                after = observe(before, news)
+            buried = await self._took_in(news)
+        for node, pool in buried:
+            await node.bury(pool)
+
+    async def _took_in(self, news: Observation | Loss) -> list[tuple[AsyncNode, Pool]]:
+        """Change picture, sockets, routes and pools, in this order.
+
+        What must not be written to is shut before anybody is sent elsewhere: from the
+        moment a later timeline is known, no statement sets out on an earlier one.
+        """
+        if self._stopped:
+            return []
+        before = self.picture
+        if isinstance(news, Observation):
+            after = observe(before, news)
+            self.timelines = self.timelines.saw(news)
+        else:
+            after = lose(before, news)
+        if after is before:
+            return []
+        self.picture = after
+        buried: list[tuple[AsyncNode, Pool]] = []
+        for old, new in zip(before.nodes, after.nodes, strict=True):
+            node = self.nodes[new.name]
+            node.view = new
+            if not new.usable:
+                pool = node.quarantine(new.reason)
+            elif old.started and old.started != new.started:
+                # A server that was restarted has none of the connections it had.
+                pool = node.quarantine("it was restarted")
             else:
-                after = lose(before, news)
-            if after is before:
-                return
-            await self._admit_restarted(before, after)
-            self.picture = after
-            for view in after.nodes:
-                self.nodes[view.name].view = view
-            self._route(after)
-            for view in after.nodes:
-                if view.usable:
-                    await self.nodes[view.name].admit(view.role)
-            self.changed.raised()
-            for view in after.nodes:
-                if not view.usable:
-                    await self.nodes[view.name].give_up(view.reason)
-            for event in changes(before, after):
-                self._events.publish(event)
-            if after.verdict is not before.verdict:
-                self._hurry_all()
+                continue
+            if pool is not None:
+                buried.append((node, pool))
+        self._route(after)
+        for view in after.nodes:
+            if view.usable:
+                await self.nodes[view.name].admit(view.role)
+        self.changed.raised()
+        for event in changes(before, after):
+            self._events.publish(event)
+        if after.verdict is not before.verdict:
+            self._hurry_all()
+        return buried
 
     def _route(self, picture: Topology) -> None:
         primary = picture.primary
@@ -205,12 +226,6 @@ class AsyncRoster:
             if self._unwritable_since is None:
                 self._unwritable_since = monotonic()
         self.replicas = tuple(self.nodes[view.name] for view in picture.replicas)
-
-    async def _admit_restarted(self, before: Topology, after: Topology) -> None:
-        """A server that was restarted has none of the connections it had."""
-        for old, new in zip(before.nodes, after.nodes, strict=True):
-            if old.started and new.usable and old.started != new.started:
-                await self.nodes[new.name].give_up("it was restarted")
 
     def _hurry_all(self) -> None:
         for watch in self._watches.values():

@@ -107,6 +107,11 @@ def _answer(future: asyncio.Future[bool], answer: bool) -> None:
         future.set_result(answer)
 
 
+async def nap(seconds: float) -> None:
+    """Do nothing for a moment."""
+    await asyncio.sleep(seconds)
+
+
 async def resolve(host: str, port: str, limit_s: float) -> list[str]:
     """Look a host name up; addresses in the order the resolver gives them.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeAlias
@@ -70,6 +71,11 @@ def ready(fileno: int, *, write: bool, limit_s: float) -> bool:
     poll = select.poll()
     poll.register(fileno, select.POLLOUT if write else select.POLLIN)
     return bool(poll.poll(max(limit_s, 0) * 1000))
+
+
+def nap(seconds: float) -> None:
+    """Do nothing for a moment."""
+    time.sleep(seconds)
 
 
 def resolve(host: str, port: str, limit_s: float) -> list[str]:

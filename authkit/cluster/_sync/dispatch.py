@@ -8,14 +8,18 @@ from collections.abc import Callable
 from random import randrange
 from time import monotonic
 
+import psycopg
+
 from authkit.cluster._primitives.forks import generation
+from authkit.cluster._sync.causal import contained, known
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
-from authkit.cluster.routing import choose, contains, fresh, prefer_zone
+from authkit.cluster.routing import choose, fresh, prefer_zone
 from authkit.cluster.topology import Verdict
+from authkit.cluster.views import Role
 from authkit.errors import (
     Closed,
     DeadlineExceeded,
@@ -100,21 +104,42 @@ class Dispatch:
         """
         roster = self._roster
         deadline: float | None = None
+        asked: set[str] = set()
         while True:
             seen = roster.changed.count
-            node = self._reader(max_lag_s, after, stale_ok=stale_ok, prefer=prefer)
+            node = self._reader(
+                max_lag_s, after, asked, stale_ok=stale_ok, prefer=prefer
+            )
             if node is not None and self._generation == generation.number:
                 remaining = limit_s if deadline is None else deadline - monotonic()
                 try:
-                    return node.acquire(Intent.READ, remaining)
+                    connection = node.acquire(Intent.READ, remaining)
                 except Unavailable:
                     if node.pool is not None:
                         raise
-                    node = None
+                else:
+                    if after is None or self._contains(connection, after):
+                        return connection
+                    if node.view.role is Role.REPLICA:
+                        asked.add(node.name)
+                        continue
             self.check()
             if deadline is None:
                 deadline = monotonic() + limit_s
             self._wait(seen, deadline, self._no_reader)
+
+    def _contains(self, connection: NodeConnection, after: Token) -> bool:
+        """Make sure of a token on this connection, or give it back."""
+        try:
+            if contained(self._roster, connection, after):
+                return True
+        except psycopg.Error as exc:
+            self._roster.blame(connection, exc)
+        except BaseException:
+            connection.home.release(connection)
+            raise
+        connection.home.release(connection)
+        return False
 
     def pick_writer(self, limit_s: float) -> Node:
         """Return the primary, waiting for one.
@@ -150,7 +175,9 @@ class Dispatch:
         while True:
             self.check()
             seen = self._roster.changed.count
-            node = self._reader(max_lag_s, after, stale_ok=stale_ok, prefer=prefer)
+            node = self._reader(
+                max_lag_s, after, set(), stale_ok=stale_ok, prefer=prefer
+            )
             if node is not None:
                 return node
             self._wait(seen, deadline, self._no_reader)
@@ -187,10 +214,20 @@ class Dispatch:
         self,
         max_lag_s: float,
         after: Token | None,
+        asked: set[str],
         *,
         stale_ok: bool,
         prefer: str | None,
     ) -> Node | None:
+        """Choose a replica that may serve, else the primary.
+
+        Args:
+            max_lag_s: the bound on staleness; zero asks for the primary.
+            after: nodes that are known to hold it go first, then those not asked yet.
+            asked: replicas that were found not to hold it.
+            stale_ok: whether a replica of unknown lag serves while there is no primary.
+            prefer: a zone, or a node.
+        """
         roster = self._roster
         replicas = roster.replicas
         if replicas and max_lag_s > 0:
@@ -198,17 +235,22 @@ class Dispatch:
             able = [
                 node
                 for node in replicas
-                if fresh(node.view, now, max_lag_s)
-                and (after is None or contains(node.view, after))
-                and node.pool is not None
+                if fresh(node.view, now, max_lag_s) and node.pool is not None
             ]
+            if after is not None:
+                able = [node for node in able if node.name not in asked]
+                able = [node for node in able if known(roster, node, after)] or able
             chosen = choose(prefer_zone(able, prefer), randrange)
             if chosen is not None and chosen.passes():
                 return chosen
         writer = roster.writer
         if writer is not None or not stale_ok:
             return writer
-        able = [node for node in replicas if node.pool is not None]
+        able = [
+            node
+            for node in replicas
+            if node.pool is not None and node.name not in asked
+        ]
         return choose(prefer_zone(able, prefer), randrange)
 
     def _wait(
@@ -229,7 +271,9 @@ class Dispatch:
         return NoPrimary(picture.why_not_writable())
 
     def _no_reader(self) -> Unavailable:
+        picture = self._roster.picture
+        if picture.verdict is Verdict.WRITABLE:
+            return NoReplica("no node could be shown to be fresh enough in time")
         return NoReplica(
-            "no replica is known to be fresh enough, and "
-            + self._roster.picture.why_not_writable()
+            "no replica is known to be fresh enough, and " + picture.why_not_writable()
         )

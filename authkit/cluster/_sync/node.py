@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import TypeAlias
 
 from psycopg import OperationalError
 from psycopg_pool import ConnectionPool
@@ -20,12 +21,15 @@ from authkit.cluster._primitives.threads import Signal, stragglers
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
+from authkit.cluster.consistency import Token
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.target import Target
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import Unavailable
+
+Pool: TypeAlias = ConnectionPool[NodeConnection]
 
 
 class Node:
@@ -42,9 +46,11 @@ class Node:
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
         self.breaker = Breaker()
-        self.pool: ConnectionPool[NodeConnection] | None = None
+        self.pool: Pool | None = None
         self.out: set[NodeConnection] = set()
         self.served = 0
+        # Where a reader found it, if that is further than the last probe did.
+        self.replayed: Token | None = None
         self._returned = Signal()
         self._pool_name = f"authkit {target.name} {id(self):x}"
         self._conninfo = target.conninfo
@@ -145,14 +151,23 @@ class Node:
             )
         )
 
-    def give_up(self, reason: str) -> None:
-        """Drop the pool, wake who waits for it, shut what is in use."""
+    def quarantine(self, reason: str) -> Pool | None:
+        """Give out no connection any more and shut those in use; does not wait.
+
+        Returns:
+            The pool, to be closed with `bury`.
+        """
         pool, self.pool = self.pool, None
         cut = sum(connection.cut() for connection in tuple(self.out))
-        if pool is None:
-            return
+        if pool is not None:
+            self._events.publish(
+                Quarantined(node=self.name, reason=reason, sockets=cut)
+            )
+        return pool
+
+    def bury(self, pool: Pool) -> None:
+        """Close a pool that was dropped; whoever waits for it wakes."""
         pool.close(timeout=0)
-        self._events.publish(Quarantined(node=self.name, reason=reason, sockets=cut))
 
     def shut(self, deadline: float) -> int:
         """Wait for what is in use until the deadline, then shut it and the pool.
@@ -174,7 +189,7 @@ class Node:
     def _is_ours(self, name: str) -> bool:
         return name.startswith((f"{self._pool_name}-worker", f"{self._pool_name}-sch"))
 
-    def _new_pool(self, sizes: Sizes) -> ConnectionPool[NodeConnection]:
+    def _new_pool(self, sizes: Sizes) -> Pool:
         return ConnectionPool(
             self._conninfo,
             connection_class=NodeConnection,

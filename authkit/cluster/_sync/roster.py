@@ -15,7 +15,7 @@ import psycopg
 
 from authkit.cluster._primitives.threads import Lock, Signal
 from authkit.cluster._sync.connection import NodeConnection
-from authkit.cluster._sync.node import Node
+from authkit.cluster._sync.node import Node, Pool
 from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
@@ -25,6 +25,7 @@ from authkit.cluster.faults import understand
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.target import Target
+from authkit.cluster.timelines import Timelines
 from authkit.cluster.topology import Topology, Verdict, lose, observe
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -44,6 +45,7 @@ class Roster:
         self.changed = Signal()
         self.writer: Node | None = None
         self.replicas: tuple[Node, ...] = ()
+        self.timelines = Timelines()
         self._events = events
         self._cadence = cadence
         self._lock = Lock()
@@ -167,33 +169,52 @@ class Roster:
         return 0.0 if now < self._suspicious_until else None
 
     def _told(self, news: Observation | Loss) -> None:
-        """Take in what a watcher saw: routes first, then pools, then the given up."""
+        """Take in what a watcher saw."""
         with self._lock:
-            if self._stopped:
-                return
-            before = self.picture
-            if isinstance(news, Observation):
-                after = observe(before, news)
+            buried = self._took_in(news)
+        for node, pool in buried:
+            node.bury(pool)
+
+    def _took_in(self, news: Observation | Loss) -> list[tuple[Node, Pool]]:
+        """Change picture, sockets, routes and pools, in this order.
+
+        What must not be written to is shut before anybody is sent elsewhere: from the
+        moment a later timeline is known, no statement sets out on an earlier one.
+        """
+        if self._stopped:
+            return []
+        before = self.picture
+        if isinstance(news, Observation):
+            after = observe(before, news)
+            self.timelines = self.timelines.saw(news)
+        else:
+            after = lose(before, news)
+        if after is before:
+            return []
+        self.picture = after
+        buried: list[tuple[Node, Pool]] = []
+        for old, new in zip(before.nodes, after.nodes, strict=True):
+            node = self.nodes[new.name]
+            node.view = new
+            if not new.usable:
+                pool = node.quarantine(new.reason)
+            elif old.started and old.started != new.started:
+                # A server that was restarted has none of the connections it had.
+                pool = node.quarantine("it was restarted")
             else:
-                after = lose(before, news)
-            if after is before:
-                return
-            self._admit_restarted(before, after)
-            self.picture = after
-            for view in after.nodes:
-                self.nodes[view.name].view = view
-            self._route(after)
-            for view in after.nodes:
-                if view.usable:
-                    self.nodes[view.name].admit(view.role)
-            self.changed.raised()
-            for view in after.nodes:
-                if not view.usable:
-                    self.nodes[view.name].give_up(view.reason)
-            for event in changes(before, after):
-                self._events.publish(event)
-            if after.verdict is not before.verdict:
-                self._hurry_all()
+                continue
+            if pool is not None:
+                buried.append((node, pool))
+        self._route(after)
+        for view in after.nodes:
+            if view.usable:
+                self.nodes[view.name].admit(view.role)
+        self.changed.raised()
+        for event in changes(before, after):
+            self._events.publish(event)
+        if after.verdict is not before.verdict:
+            self._hurry_all()
+        return buried
 
     def _route(self, picture: Topology) -> None:
         primary = picture.primary
@@ -205,12 +226,6 @@ class Roster:
             if self._unwritable_since is None:
                 self._unwritable_since = monotonic()
         self.replicas = tuple(self.nodes[view.name] for view in picture.replicas)
-
-    def _admit_restarted(self, before: Topology, after: Topology) -> None:
-        """A server that was restarted has none of the connections it had."""
-        for old, new in zip(before.nodes, after.nodes, strict=True):
-            if old.started and new.usable and old.started != new.started:
-                self.nodes[new.name].give_up("it was restarted")
 
     def _hurry_all(self) -> None:
         for watch in self._watches.values():
