@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from authkit.analysis.picture import WIDTH, AnyChart, Picture, finished, nothing
+from authkit.analysis.plots.encodings import counted_as
 from authkit.analysis.theme import Theme, ThemeName, theme
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def audit_chain(verification: Verification, *, look: ThemeName = "light") -> Pic
     if found.empty:
         return nothing(shown, title, found)
     said = (
-        f"{verification.entries:,} entries in {len(verification.heads)} shards,"
+        f"{counted_as(verification.entries, 'entry', 'entries')} in"
+        f" {counted_as(len(verification.heads), 'shard')},"
         " each linked to the one before it"
         if broken is None
         else str(broken)

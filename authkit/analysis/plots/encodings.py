@@ -1,4 +1,4 @@
-"""Encodings that several pictures share: outcomes by colour and shape, time in UTC."""
+"""What several pictures share: outcomes by colour and shape, time in UTC, counts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Iterable
 import altair as alt
 
 from authkit.analysis.theme import OUTCOMES, Theme, shape_of
+
+
+def counted_as(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun: `1 entry`, `2 entries`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def present(outcomes: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ import altair as alt
 
 from authkit.analysis.picture import WIDTH, Picture, finished, needs, nothing
 from authkit.analysis.plots.encodings import (
+    counted_as,
     entries_size,
     outcome_colour,
     outcome_shape,
@@ -77,9 +78,9 @@ def user_timeline(attempts: DataFrame, *, look: ThemeName = "light") -> Picture:
         resolve=alt.Resolve(scale=alt.ScaleResolveMap(x="shared")),
     )
     said = (
-        f"{len(attempts):,} attempts of …{attempts['user'].iloc[0][-10:]},"
-        f" {attempts['device'].nunique()} devices,"
-        f" {attempts['country'].nunique()} countries"
+        f"{counted_as(len(attempts), 'attempt')} of …{attempts['user'].iloc[0][-10:]},"
+        f" {counted_as(attempts['device'].nunique(), 'device')},"
+        f" {counted_as(attempts['country'].nunique(), 'country', 'countries')}"
     )
     return finished(chart, counted, shown, title, said)
 

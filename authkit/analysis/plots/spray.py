@@ -24,7 +24,7 @@ _PEOPLE = 3
 def spray_matrix(
     attempts: DataFrame,
     *,
-    users: int = 60,
+    users: int = 42,
     addresses: int = 30,
     look: ThemeName = "light",
 ) -> Picture:

@@ -8,6 +8,7 @@ import altair as alt
 
 from authkit.analysis.picture import WIDTH, Picture, finished, needs, nothing
 from authkit.analysis.plots.encodings import (
+    counted_as,
     entries_size,
     outcome_colour,
     outcome_shape,
@@ -87,7 +88,8 @@ def audit_timeline(
     )
     refused = int((audit["outcome"] == "denied").sum())
     said = (
-        f"{len(audit):,} entries by {audit['actor'].nunique():,} actors;"
+        f"{counted_as(len(audit), 'entry', 'entries')} by"
+        f" {counted_as(audit['actor'].nunique(), 'actor')};"
         f" {refused:,} refused"
     )
     return finished(chart, counted, shown, title, said)
