@@ -77,17 +77,20 @@ class Programs:
 
     def capabilities(self) -> Capabilities:
         """Look at the installation: TLS, extensions, safe incremental backups."""
-        major, minor = self.version
         return Capabilities(
             version=self.version,
             tls=b"libssl.so" in self.path("postgres").read_bytes(),
-            incremental_safe=(major == 17 and minor >= 11)
-            or (major == 18 and minor >= 5)
-            or major > 18,
+            incremental_safe=incremental_is_safe(self.version),
             extensions=frozenset(
                 control.stem for control in _extensions(self.bindir).glob("*.control")
             ),
         )
+
+
+def incremental_is_safe(version: tuple[int, int]) -> bool:
+    """Tell whether incremental backups of a release restore to the right contents."""
+    major, minor = version
+    return major > 18 or (major, minor) >= (18, 5) or (17, 11) <= version < (18, 0)
 
 
 def find(bindir: Path | None, account: Account, cache: Path) -> Programs:

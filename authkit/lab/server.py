@@ -8,6 +8,7 @@ there would come back from another node.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from authkit.lab.endpoint import Endpoint
 from authkit.lab.places import HOST
 from authkit.lab.programs import Programs
 from authkit.lab.state import LabState
+
+_CAUSE = re.compile(r"(?:LOG|FATAL|PANIC):  .*\b(?:could not|unrecognized|invalid)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +243,11 @@ class Server(Endpoint):
         with self.log.open("rb") as log:
             log.seek(offset)
             lines = log.read().decode(errors="replace").splitlines()
-        serious = [line for line in lines if "FATAL" in line or "PANIC" in line]
-        chosen = (serious or lines or ["it left no word in its log"])[-1]
-        return chosen.rpartition("FATAL:  ")[2].strip()
+        # The last word is often general; the line before it names the cause.
+        causes = [line for line in lines if _CAUSE.search(line)]
+        chosen = [*causes[-1:], *[line for line in lines if "FATAL" in line][-1:]]
+        words = [re.split(r"(?:LOG|FATAL|PANIC):  ", line)[-1] for line in chosen]
+        return "; ".join(dict.fromkeys(words)) or "its log says nothing"
 
     def stop(self, *, immediate: bool = False, timeout_s: float = 30.0) -> None:
         """Shut the server down: cleanly (fast mode), or at once without a checkpoint.

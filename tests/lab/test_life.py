@@ -82,7 +82,7 @@ def test_a_program_that_is_killed_takes_its_lab_along(roomy: Path) -> None:
         import sys
         from pathlib import Path
         from authkit.lab import cluster
-        with cluster(root=Path(sys.argv[1]), config={"fsync": "off"}) as lab:
+        with cluster(0, root=Path(sys.argv[1]), config={"fsync": "off"}) as lab:
             print(lab.folder, flush=True)
             sys.stdin.read()
     """
@@ -122,7 +122,7 @@ def test_a_forked_child_that_leaves_the_block_does_not_end_the_lab(
         import os, sys
         from pathlib import Path
         from authkit.lab import cluster
-        with cluster(root=Path(sys.argv[1]), config={"fsync": "off"}) as lab:
+        with cluster(0, root=Path(sys.argv[1]), config={"fsync": "off"}) as lab:
             child = os.fork()
             if child:
                 os.waitpid(child, 0)
@@ -153,7 +153,7 @@ def test_a_lab_that_is_up_outlives_the_program_that_started_it(roomy: Path) -> N
         import sys
         from pathlib import Path
         from authkit.lab import up
-        up("lasting", root=Path(sys.argv[1]), config={"fsync": "off"})
+        up("lasting", 0, root=Path(sys.argv[1]), config={"fsync": "off"})
         print("up", flush=True)
         sys.stdin.read()
     """
