@@ -73,6 +73,11 @@ def load(
     )
     # Its own process: locust patches what it runs in, before psycopg is imported.
     process = subprocess.Popen([sys.executable, *arguments], env=os.environ | variables)
+
+    def forward(_number: int, _frame: object) -> None:
+        process.terminate()
+
+    signal.signal(signal.SIGTERM, forward)
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -207,23 +207,28 @@ KILLED = """
 import sys
 from gevent import monkey
 monkey.patch_all()
-import gevent
+import gevent, gevent.event
 from authkit.harness.patching import keep_connections_of_killed_users
 from psycopg_pool import ConnectionPool
 if sys.argv[2] == "guarded":
     keep_connections_of_killed_users()
 with ConnectionPool(sys.argv[1], min_size=1, max_size=1, timeout=2) as pool:
     pool.wait()
+    release = gevent.event.Event()
     def use():
-        with pool.connection() as connection:
-            connection.execute("SELECT pg_sleep(0.2)")
+        with pool.connection():
+            release.wait()
+    def until(name, value):
+        while pool.get_stats().get(name, 0) != value:
+            gevent.idle()
     holder = gevent.spawn(use)
-    gevent.sleep(0.05)
+    until("pool_available", 0)
     waiting = gevent.spawn(use)
-    gevent.sleep(0.05)
+    until("requests_waiting", 1)
     waiting.kill()
+    release.set()
     holder.join()
-    with pool.connection() as connection:
+    with pool.connection():
         print("served")
 """
 
