@@ -51,16 +51,12 @@ class AuthUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.run_of = hooks.run_of(environment)
-        low, high = self.think_s or (ms / 1000 for ms in self.run_of.profile.think_ms)
+        self.load: LoadRun = hooks.run_of(environment)
+        """The run this user is a part of, in this process."""
+        low, high = self.think_s or (ms / 1000 for ms in self.load.profile.think_ms)
         self._think = between(low, high)
         declared: list[Any] = list(cast("Any", type(self)).tasks)
         self.tasks = [_guarded(task) for task in declared]
-
-    @property
-    def load(self) -> LoadRun:
-        """The run this user is a part of, in this process."""
-        return self.run_of
 
     @property
     def kit(self) -> Kit:
@@ -69,7 +65,7 @@ class AuthUser(User):
         Raises:
             StopUser: the run could not start or has ended; locust ends the user.
         """
-        kit = self.run_of.kit
+        kit = self.load.kit
         if kit is None:
             raise StopUser
         return kit
@@ -77,15 +73,15 @@ class AuthUser(User):
     @property
     def world(self) -> World:
         """The users and sessions of this process."""
-        world = self.run_of.world
+        world = self.load.world
         if world is None:
             raise StopUser
         return world
 
     def wait_time(self) -> float:
         """Return how long to wait: for the next arrival, or as `think_s` says."""
-        if self.run_of.profile.model == "open":
-            return self.run_of.pull()
+        if self.load.profile.model == "open":
+            return self.load.pull()
         return self._think(self)
 
     def max_lag(self) -> timedelta | None:
@@ -93,7 +89,7 @@ class AuthUser(User):
 
         With a bound a read may go to a replica; without one it goes to the primary.
         """
-        profile = self.run_of.profile
+        profile = self.load.profile
         if self.world.random.random() < profile.replica_share:
             return timedelta(milliseconds=profile.max_lag_ms)
         return None

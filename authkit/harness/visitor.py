@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import accumulate
@@ -31,7 +30,8 @@ class Visitor(AuthUser):
     @task
     def visit(self) -> None:
         """Run one operation, chosen by its weight."""
-        names = random.choices(self._names, cum_weights=self._cumulative)  # noqa: S311 # a load, no secret
+        source = self.world.random
+        names = source.choices(self._names, cum_weights=self._cumulative)
         CALLS[names[0]](self)
 
     def validate(self) -> None:
