@@ -7,14 +7,17 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 
 from authkit.hot._async.attempts import AsyncAttempts
 from authkit.hot._async.hot import AsyncHot
+from authkit.hot._async.rate_limits import AsyncRateLimits
 from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
 from authkit.hot._sync.hot import Hot
+from authkit.hot._sync.rate_limits import RateLimits
 from authkit.hot._sync.runner import Bound, Routed, Runner
 from authkit.hot._sync.sessions import Sessions
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
+from authkit.hot.limiting import RateDecision, RatePolicy
 from authkit.hot.operation import Batch, Durability, Intent, Operation
 from authkit.hot.outcomes import (
     Cap,
@@ -31,6 +34,7 @@ __all__ = [
     "AsyncAttempts",
     "AsyncBound",
     "AsyncHot",
+    "AsyncRateLimits",
     "AsyncRouted",
     "AsyncRunner",
     "AsyncSessions",
@@ -50,6 +54,9 @@ __all__ = [
     "NewSession",
     "Operation",
     "Params",
+    "RateDecision",
+    "RateLimits",
+    "RatePolicy",
     "Revocation",
     "RotatedSession",
     "Routed",

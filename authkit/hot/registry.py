@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from authkit.hot import attempts, revocation, session_views, sessions
+from authkit.hot import attempts, rate_limits, revocation, session_views, sessions
 from authkit.hot.operation import AnyOperation
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -16,6 +16,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *revocation.OPERATIONS,
     *session_views.OPERATIONS,
     *attempts.OPERATIONS,
+    *rate_limits.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Self
 from authkit.cluster import AsyncCluster, Token
 from authkit.crypto import KeyedHash, KeyRing
 from authkit.errors import ConfigError, InvalidInput
-from authkit.hot import AsyncAttempts, AsyncHot, AsyncRouted, AsyncSessions
+from authkit.hot import (
+    AsyncAttempts,
+    AsyncHot,
+    AsyncRateLimits,
+    AsyncRouted,
+    AsyncSessions,
+)
 from authkit.hot.inputs import Address
 from authkit.hot.observing import Observer
 from authkit.kit import keys
@@ -79,6 +85,11 @@ class AsyncKit:
     def attempts(self) -> AsyncAttempts:
         """Attempts to authenticate: record, settle, look back."""
         return self.hot.attempts
+
+    @property
+    def rate_limits(self) -> AsyncRateLimits:
+        """Rate limits: check, check many at once, peek, block, reset."""
+        return self.hot.rate_limits
 
     def unit_of_work(
         self,

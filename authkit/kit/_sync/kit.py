@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Self
 from authkit.cluster import Cluster, Token
 from authkit.crypto import KeyedHash, KeyRing
 from authkit.errors import ConfigError, InvalidInput
-from authkit.hot import Attempts, Hot, Routed, Sessions
+from authkit.hot import (
+    Attempts,
+    Hot,
+    RateLimits,
+    Routed,
+    Sessions,
+)
 from authkit.hot.inputs import Address
 from authkit.hot.observing import Observer
 from authkit.kit import keys
@@ -81,6 +87,11 @@ class Kit:
     def attempts(self) -> Attempts:
         """Attempts to authenticate: record, settle, look back."""
         return self.hot.attempts
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """Rate limits: check, check many at once, peek, block, reset."""
+        return self.hot.rate_limits
 
     def unit_of_work(
         self,
