@@ -1,4 +1,7 @@
-"""The operating-system account that the servers run as: root may not run PostgreSQL."""
+"""The operating-system account that the servers run as: root may not run PostgreSQL.
+
+Whatever else runs as that account can read a lab's data: a lab is no place for secrets.
+"""
 
 from __future__ import annotations
 

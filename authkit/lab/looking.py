@@ -72,7 +72,13 @@ class LabStatus:
 
 
 def look(folder: Path) -> LabStatus:
-    """Look at a lab and all its nodes; never waits for a frozen or dead one."""
+    """Look at a lab and all its nodes; never waits for a frozen or dead one.
+
+    Raises:
+        LabError: there is no such lab.
+    """
+    if not folder.exists():
+        raise LabError(f"there is no lab {folder.name}")
     busy = state.busy(folder)
     try:
         lab = state.load(folder)

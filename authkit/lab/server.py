@@ -107,9 +107,14 @@ class Server(Endpoint):
 
     def mark_standby(self) -> None:
         """Make `standby.signal`: the next start is a replica's."""
-        marker = self.data / "standby.signal"
-        marker.touch()
-        self.account.own(marker, 0o600)
+        # No link is followed: the folder belongs to an account that is not the caller.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self.data / "standby.signal", flags, 0o600)
+        try:
+            if self.account.switch:
+                os.fchown(handle, self.account.uid, self.account.gid)
+        finally:
+            os.close(handle)
 
     # --- programs -----------------------------------------------------------------
 
@@ -185,6 +190,9 @@ class Server(Endpoint):
         if self.processes():
             raise LabError(f"node {self.name} is already running")
         self.clear_locks()
+        if not self.sockets.exists():  # in /tmp, and swept since
+            self.sockets.mkdir(mode=0o700)
+            self.account.own(self.sockets, 0o700)
         with self.log.open("ab") as log:
             # The shell leaves at once: the server has no parent that must reap it, and
             # from its fork on its arguments name the data folder.
@@ -225,7 +233,8 @@ class Server(Endpoint):
         self.launch()
         end = time.monotonic() + timeout_s
         while not self._accepts():
-            if not self.processes() or time.monotonic() > end:
+            gone = self._postmaster() is None and not self.processes()
+            if gone or time.monotonic() > end:
                 complaint = self._complaint(size)
                 self.kill()
                 raise LabError(f"node {self.name} did not start: {complaint}")

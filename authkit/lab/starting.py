@@ -98,8 +98,16 @@ def up(
         LabError: a lab of this name exists, a port is taken, no PostgreSQL was found,
             root has no account to run it, or a server did not start.
     """
+    synchronous = synchronous and replicas > 0
+    if degrade_after_s is not None and not synchronous:
+        raise InvalidInput("only a lab whose commits wait for a replica can degrade")
     if degrade_after_s is not None and degrade_after_s < _LEAST_PATIENCE_S:
         raise InvalidInput(f"degrading takes {_LEAST_PATIENCE_S:g} seconds at least")
+    if not Path("/proc/self/stat").exists():
+        raise LabError(
+            "the lab reads its processes from /proc, which only Linux has: name a "
+            "server of your own in DATABASE_URL"
+        )
     root = places.state_root(root)
     bindir = bindir or _configured_bindir()
     who = account.choose()
@@ -120,8 +128,8 @@ def up(
                 sockets=str(places.socket_folder(folder, who)),
                 primary=nodes[0].name,
                 nodes=nodes,
-                synchronous=synchronous and replicas > 0,
-                degrade_after_s=degrade_after_s if synchronous else None,
+                synchronous=synchronous,
+                degrade_after_s=degrade_after_s,
                 owner=owner,
                 config=tuple((config or {}).items()),
             )

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,15 @@ def test_a_number_of_replicas_that_makes_no_sense_is_refused(
 def test_degrading_faster_than_replicas_report_is_refused(root: Path) -> None:
     with pytest.raises(InvalidInput, match="2 seconds at least"):
         up(root=root, degrade_after_s=0.1)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("lab", [{"replicas": 0}, {"synchronous": False}])
+def test_degrading_without_a_synchronous_replica_is_refused(
+    root: Path, lab: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInput, match="only a lab whose commits wait"):
+        up(root=root, degrade_after_s=5, **lab)
     assert not root.exists()
 
 
