@@ -69,6 +69,8 @@ def _show(console: Console, outcome: Outcome) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
     names = {
         "operations": "operations",
         "errors": "of them failed",
