@@ -179,8 +179,12 @@ def see_free(port: int) -> None:
 
 def _run(command: list[str], environment: Mapping[str, str]) -> int:
     with subprocess.Popen(command, env=dict(environment)) as child:
+
+        def end(_number: int, _frame: object) -> None:
+            child.terminate()
+
         # Whoever ends this program by SIGTERM means JupyterLab and its kernels too.
-        before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        before = signal.signal(signal.SIGTERM, end)
         try:
             return child.wait()
         except KeyboardInterrupt:
