@@ -28,9 +28,11 @@ from authkit.hot.outcomes import (
 )
 from authkit.hot.session_views import SessionStats, SessionSummary, SuspiciousUser
 from authkit.hot.sessions import Extension, Session
+from authkit.hot.throttling import Allowance, Reserved, Throttle, Throttled
 from authkit.hot.written import Params, Step, Written
 
 __all__ = [
+    "Allowance",
     "AsyncAttempts",
     "AsyncBound",
     "AsyncHot",
@@ -57,6 +59,7 @@ __all__ = [
     "RateDecision",
     "RateLimits",
     "RatePolicy",
+    "Reserved",
     "Revocation",
     "RotatedSession",
     "Routed",
@@ -67,6 +70,8 @@ __all__ = [
     "Sessions",
     "Step",
     "SuspiciousUser",
+    "Throttle",
+    "Throttled",
     "UserLock",
     "Written",
 ]

@@ -133,23 +133,16 @@ RECORD: Final = Operation(
 )
 
 # Guarded by the pending state: of two callers who settle the same attempt one does.
-SETTLE: Final[Operation[None]] = Operation(
-    name="attempts.settle",
+FAIL: Final[Operation[None]] = Operation(
+    name="attempts.fail",
     sql="""
     UPDATE authkit.auth_attempts
-    SET outcome = $3, failure_reason = $4, settled_at = clock_timestamp(),
-        user_id = coalesce($5, user_id), session_id = coalesce($6, session_id)
+    SET outcome = 'failed', failure_reason = $3, settled_at = clock_timestamp(),
+        user_id = coalesce($4, user_id)
     WHERE occurred_at = $1 AND id = $2 AND outcome = 'pending'
     """,
-    parameters=(
-        "occurred_at",
-        "id",
-        "outcome",
-        "failure_reason",
-        "user_id",
-        "session_id",
-    ),
-    types=("timestamptz", "uuid", "text", "text", "uuid", "uuid"),
+    parameters=("occurred_at", "id", "failure_reason", "user_id"),
+    types=("timestamptz", "uuid", "text", "uuid"),
     row=None,
     intent=Intent.WRITE,
     idempotent=True,
@@ -299,7 +292,7 @@ UNLOCK: Final = Operation(
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     RECORD,
-    SETTLE,
+    FAIL,
     RECENT_BY_SUBJECT,
     RECENT_BY_USER,
     RECENT_BY_IP,

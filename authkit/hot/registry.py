@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from authkit.hot import attempts, rate_limits, revocation, session_views, sessions
+from authkit.hot import (
+    attempts,
+    rate_limits,
+    reservations,
+    revocation,
+    session_views,
+    sessions,
+)
 from authkit.hot.operation import AnyOperation
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -16,6 +23,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *revocation.OPERATIONS,
     *session_views.OPERATIONS,
     *attempts.OPERATIONS,
+    *reservations.OPERATIONS,
     *rate_limits.OPERATIONS,
 )
 

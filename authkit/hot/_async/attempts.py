@@ -1,4 +1,4 @@
-"""Attempts to authenticate: record them, settle them, look back on them.
+"""Attempts to authenticate: reserve, record, settle, look back, lock.
 
 Names are keyed hashes (`KeyedHash.subject`), never e-mail addresses.
 """
@@ -14,18 +14,15 @@ from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
 from authkit.hot.operation import Operation
 
-from .runner import AsyncRunner
+from .reservations import AsyncReservations
 
 MAX_PAGE = 1000
 # How far back a question goes that does not say: it reads a month of daily partitions.
 LOOK_BACK = timedelta(days=30)
 
 
-class AsyncAttempts:
+class AsyncAttempts(AsyncReservations):
     """Attempts, run by a runner: on the cluster, or in a transaction."""
-
-    def __init__(self, runner: AsyncRunner) -> None:
-        self._runner = runner
 
     async def record(self, attempt: AttemptRecord) -> AttemptKey:
         """Write an attempt, settled or pending; returns where it stands.
@@ -35,45 +32,6 @@ class AsyncAttempts:
         """
         written = await self._runner.write(attempts.RECORD, attempt.params())
         return written.rows[0]
-
-    async def succeed(
-        self,
-        key: AttemptKey,
-        *,
-        user_id: UUID | None = None,
-        session_id: UUID | None = None,
-    ) -> bool:
-        """Settle a pending attempt; False where it was settled before.
-
-        Args:
-            key: of the attempt.
-            user_id: who it turned out to be; None keeps what stands there.
-            session_id: the session that it opened.
-        """
-        return await self._settle(key, "succeeded", None, user_id, session_id)
-
-    async def fail(
-        self, key: AttemptKey, reason: str, *, user_id: UUID | None = None
-    ) -> bool:
-        """Settle a pending attempt as failed; False where it was settled before.
-
-        Raises:
-            InvalidInput: the reason is not one lower-case word.
-        """
-        inputs.slug(reason, "reason")
-        return await self._settle(key, "failed", reason, user_id, None)
-
-    async def _settle(
-        self,
-        key: AttemptKey,
-        outcome: str,
-        reason: str | None,
-        user_id: UUID | None,
-        session_id: UUID | None,
-    ) -> bool:
-        at = inputs.moment(key.occurred_at, "time of the attempt")
-        params = (at, key.id, outcome, reason, user_id, session_id)
-        return await self._runner.execute(attempts.SETTLE, params) > 0
 
     async def recent_by_subject(
         self,
