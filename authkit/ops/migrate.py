@@ -232,7 +232,7 @@ def context_options() -> Mapping[str, Any]:
         "version_table": VERSION_TABLE,
         "version_table_schema": SCHEMA,
         "compare_type": True,
-        "compare_server_default": False,
+        "compare_server_default": True,
     }
 
 

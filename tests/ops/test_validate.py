@@ -29,6 +29,10 @@ TABLE_DRIFT: list[tuple[str, tuple[str, str]]] = [
         "DROP INDEX authkit.users_created_at_id_idx",
         ("users.users_created_at_id_idx", "add_index"),
     ),
+    (
+        "ALTER TABLE authkit.auth_attempts ALTER COLUMN outcome SET DEFAULT 'failed'",
+        ("auth_attempts.outcome", "modify_default"),
+    ),
     ("CREATE TABLE authkit.extra (id int)", ("extra", "remove_table")),
     ("DROP TABLE authkit.write_keys", ("write_keys", "add_table")),
 ]
