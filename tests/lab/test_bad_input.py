@@ -153,10 +153,11 @@ def test_a_read_only_state_folder_is_one_sentence_and_exit_code_2(
     root: Path,
 ) -> None:
     prefix = _unwritable(root)
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     run = subprocess.run(
         [*prefix, sys.executable, "-m", "authkit", "lab", "up", "--dir", str(root)],
         cwd="/",
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
         check=False,

@@ -33,11 +33,16 @@ def _processes_below(folder: Path) -> list[str]:
     return found
 
 
+def _with_this_checkout() -> dict[str, str]:
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def _program(code: str, folder: Path) -> subprocess.Popen[str]:
     """Run a program that starts a lab below `folder` and talks through its output."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=_with_this_checkout(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
