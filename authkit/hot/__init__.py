@@ -6,17 +6,20 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 """
 
 from authkit.hot._async.attempts import AsyncAttempts
+from authkit.hot._async.auth_cache import AsyncAuthCache
 from authkit.hot._async.hot import AsyncHot
 from authkit.hot._async.rate_limits import AsyncRateLimits
 from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
+from authkit.hot._sync.auth_cache import AuthCache
 from authkit.hot._sync.hot import Hot
 from authkit.hot._sync.rate_limits import RateLimits
 from authkit.hot._sync.runner import Bound, Routed, Runner
 from authkit.hot._sync.sessions import Sessions
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
+from authkit.hot.auth_cache import CachedLogin
 from authkit.hot.limiting import RateDecision, RatePolicy
 from authkit.hot.operation import Batch, Durability, Intent, Operation
 from authkit.hot.outcomes import (
@@ -34,6 +37,7 @@ from authkit.hot.written import Params, Step, Written
 __all__ = [
     "Allowance",
     "AsyncAttempts",
+    "AsyncAuthCache",
     "AsyncBound",
     "AsyncHot",
     "AsyncRateLimits",
@@ -44,8 +48,10 @@ __all__ = [
     "AttemptKey",
     "AttemptRecord",
     "Attempts",
+    "AuthCache",
     "Batch",
     "Bound",
+    "CachedLogin",
     "Cap",
     "CreationRefused",
     "Durability",

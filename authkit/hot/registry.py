@@ -10,6 +10,7 @@ from typing import Final
 
 from authkit.hot import (
     attempts,
+    auth_cache,
     rate_limits,
     reservations,
     revocation,
@@ -25,6 +26,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *attempts.OPERATIONS,
     *reservations.OPERATIONS,
     *rate_limits.OPERATIONS,
+    *auth_cache.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
-from authkit.hot import inputs
+from authkit.hot import CachedLogin, inputs
 from authkit.relational import conditions
 from authkit.relational.names import EVERY_ACTION, PermissionName
 from authkit.schema.columns import INSTANT, JsonObject
@@ -47,7 +47,7 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a check; true where it is allowed. `role` carries it."""
+    """The answer to a check; true where it is allowed. `role` carries it, if known."""
 
     allowed: bool
     reason: Reason
@@ -154,6 +154,33 @@ def check(
         InvalidInput: the permission is malformed.
     """
     return explain(session, user_id, [permission], context=context)[0].decision
+
+
+def decide_cached(
+    cached: CachedLogin, permission: str, context: conditions.Context = _NO_CONTEXT
+) -> Decision:
+    """Decide from what `auth_cache` holds; it does not say which role carries it.
+
+    Raises:
+        InvalidInput: the permission is malformed.
+    """
+    name = PermissionName.parse(permission)
+    if cached.disabled_at is not None:
+        return Decision(False, Reason.DISABLED)
+    carried = {str(name), f"{name.resource}:{EVERY_ACTION}"} & set(cached.permissions)
+    if not carried:
+        return Decision(False, Reason.NOT_GRANTED)
+    if any(
+        conditions.holds(
+            cached.conditions.get(held, {}),
+            user=cached.user_id,
+            context=context,
+            now=cached.at,
+        )
+        for held in carried
+    ):
+        return Decision(True, Reason.GRANTED)
+    return Decision(False, Reason.CONDITIONS)
 
 
 def who_can(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attempts import AsyncAttempts
+from .auth_cache import AsyncAuthCache
 from .rate_limits import AsyncRateLimits
 from .runner import AsyncRunner
 from .sessions import AsyncSessions
@@ -14,4 +15,5 @@ class AsyncHot:
     def __init__(self, runner: AsyncRunner) -> None:
         self.sessions = AsyncSessions(runner)
         self.attempts = AsyncAttempts(runner)
+        self.auth_cache = AsyncAuthCache(runner)
         self.rate_limits = AsyncRateLimits(runner)

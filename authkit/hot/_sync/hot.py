@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .attempts import Attempts
+from .auth_cache import AuthCache
 from .rate_limits import RateLimits
 from .runner import Runner
 from .sessions import Sessions
@@ -16,4 +17,5 @@ class Hot:
     def __init__(self, runner: Runner) -> None:
         self.sessions = Sessions(runner)
         self.attempts = Attempts(runner)
+        self.auth_cache = AuthCache(runner)
         self.rate_limits = RateLimits(runner)

@@ -9,12 +9,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from authkit.cluster import AsyncCluster, Token
 from authkit.crypto import KeyedHash, KeyRing
 from authkit.errors import ConfigError, InvalidInput
 from authkit.hot import (
     AsyncAttempts,
+    AsyncAuthCache,
     AsyncHot,
     AsyncRateLimits,
     AsyncRouted,
@@ -25,7 +27,8 @@ from authkit.hot.observing import Observer
 from authkit.kit import keys
 from authkit.kit.page import page_of
 from authkit.kit.reading import url_for_reading
-from authkit.relational import AsyncUnitOfWork, Origin
+from authkit.relational import AsyncUnitOfWork, Decision, Origin
+from authkit.relational.access import decide_cached
 from authkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,6 +93,34 @@ class AsyncKit:
     def rate_limits(self) -> AsyncRateLimits:
         """Rate limits: check, check many at once, peek, block, reset."""
         return self.hot.rate_limits
+
+    @property
+    def auth_cache(self) -> AsyncAuthCache:
+        """What logins and permission checks need, in one read."""
+        return self.hot.auth_cache
+
+    async def check(
+        self, user_id: UUID, permission: str, **context: object
+    ) -> Decision:
+        """Decide one permission of a user: from the cache, or else from the roles.
+
+        Either way the primary answers, and a revocation counts at once.
+
+        Args:
+            user_id: who asks.
+            permission: `resource:action`.
+            context: what conditions may look at, by name.
+
+        Raises:
+            InvalidInput: the permission is malformed.
+        """
+        cached = await self.auth_cache.get(user_id)
+        if cached is not None:
+            return decide_cached(cached, permission, context)
+        async with self.unit_of_work(read_only=True) as uow:
+            return await uow.run(
+                lambda w: w.roles.check(user_id, permission, **context)
+            )
 
     def unit_of_work(
         self,
