@@ -155,6 +155,15 @@ def test_rate_limits_are_read_clear_only(seeded):
         seeded.frames().rate_limits()
 
 
+def test_clear_is_the_same_database_unmasked(seeded):
+    frames = seeded.frames()
+    assert frames.masked
+    assert not frames.clear.masked
+    clear = frames.clear.attempts(since=None)
+    assert set(clear["id"]) == set(frames.attempts(since=None)["id"])
+    assert "before" in frames.clear.audit(since=None)
+
+
 def test_sql_of_your_own_takes_parameters_and_gives_usable_types(seeded):
     frame = seeded.frames().query(
         "SELECT inet '10.0.0.1' AS a, cidr '10.0.0.0/8' AS b, inet '10.0.0.1/8' AS c,"

@@ -104,8 +104,7 @@ def test_a_notebook_runs_and_each_of_its_pictures_shows(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_without_a_database_a_notebook_starts_a_lab_of_its_own(tmp_path: Path):
-    state = {"AUTHKIT_STATE_DIR": str(tmp_path / "state")}
-    made = run(ROOT / "notebooks" / "01_quickstart.ipynb", tmp_path, state)
+    made = run(ROOT / "notebooks" / "01_quickstart.ipynb", tmp_path, {})
     said = "".join(o.text for o in outputs(made) if o.output_type == "stream")
     assert "A lab with 1,500 synthetic people" in said
     assert "addresses guess passwords" in said
