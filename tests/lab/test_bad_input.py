@@ -104,6 +104,7 @@ def test_without_any_postgresql_every_place_is_named(
     monkeypatch.setattr(programs, "_wheel", lambda: roomy / "wheel")
     monkeypatch.setattr(programs, "_INSTALLED", ())
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("AUTHKIT_PG_BINDIR", raising=False)
     with pytest.raises(LabError) as caught:
         up(root=root)
     sentence = str(caught.value)
@@ -189,6 +190,7 @@ def test_a_wheel_that_the_servers_cannot_enter_is_copied_once(
     for part in wheel.parent.glob(f"{wheel.name}*"):
         (tmp_path / part.name).symlink_to(part)
     monkeypatch.setattr(programs, "_wheel", lambda: tmp_path / wheel.name)
+    monkeypatch.delenv("AUTHKIT_PG_BINDIR", raising=False)
     with cluster(0, root=root, config={"fsync": "off"}) as lab:
         assert lab.state.bindir.startswith(str(root / "programs"))
         assert lab.sql("SELECT 1") == [(1,)]
