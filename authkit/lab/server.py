@@ -82,6 +82,8 @@ class Server(Endpoint):
             "hba_file": str(self.folder / "pg_hba.conf"),
             "ident_file": str(self.folder / "pg_ident.conf"),
             "cluster_name": self.cluster_name,
+            # What destroys data asks for this: a lab's data may go.
+            "authkit.lab": self.cluster_name,
             "listen_addresses": HOST,
             "port": str(self.port),
             "unix_socket_directories": configuration.list_item(str(self.sockets)),
