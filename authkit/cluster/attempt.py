@@ -28,6 +28,10 @@ class Isolation(Enum):
     SERIALIZABLE = "SERIALIZABLE"
 
 
+# The server's clock for a statement ends a little after ours: what it then cancels was
+# cancelled by the deadline, and nobody has to guess.
+SERVER_GRACE_MS = 10
+
 _BEGIN: dict[Isolation | None, LiteralString] = {
     None: "BEGIN",
     Isolation.READ_COMMITTED: "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -79,7 +83,7 @@ class Wanted:
             opening += " READ ONLY"
         if self.deadline == inf:
             return opening
-        left_ms = max(1, int(1000 * (self.deadline - now)))
+        left_ms = max(0, int(1000 * (self.deadline - now))) + SERVER_GRACE_MS
         return f"{opening}; SET LOCAL statement_timeout = {left_ms}"
 
 

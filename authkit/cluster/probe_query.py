@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import LiteralString
 
 from authkit.cluster.consistency import lsn_number
-from authkit.cluster.views import Observation, Role
+from authkit.cluster.views import Observation, Role, Snapshot
 
 # In autocommit: `transaction_read_only` and the recovery state of an open transaction
 # are those of its beginning. The timeline of a primary is that of the segment it writes
@@ -25,10 +25,12 @@ SELECT pg_is_in_recovery()::int,
        greatest(c.timeline_id, r.min_recovery_end_timeline),
        extract(epoch FROM pg_postmaster_start_time()),
        current_setting('server_version_num'),
-       (SELECT count(*) FROM pg_stat_wal_receiver)
+       (SELECT count(*) FROM pg_stat_wal_receiver),
+       pg_current_snapshot()
   FROM pg_control_system() AS s, pg_control_checkpoint() AS c,
        pg_control_recovery() AS r
 """
+COLUMNS = 10
 
 
 def read_answer(
@@ -39,10 +41,11 @@ def read_answer(
     Raises:
         ValueError: the answer is not of the form that was asked for.
     """
-    if len(values) != 9:
+    if len(values) != COLUMNS:
         raise ValueError("the answer has another number of columns")
     texts = [None if value is None else value.decode() for value in values]
-    standby, system, lsn, own, received_tli, control, started, version, streams = texts
+    standby, system, lsn, own, received_tli, control, started, version = texts[:8]
+    streams, snapshot = texts[8:]
     if standby is None or version is None:
         raise ValueError("the answer is empty")
     if standby == "1":
@@ -60,4 +63,5 @@ def read_answer(
         started=started or "",
         version=int(version),
         streaming=streams not in {None, "0"},
+        snapshot=Snapshot.parse(snapshot) if snapshot else None,
     )

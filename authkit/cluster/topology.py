@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypeAlias
 
 from authkit.cluster.views import (
     Health,
@@ -17,13 +18,40 @@ from authkit.cluster.views import (
     NodeView,
     Observation,
     Role,
+    Snapshot,
     describe,
 )
 
 MIN_VERSION = 150_000
-# Positions of the primary that are kept, to date what a replica has replayed. At one
-# probe every half second this reaches back over a minute.
-HISTORY = 128
+# Answers of the primary that are kept, to date what a replica has replayed; at this
+# distance they reach back half a minute at least.
+HISTORY = 150
+SPACING_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the primary had done when it was asked; the date is that of the question."""
+
+    date: float
+    lsn: int
+    snapshot: Snapshot | None = None
+
+    def reached_by(self, node: NodeView) -> bool:
+        """Whether a replica has every commit that was made before the date.
+
+        By its position, or by the transactions it knows to be complete: the insert
+        position may stay ahead of all replicas for long, by WAL that is no commit
+        (hint bits under checksums, for one) and that nothing flushes.
+        """
+        if self.lsn <= node.lsn:
+            return True
+        if self.snapshot is None or node.snapshot is None:
+            return False
+        return self.snapshot.seen_by(node.snapshot)
+
+
+History: TypeAlias = tuple[Mark, ...]
 
 
 class Verdict(Enum):
@@ -44,7 +72,7 @@ class Topology:
     verdict: Verdict = Verdict.NO_PRIMARY
     primary: NodeView | None = None
     replicas: tuple[NodeView, ...] = ()
-    history: tuple[tuple[float, int], ...] = ()
+    history: History = ()
     version: int = 0
 
     @classmethod
@@ -103,6 +131,7 @@ def observe(picture: Topology, seen: Observation) -> Topology:
         started=seen.started,
         version=seen.version,
         streaming=seen.streaming,
+        snapshot=seen.snapshot,
         reason="",
     )
     system_id = picture.system_id or seen.system_id
@@ -112,13 +141,11 @@ def observe(picture: Topology, seen: Observation) -> Topology:
         after = _refuse(after, "PostgreSQL 15 or later is needed")
     elif after.system_id != system_id:
         after = _refuse(after, "it belongs to another system (system identifier)")
-    elif (twin := _same_server(picture, after)) is not None:
-        after = _refuse(after, f"it is the same server as {twin}")
     else:
         if after.timeline > epoch:
             epoch, history = after.timeline, ()
         if after.role is Role.PRIMARY and after.timeline == epoch:
-            history = (*history, (seen.sent, seen.lsn))[-HISTORY:]
+            history = _dated(history, seen)
     return _settle(picture, after, epoch, system_id, history)
 
 
@@ -135,26 +162,32 @@ def lose(picture: Topology, loss: Loss) -> Topology:
     return _settle(picture, after, picture.epoch, picture.system_id, picture.history)
 
 
+def _dated(history: History, seen: Observation) -> History:
+    """Add what a primary's answer says of time, and thin out what came in a burst."""
+    if len(history) >= 2 and seen.sent - history[-2].date < SPACING_S:
+        history = history[:-1]
+    return (*history, Mark(seen.sent, seen.lsn, seen.snapshot))[-HISTORY:]
+
+
 def _refuse(node: NodeView, reason: str) -> NodeView:
     return replace(node, health=Health.REFUSED, reason=reason)
 
 
-def _same_server(picture: Topology, node: NodeView) -> str | None:
-    """Name the node that is the same running server under another address.
+def _refuse_twins(nodes: Iterable[NodeView]) -> Iterable[NodeView]:
+    """Keep the first name of each running server.
 
-    Two servers do not share a system, a start time to the microsecond and the role of
-    a primary; one server reached by two names does.
+    Two servers do not share a system and a start time to the microsecond; one that is
+    reached by two names does.
     """
-    for other in picture.nodes:
-        if other.name == node.name:
-            return None
-        if (
-            other.health is Health.UP
-            and other.started
-            and (other.system_id, other.started) == (node.system_id, node.started)
-        ):
-            return other.name
-    return None
+    first: dict[tuple[str, str], str] = {}
+    for node in nodes:
+        server = (node.system_id, node.started)
+        if node.health is Health.UP and node.started and server in first:
+            yield _refuse(node, f"it is the same server as {first[server]}")
+            continue
+        if node.health is Health.UP:
+            first[server] = node.name
+        yield node
 
 
 def _settle(
@@ -162,11 +195,13 @@ def _settle(
     changed: NodeView,
     epoch: int,
     system_id: str,
-    history: tuple[tuple[float, int], ...],
+    history: History,
 ) -> Topology:
     nodes = tuple(
-        _judge(changed if node.name == changed.name else node, epoch, system_id)
-        for node in picture.nodes
+        _refuse_twins(
+            _judge(changed if node.name == changed.name else node, epoch, system_id)
+            for node in picture.nodes
+        )
     )
     claims = _distinct_servers(node for node in nodes if _claims(node, epoch))
     primary: NodeView | None = None
@@ -232,15 +267,17 @@ def _measure(
     node: NodeView,
     epoch: int,
     primary: NodeView | None,
-    history: tuple[tuple[float, int], ...],
+    history: History,
 ) -> NodeView:
     """Date what a replica has replayed by the primary's own positions."""
     if node.role is not Role.REPLICA or node.timeline != epoch:
         return node if node.lag_bytes is None else replace(node, lag_bytes=None)
     fresh_at = node.fresh_at
-    for asked, lsn in reversed(history):
-        if lsn <= node.lsn:
-            fresh_at = max(fresh_at, asked)
+    for mark in reversed(history):
+        if mark.date <= fresh_at:
+            break
+        if mark.reached_by(node):
+            fresh_at = mark.date
             break
     lag = None if primary is None else max(0, primary.lsn - node.lsn)
     if fresh_at == node.fresh_at and lag == node.lag_bytes:

@@ -29,6 +29,39 @@ class Health(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which transactions were complete: all below `least`, and below `next` the rest.
+
+    On a primary the rest is what is not in `running`; a replica does not say.
+    """
+
+    least: int
+    next: int
+    running: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> Snapshot:
+        """Read `pg_current_snapshot()` (`xmin:xmax:xip,xip`).
+
+        Raises:
+            ValueError: the text is not a snapshot.
+        """
+        least, following, running = text.split(":")
+        return cls(
+            int(least),
+            int(following),
+            frozenset(map(int, filter(None, running.split(",")))),
+        )
+
+    def seen_by(self, replica: Snapshot) -> bool:
+        """Whether all that was complete here is complete there too, for certain."""
+        missing = self.next - replica.least
+        if missing > len(self.running):
+            return False
+        return all(xid in self.running for xid in range(replica.least, self.next))
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a node answered. Times are the client's monotonic clock, in seconds.
 
@@ -47,6 +80,7 @@ class Observation:
     started: str
     version: int
     streaming: bool = False
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +110,7 @@ class NodeView:
     started: str = ""
     version: int = 0
     streaming: bool = False
+    snapshot: Snapshot | None = None
     reason: str = "not asked yet"
 
     def staleness(self, now: float) -> float:

@@ -106,7 +106,7 @@ def test_a_transaction_opens_in_one_message():
     wanted = Wanted(Intent.READ, deadline=2.0, isolation=Isolation.SERIALIZABLE)
     assert wanted.begin(0.5) == (
         "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; "
-        "SET LOCAL statement_timeout = 1500"
+        "SET LOCAL statement_timeout = 1510"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,7 +19,7 @@ from hypothesis.stateful import (
 from authkit.cluster.changes import changes
 from authkit.cluster.events import EpochRaised, RoleChanged, VerdictChanged
 from authkit.cluster.topology import HISTORY, Topology, Verdict, lose, observe
-from authkit.cluster.views import Health, Loss, Observation, Role
+from authkit.cluster.views import Health, Loss, Observation, Role, Snapshot
 
 BLANK = Topology.of([("a", None), ("b", "east"), ("c", None)])
 
@@ -173,6 +174,28 @@ def test_the_history_of_positions_is_bounded():
     for at in range(HISTORY + 50):
         after = observe(after, seen("a", sent=float(at), received=at + 0.1, lsn=at))
     assert len(after.history) == HISTORY
+    burst = after
+    for at in range(100):
+        now = 1000 + at / 100
+        burst = observe(burst, seen("a", sent=now, received=now, lsn=1000 + at))
+    assert len(burst.history) == HISTORY
+    assert sum(mark.date >= 1000 for mark in burst.history) < 10
+
+
+def test_wal_that_is_no_commit_does_not_make_a_replica_look_stale():
+    primary = seen("a", sent=10, lsn=150, snapshot=Snapshot(7, 8, frozenset({7})))
+    behind = seen("b", Role.REPLICA, lsn=100, snapshot=Snapshot(7, 8))
+    assert picture(primary, behind).node("b").staleness(12.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("replica", "sees"),
+    [(Snapshot(9, 9), True), (Snapshot(8, 9), False), (Snapshot(7, 9), False)],
+)
+def test_a_snapshot_is_seen_when_no_complete_transaction_is_missing(replica, sees):
+    """7 runs on the primary; 8 is complete there and must be so on the replica."""
+    assert Snapshot(7, 9, frozenset({7})).seen_by(replica) is sees
+    assert Snapshot(7, 8, frozenset({7})).seen_by(Snapshot(7, 8))
 
 
 def test_changes_tell_of_a_promotion():
@@ -189,6 +212,7 @@ class RealCluster(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
+        self.xids = dict.fromkeys(self.names, 100)
         self.now = 1.0
         self.position = 1000
         self.picture = Topology.of([(name, None) for name in self.names])
@@ -217,8 +241,14 @@ class RealCluster(RuleBasedStateMachine):
     def write(self, size: int) -> None:
         truth = self.truth[self.primary()]
         truth["lsn"] += size
+        self.xids[self.primary()] += 1
         self.now += 0.001
         self.written.append((self.now, truth["timeline"], truth["lsn"]))
+
+    @rule(size=st.integers(1, 500))
+    @precondition(lambda self: self.primary() is not None)
+    def make_wal_that_is_no_commit(self, size: int) -> None:
+        self.truth[self.primary()]["lsn"] += size
 
     @rule(name=st.sampled_from(names), part=st.floats(0, 1))
     @precondition(lambda self: self.primary() is not None)
@@ -228,6 +258,9 @@ class RealCluster(RuleBasedStateMachine):
             behind = source["lsn"] - target["lsn"]
             target["timeline"] = source["timeline"]
             target["lsn"] += max(0, int(behind * part))
+            self.xids[name] = max(
+                self.xids[self.primary()] * (behind * part >= behind), self.xids[name]
+            )
 
     @rule(name=st.sampled_from(names))
     def promote(self, name: str) -> None:
@@ -245,6 +278,7 @@ class RealCluster(RuleBasedStateMachine):
             truth["role"] = Role.REPLICA
             truth["lsn"] = 1000
             truth["start"] += 1
+            self.xids[name] = 100
 
     @rule(name=st.sampled_from(names))
     def ask(self, name: str) -> None:
@@ -261,6 +295,7 @@ class RealCluster(RuleBasedStateMachine):
                 started=f"{name} {truth['start']}",
                 version=180_000,
                 streaming=True,
+                snapshot=Snapshot(self.xids[name], self.xids[name]),
             )
         )
         self.now += 0.002

@@ -16,7 +16,7 @@ from authkit.cluster.probe_query import read_answer
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.status import ClusterStatus, NodeStatus
 from authkit.cluster.topology import Verdict
-from authkit.cluster.views import Health, NodeView, Role
+from authkit.cluster.views import Health, NodeView, Role, Snapshot
 from authkit.settings import Settings
 
 
@@ -120,6 +120,7 @@ def answer(**changes: bytes | None) -> list[bytes | None]:
         "started": b"1.5",
         "version": b"180003",
         "streams": b"0",
+        "snapshot": b"5:9:5,7",
     }
     return list((columns | changes).values())
 
@@ -127,6 +128,7 @@ def answer(**changes: bytes | None) -> list[bytes | None]:
 def test_a_primarys_timeline_is_that_of_the_segment_it_writes():
     seen = read_answer("a", answer(), sent=1, received=2)
     assert (seen.role, seen.timeline, seen.lsn) == (Role.PRIMARY, 10, 0x1000)
+    assert seen.snapshot == Snapshot(5, 9, frozenset({5, 7}))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_a_replicas_timeline_is_that_of_its_stream_or_else_its_control_file(
 
 
 @pytest.mark.parametrize(
-    "values", [[], answer()[:-1], [None] * 9, answer(version=b"x"), answer(lsn=b"y")]
+    "values", [[], answer()[:-1], [None] * 10, answer(version=b"x"), answer(lsn=b"y")]
 )
 def test_an_answer_of_another_form_is_refused(values):
     with pytest.raises(ValueError, match=r".*"):

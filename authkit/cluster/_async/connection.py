@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import AsyncConnection, Error, OperationalError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
 # answers neither the statement nor its cancellation.
 CANCEL_LIMIT_S = 0.25
+# How long a cancelled statement may take to end, before its connection is shut.
+CANCELLED_S = 0.5
 # The function of the server that warns of a commit which its standby did not confirm
 # (src/backend/replication/syncrep.c): SQLSTATE 01000 or 57P01, both shared with others.
 UNCONFIRMED = "SyncRepWaitForLSN"
@@ -218,6 +221,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         *,
         timeout: float = CANCEL_LIMIT_S,  # noqa: ASYNC109 # overrides psycopg's
     ) -> None:
+        # psycopg waits for the statement's end then, for up to 5 s.
+        self.deadline = min(self.deadline, monotonic() + CANCELLED_S)
         await super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))
 
 

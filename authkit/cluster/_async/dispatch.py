@@ -73,9 +73,11 @@ class AsyncDispatch:
                 and self._generation == generation.number
                 and node.passes()
             ):
-                remaining = limit_s if deadline is None else deadline - monotonic()
+                left = limit_s if deadline is None else deadline - monotonic()
+                if left <= 0:
+                    raise self._no_writer()
                 try:
-                    return await node.acquire(Intent.WRITE, remaining)
+                    return await node.acquire(Intent.WRITE, left)
                 except Unavailable:
                     if roster.writer is node and node.pool is not None:
                         raise
@@ -109,9 +111,11 @@ class AsyncDispatch:
                 max_lag_s, after, asked, stale_ok=stale_ok, prefer=prefer
             )
             if node is not None and self._generation == generation.number:
-                remaining = limit_s if deadline is None else deadline - monotonic()
+                left = limit_s if deadline is None else deadline - monotonic()
+                if left <= 0:
+                    raise self._no_reader()
                 try:
-                    connection = await node.acquire(Intent.READ, remaining)
+                    connection = await node.acquire(Intent.READ, left)
                 except Unavailable:
                     if node.pool is not None:
                         raise

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TypeAlias
 
 from psycopg import OperationalError
-from psycopg_pool import AsyncConnectionPool
 
 from authkit.cluster._async.connection import AsyncNodeConnection
-from authkit.cluster._primitives.aio import Signal, stragglers
+from authkit.cluster._async.pool import AsyncNodePool
+from authkit.cluster._primitives.aio import Signal, Worker, is_done, join, spawn
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -27,7 +26,8 @@ from authkit.cluster.target import Target
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import Unavailable
 
-Pool: TypeAlias = AsyncConnectionPool[AsyncNodeConnection]
+# A worker of the pool ends at the latest when its attempt to connect does.
+CLOSE_S = 3.0
 
 
 class AsyncNode:
@@ -44,12 +44,13 @@ class AsyncNode:
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
         self.breaker = Breaker()
-        self.pool: Pool | None = None
+        self.pool: AsyncNodePool | None = None
         self.out: set[AsyncNodeConnection] = set()
         self.served = 0
         # Where a reader found it, if that is further than the last probe did.
         self.replayed: Token | None = None
         self._returned = Signal()
+        self._burials: list[Worker] = []
         self._pool_name = f"authkit {target.name} {id(self):x}"
         self._conninfo = target.conninfo
         self._limits = limits
@@ -116,6 +117,7 @@ class AsyncNode:
                 await pool.putconn(connection)
         if (
             self.view.role is Role.REPLICA
+            and reusable
             and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
         ):
             self._suspect(self, "it says that it is no standby any more")
@@ -149,7 +151,7 @@ class AsyncNode:
             )
         )
 
-    def quarantine(self, reason: str) -> Pool | None:
+    def quarantine(self, reason: str) -> AsyncNodePool | None:
         """Give out no connection any more and shut those in use; does not wait.
 
         Returns:
@@ -163,9 +165,11 @@ class AsyncNode:
             )
         return pool
 
-    async def bury(self, pool: Pool) -> None:
-        """Close a pool that was dropped; whoever waits for it wakes."""
-        await pool.close(timeout=0)
+    async def bury(self, pool: AsyncNodePool) -> None:
+        """Wake whoever waits for a pool that was dropped; close it by and by."""
+        await pool.abandon()
+        self._burials = [worker for worker in self._burials if not is_done(worker)]
+        self._burials.append(spawn(_close, pool, name=f"{self._pool_name} burial"))
 
     async def shut(self, deadline: float) -> int:
         """Wait for what is in use until the deadline, then shut it and the pool.
@@ -180,15 +184,14 @@ class AsyncNode:
                 break
         cut = sum(connection.cut() for connection in tuple(self.out))
         if pool is not None:
-            await pool.close(timeout=max(deadline - monotonic(), 1.0))
-        await stragglers(self._is_ours, max(deadline - monotonic(), 2.5))
+            await pool.abandon()
+            await _close(pool)
+        for worker in self._burials:
+            await join(worker, CLOSE_S)
         return cut
 
-    def _is_ours(self, name: str) -> bool:
-        return name.startswith((f"{self._pool_name}-worker", f"{self._pool_name}-sch"))
-
-    def _new_pool(self, sizes: Sizes) -> Pool:
-        return AsyncConnectionPool(
+    def _new_pool(self, sizes: Sizes) -> AsyncNodePool:
+        return AsyncNodePool(
             self._conninfo,
             connection_class=AsyncNodeConnection,
             kwargs={"autocommit": True},
@@ -234,3 +237,7 @@ class AsyncNode:
             return False
         self._set_breaker(breaker.tried(now))
         return True
+
+
+async def _close(pool: AsyncNodePool) -> None:
+    await pool.close(timeout=CLOSE_S)

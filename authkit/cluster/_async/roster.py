@@ -12,7 +12,8 @@ from time import monotonic
 import psycopg
 
 from authkit.cluster._async.connection import AsyncNodeConnection
-from authkit.cluster._async.node import AsyncNode, Pool
+from authkit.cluster._async.node import AsyncNode
+from authkit.cluster._async.pool import AsyncNodePool
 from authkit.cluster._async.watch import AsyncWatch
 from authkit.cluster._primitives.aio import Lock, Signal
 from authkit.cluster.cadence import Cadence
@@ -175,7 +176,9 @@ class AsyncRoster:
         for node, pool in buried:
             await node.bury(pool)
 
-    async def _took_in(self, news: Observation | Loss) -> list[tuple[AsyncNode, Pool]]:
+    async def _took_in(
+        self, news: Observation | Loss
+    ) -> list[tuple[AsyncNode, AsyncNodePool]]:
         """Change picture, sockets, routes and pools, in this order.
 
         What must not be written to is shut before anybody is sent elsewhere: from the
@@ -192,7 +195,7 @@ class AsyncRoster:
         if after is before:
             return []
         self.picture = after
-        buried: list[tuple[AsyncNode, Pool]] = []
+        buried: list[tuple[AsyncNode, AsyncNodePool]] = []
         for old, new in zip(before.nodes, after.nodes, strict=True):
             node = self.nodes[new.name]
             node.view = new

@@ -78,9 +78,9 @@ async def join(worker: Worker, limit_s: float) -> bool:
     return True
 
 
-def is_current(worker: Worker | None) -> bool:
-    """Whether the caller runs in this worker."""
-    return worker is not None and worker is asyncio.current_task()
+def is_done(worker: Worker) -> bool:
+    """Whether a worker has ended."""
+    return worker.done()
 
 
 async def ready(fileno: int, *, write: bool, limit_s: float) -> bool:
@@ -128,16 +128,3 @@ async def resolve(host: str, port: str, limit_s: float) -> list[str]:
 def core(engine: Engine) -> CoreEngine:
     """Return the engine that SQLAlchemy's events are registered on."""
     return engine.sync_engine
-
-
-async def stragglers(names: Callable[[str], bool], limit_s: float) -> int:
-    """Wait for tasks by their names; return how many did not end and were cancelled."""
-    tasks = {task for task in asyncio.all_tasks() if names(task.get_name())}
-    if not tasks:
-        return 0
-    _, pending = await asyncio.wait(tasks, timeout=max(limit_s, 0))
-    for task in pending:
-        task.cancel()
-    if pending:
-        await asyncio.wait(pending, timeout=1.0)
-    return len(pending)

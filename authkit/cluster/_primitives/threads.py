@@ -61,9 +61,9 @@ def join(worker: Worker, limit_s: float) -> bool:
     return not worker.is_alive()
 
 
-def is_current(worker: Worker | None) -> bool:
-    """Whether the caller runs in this worker."""
-    return worker is not None and worker is threading.current_thread()
+def is_done(worker: Worker) -> bool:
+    """Whether a worker has ended."""
+    return not worker.is_alive()
 
 
 def ready(fileno: int, *, write: bool, limit_s: float) -> bool:
@@ -93,14 +93,3 @@ def resolve(host: str, port: str, limit_s: float) -> list[str]:
 def core(engine: Engine) -> Engine:
     """Return the engine that SQLAlchemy's events are registered on."""
     return engine
-
-
-def stragglers(names: Callable[[str], bool], limit_s: float) -> int:
-    """Wait for threads by their names; return how many did not end."""
-    deadline = monotonic() + limit_s
-    left = 0
-    for thread in threading.enumerate():
-        if names(thread.name):
-            thread.join(max(deadline - monotonic(), 0))
-            left += thread.is_alive()
-    return left

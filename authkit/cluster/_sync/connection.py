@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import Connection, Error, OperationalError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
 # answers neither the statement nor its cancellation.
 CANCEL_LIMIT_S = 0.25
+# How long a cancelled statement may take to end, before its connection is shut.
+CANCELLED_S = 0.5
 # The function of the server that warns of a commit which its standby did not confirm
 # (src/backend/replication/syncrep.c): SQLSTATE 01000 or 57P01, both shared with others.
 UNCONFIRMED = "SyncRepWaitForLSN"
@@ -220,6 +223,8 @@ class NodeConnection(Connection[Any]):
         *,
         timeout: float = CANCEL_LIMIT_S,  # overrides psycopg's
     ) -> None:
+        # psycopg waits for the statement's end then, for up to 5 s.
+        self.deadline = min(self.deadline, monotonic() + CANCELLED_S)
         super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))
 
 

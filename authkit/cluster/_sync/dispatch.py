@@ -75,9 +75,11 @@ class Dispatch:
                 and self._generation == generation.number
                 and node.passes()
             ):
-                remaining = limit_s if deadline is None else deadline - monotonic()
+                left = limit_s if deadline is None else deadline - monotonic()
+                if left <= 0:
+                    raise self._no_writer()
                 try:
-                    return node.acquire(Intent.WRITE, remaining)
+                    return node.acquire(Intent.WRITE, left)
                 except Unavailable:
                     if roster.writer is node and node.pool is not None:
                         raise
@@ -111,9 +113,11 @@ class Dispatch:
                 max_lag_s, after, asked, stale_ok=stale_ok, prefer=prefer
             )
             if node is not None and self._generation == generation.number:
-                remaining = limit_s if deadline is None else deadline - monotonic()
+                left = limit_s if deadline is None else deadline - monotonic()
+                if left <= 0:
+                    raise self._no_reader()
                 try:
-                    connection = node.acquire(Intent.READ, remaining)
+                    connection = node.acquire(Intent.READ, left)
                 except Unavailable:
                     if node.pool is not None:
                         raise

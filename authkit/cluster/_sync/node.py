@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TypeAlias
 
 from psycopg import OperationalError
-from psycopg_pool import ConnectionPool
 
-from authkit.cluster._primitives.threads import Signal, stragglers
+from authkit.cluster._primitives.threads import Signal, Worker, is_done, join, spawn
 from authkit.cluster._sync.connection import NodeConnection
+from authkit.cluster._sync.pool import NodePool
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -29,7 +28,8 @@ from authkit.cluster.target import Target
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import Unavailable
 
-Pool: TypeAlias = ConnectionPool[NodeConnection]
+# A worker of the pool ends at the latest when its attempt to connect does.
+CLOSE_S = 3.0
 
 
 class Node:
@@ -46,12 +46,13 @@ class Node:
         self.name = target.name
         self.view = NodeView(target.name, target.zone)
         self.breaker = Breaker()
-        self.pool: Pool | None = None
+        self.pool: NodePool | None = None
         self.out: set[NodeConnection] = set()
         self.served = 0
         # Where a reader found it, if that is further than the last probe did.
         self.replayed: Token | None = None
         self._returned = Signal()
+        self._burials: list[Worker] = []
         self._pool_name = f"authkit {target.name} {id(self):x}"
         self._conninfo = target.conninfo
         self._limits = limits
@@ -118,6 +119,7 @@ class Node:
                 pool.putconn(connection)
         if (
             self.view.role is Role.REPLICA
+            and reusable
             and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
         ):
             self._suspect(self, "it says that it is no standby any more")
@@ -151,7 +153,7 @@ class Node:
             )
         )
 
-    def quarantine(self, reason: str) -> Pool | None:
+    def quarantine(self, reason: str) -> NodePool | None:
         """Give out no connection any more and shut those in use; does not wait.
 
         Returns:
@@ -165,9 +167,11 @@ class Node:
             )
         return pool
 
-    def bury(self, pool: Pool) -> None:
-        """Close a pool that was dropped; whoever waits for it wakes."""
-        pool.close(timeout=0)
+    def bury(self, pool: NodePool) -> None:
+        """Wake whoever waits for a pool that was dropped; close it by and by."""
+        pool.abandon()
+        self._burials = [worker for worker in self._burials if not is_done(worker)]
+        self._burials.append(spawn(_close, pool, name=f"{self._pool_name} burial"))
 
     def shut(self, deadline: float) -> int:
         """Wait for what is in use until the deadline, then shut it and the pool.
@@ -182,15 +186,14 @@ class Node:
                 break
         cut = sum(connection.cut() for connection in tuple(self.out))
         if pool is not None:
-            pool.close(timeout=max(deadline - monotonic(), 1.0))
-        stragglers(self._is_ours, max(deadline - monotonic(), 2.5))
+            pool.abandon()
+            _close(pool)
+        for worker in self._burials:
+            join(worker, CLOSE_S)
         return cut
 
-    def _is_ours(self, name: str) -> bool:
-        return name.startswith((f"{self._pool_name}-worker", f"{self._pool_name}-sch"))
-
-    def _new_pool(self, sizes: Sizes) -> Pool:
-        return ConnectionPool(
+    def _new_pool(self, sizes: Sizes) -> NodePool:
+        return NodePool(
             self._conninfo,
             connection_class=NodeConnection,
             kwargs={"autocommit": True},
@@ -236,3 +239,7 @@ class Node:
             return False
         self._set_breaker(breaker.tried(now))
         return True
+
+
+def _close(pool: NodePool) -> None:
+    pool.close(timeout=CLOSE_S)

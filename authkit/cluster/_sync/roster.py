@@ -15,7 +15,8 @@ import psycopg
 
 from authkit.cluster._primitives.threads import Lock, Signal
 from authkit.cluster._sync.connection import NodeConnection
-from authkit.cluster._sync.node import Node, Pool
+from authkit.cluster._sync.node import Node
+from authkit.cluster._sync.pool import NodePool
 from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
@@ -175,7 +176,7 @@ class Roster:
         for node, pool in buried:
             node.bury(pool)
 
-    def _took_in(self, news: Observation | Loss) -> list[tuple[Node, Pool]]:
+    def _took_in(self, news: Observation | Loss) -> list[tuple[Node, NodePool]]:
         """Change picture, sockets, routes and pools, in this order.
 
         What must not be written to is shut before anybody is sent elsewhere: from the
@@ -192,7 +193,7 @@ class Roster:
         if after is before:
             return []
         self.picture = after
-        buried: list[tuple[Node, Pool]] = []
+        buried: list[tuple[Node, NodePool]] = []
         for old, new in zip(before.nodes, after.nodes, strict=True):
             node = self.nodes[new.name]
             node.view = new

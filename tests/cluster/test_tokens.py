@@ -1,0 +1,105 @@
+"""Reading what was written: waited for on a replica, else from the primary."""
+
+from __future__ import annotations
+
+import pytest
+
+from authkit.cluster import Token, bookmark
+from authkit.cluster.timelines import Timelines, parse_history
+from authkit.cluster.views import Observation, Role
+from authkit.errors import NoReplica
+
+HISTORY = """\
+1\t0/3000158\tno recovery target specified
+
+2\t0/5000000\tbefore 2026-01-01
+# a comment
+rubbish here
+"""
+
+
+def test_a_history_file_is_read():
+    assert parse_history(HISTORY) == {1: 0x3000158, 2: 0x5000000}
+
+
+def test_a_token_before_the_point_of_leaving_holds_and_one_after_it_is_lost():
+    known = Timelines().read(3, HISTORY)
+    at = {"timeline": 3, "primary": "b"}
+    assert known.holds(Token(3, 0), **at)
+    assert known.holds(Token(1, 0x3000158), **at)
+    assert not known.holds(Token(1, 0x3000159), **at)
+    assert known.holds(Token(2, 0x5000000), **at)
+    assert not known.holds(Token(4, 1), **at)
+
+
+def test_without_the_file_only_what_the_new_primary_had_replayed_holds():
+    seen = Observation("b", 1, 2, Role.REPLICA, 1, "7", 500, "s", 180_000)
+    known = Timelines().saw(seen).read(2, None)
+    at = {"timeline": 2, "primary": "b"}
+    assert known.holds(Token(1, 500), **at)
+    assert not known.holds(Token(1, 501), **at)
+    assert not known.holds(Token(1, 400), timeline=2, primary="c")
+
+
+def test_an_earlier_position_does_not_undo_a_later_one():
+    later = Observation("b", 1, 2, Role.REPLICA, 1, "7", 500, "s", 180_000)
+    earlier = Observation("b", 3, 4, Role.REPLICA, 1, "7", 400, "s", 180_000)
+    known = Timelines().saw(later)
+    assert known.saw(earlier) is known
+
+
+def write(driver, table):
+    with driver.writer() as connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (n int)")
+        connection.execute(f"INSERT INTO {table} VALUES (1)")
+        return driver.call("token", connection.raw)
+
+
+def test_every_read_after_a_token_sees_its_write_and_replicas_serve_most(
+    drive, settings, table
+):
+    driver = drive(settings).open()
+    served = []
+    for n in range(1, 30):
+        token = write(driver, table)
+        with driver.reader(after=token) as connection:
+            served.append(connection.execute("SELECT pg_is_in_recovery()")[0][0])
+            assert connection.execute(f"SELECT count(*) FROM {table}") == [(n,)]
+    assert any(served)
+
+
+def test_a_replica_that_does_not_replay_is_passed_over_for_the_primary(
+    drive, settings, table, pair
+):
+    driver = drive(settings).open()
+    write(driver, table)
+    pair.sql("SELECT pg_wal_replay_pause()", node="replica")
+    try:
+        with driver.writer() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute(f"INSERT INTO {table} VALUES (2)")
+            connection.execute("RESET synchronous_commit")
+            token = driver.call("token", connection.raw)
+        with driver.reader(after=token) as connection:
+            assert connection.execute("SELECT pg_is_in_recovery()") == [(False,)]
+            assert len(connection.execute(f"SELECT n FROM {table}")) == 2
+    finally:
+        pair.sql("SELECT pg_wal_replay_resume()", node="replica")
+
+
+def test_a_token_of_a_timeline_nobody_has_seen_is_waited_for_and_refused(
+    drive, settings
+):
+    driver = drive(settings).open()
+    with pytest.raises(NoReplica), driver.reader(after=Token(99, 1), timeout=0.2):
+        pass
+
+
+def test_a_request_remembers_its_latest_write():
+    with bookmark.request(Token(1, 5)):
+        assert bookmark.remembered() == Token(1, 5)
+        bookmark.remember(Token(1, 9))
+        bookmark.remember(Token(1, 7))
+        bookmark.remember(None)
+        assert bookmark.remembered() == Token(1, 9)
+    assert bookmark.remembered() is None
