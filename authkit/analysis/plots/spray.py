@@ -100,17 +100,22 @@ def spray_matrix(
             tooltip=["user:N", "address:N", "network:N", "wrong:Q", "entered:N"],
         )
     )
-    taken_over = alt.Chart(cells).transform_filter("datum.entered")
-    halo = taken_over.mark_point(
-        size=70, strokeWidth=5, color=shown.background, filled=False
-    ).encode(x=x, y=y)
-    ring = taken_over.mark_point(
-        size=70, strokeWidth=2.5, color=shown.accent, filled=False
-    ).encode(x=x, y=y)
-    step = 14
-    chart = (squares + halo + ring).properties(
-        width=alt.Step(step), height=alt.Step(step)
+    rings = (
+        alt.Chart(cells)
+        .transform_filter("datum.entered")
+        .mark_point(
+            size=55,
+            filled=True,
+            fill=shown.background,
+            fillOpacity=1,
+            stroke=shown.accent,
+            strokeWidth=2.5,
+            opacity=1,
+        )
+        .encode(x=x, y=y)
     )
+    step = 14
+    chart = (squares + rings).properties(width=alt.Step(step), height=alt.Step(step))
     taken = int(cells["entered"].sum())
     said = (
         f"{cells['user'].nunique()} users and {cells['address'].nunique()} addresses"
