@@ -1,20 +1,29 @@
 """One operation on one connection: prepare it, bind it, read its rows.
 
-The one place where the hot path meets a cursor. Each statement is prepared on its
-first use on a connection and runs by name from then on; the server plans it once.
+The one place where the hot path meets a connection. By itself a statement runs in the
+fast lane (`authkit.hot.lane`); inside a transaction psycopg's cursor runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, pq
+from psycopg.generators import execute as execute_gen
 
+from authkit.hot import lane
 from authkit.hot.binding import bind
+from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 
 Row = TypeVar("Row")
+
+_lanes: WeakKeyDictionary[AsyncConnection[Any], dict[str, Prepared]] = (
+    WeakKeyDictionary()
+)
+_COMMAND_OK, _TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 
 
 async def fetch_one(
@@ -27,8 +36,13 @@ async def fetch_one(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
-    await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        prepared, result = await _run(connection, operation, params)
+        if result.ntuples == 0:
+            return None
+        prepared.read(result)
+        return prepared.reader.load_row(0, operation.build)
+    cursor = await _execute(connection, operation, params)
     values = await cursor.fetchone()
     return None if values is None else operation.build(values)
 
@@ -43,15 +57,18 @@ async def fetch_all(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
-    await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        prepared, result = await _run(connection, operation, params)
+        prepared.read(result)
+        return prepared.reader.load_rows(0, result.ntuples, operation.build)
+    cursor = await _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in await cursor.fetchall()]
 
 
 async def execute(
     connection: AsyncConnection[Any],
-    operation: Operation[Any],
+    operation: AnyOperation,
     params: Sequence[object],
 ) -> int:
     """Run an operation for its effect; return how many rows it touched.
@@ -59,8 +76,10 @@ async def execute(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
-    await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        _, result = await _run(connection, operation, params)
+        return result.command_tuples or 0
+    cursor = await _execute(connection, operation, params)
     return cursor.rowcount
 
 
@@ -78,10 +97,65 @@ async def fetch_behind(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    leader = AsyncRawCursor[tuple[Any, ...]](connection)
-    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
     async with connection.pipeline():
-        await leader.execute(first[0].sql, bind(*first), prepare=True)
-        await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+        await _execute(connection, *first)
+        cursor = await _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in await cursor.fetchall()]
+
+
+async def _execute(
+    connection: AsyncConnection[Any], operation: AnyOperation, params: Sequence[object]
+) -> AsyncRawCursor[tuple[Any, ...]]:
+    cursor = AsyncRawCursor[tuple[Any, ...]](connection)
+    await cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    return cursor
+
+
+async def _run(
+    connection: AsyncConnection[Any], operation: AnyOperation, params: Sequence[object]
+) -> tuple[Prepared, pq.abc.PGresult]:
+    statements = _lanes.get(connection)
+    if statements is None:
+        statements = _lanes[connection] = {}
+    prepared = statements.get(operation.name)
+    if prepared is not None:
+        result = await _send(connection, prepared, params)
+        if result.status in {_COMMAND_OK, _TUPLES_OK}:
+            return prepared, result
+        error = lane.refused(result)
+        if not isinstance(error, lane.GONE):
+            raise error
+        del statements[operation.name]
+    prepared = await _prepare(connection, operation)
+    statements[operation.name] = prepared
+    result = await _send(connection, prepared, params)
+    if result.status in {_COMMAND_OK, _TUPLES_OK}:
+        return prepared, result
+    raise lane.refused(result)
+
+
+async def _prepare(
+    connection: AsyncConnection[Any], operation: AnyOperation
+) -> Prepared:
+    prepared = Prepared(operation)
+    async with connection.lock:
+        connection.pgconn.send_prepare(
+            prepared.name, operation.sql.encode(), prepared.oids
+        )
+        (result,) = await connection.wait(execute_gen(connection.pgconn))
+    if result.status != _COMMAND_OK:
+        raise lane.refused(result)
+    return prepared
+
+
+async def _send(
+    connection: AsyncConnection[Any], prepared: Prepared, params: Sequence[object]
+) -> pq.abc.PGresult:
+    values = prepared.values(params)
+    async with connection.lock:
+        connection.pgconn.send_query_prepared(
+            prepared.name, values, prepared.formats, pq.Format.BINARY
+        )
+        (result,) = await connection.wait(execute_gen(connection.pgconn))
+    return result

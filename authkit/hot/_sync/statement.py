@@ -2,21 +2,28 @@
 # authkit/hot/_async/statement.py
 """One operation on one connection: prepare it, bind it, read its rows.
 
-The one place where the hot path meets a cursor. Each statement is prepared on its
-first use on a connection and runs by name from then on; the server plans it once.
+The one place where the hot path meets a connection. By itself a statement runs in the
+fast lane (`authkit.hot.lane`); inside a transaction psycopg's cursor runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
-from psycopg import Connection, RawCursor
+from psycopg import Connection, RawCursor, pq
+from psycopg.generators import execute as execute_gen
 
+from authkit.hot import lane
 from authkit.hot.binding import bind
+from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 
 Row = TypeVar("Row")
+
+_lanes: WeakKeyDictionary[Connection[Any], dict[str, Prepared]] = WeakKeyDictionary()
+_COMMAND_OK, _TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 
 
 def fetch_one(
@@ -29,8 +36,13 @@ def fetch_one(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = RawCursor[tuple[Any, ...]](connection)
-    cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        prepared, result = _run(connection, operation, params)
+        if result.ntuples == 0:
+            return None
+        prepared.read(result)
+        return prepared.reader.load_row(0, operation.build)
+    cursor = _execute(connection, operation, params)
     values = cursor.fetchone()
     return None if values is None else operation.build(values)
 
@@ -45,15 +57,18 @@ def fetch_all(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = RawCursor[tuple[Any, ...]](connection)
-    cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        prepared, result = _run(connection, operation, params)
+        prepared.read(result)
+        return prepared.reader.load_rows(0, result.ntuples, operation.build)
+    cursor = _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in cursor.fetchall()]
 
 
 def execute(
     connection: Connection[Any],
-    operation: Operation[Any],
+    operation: AnyOperation,
     params: Sequence[object],
 ) -> int:
     """Run an operation for its effect; return how many rows it touched.
@@ -61,8 +76,10 @@ def execute(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    cursor = RawCursor[tuple[Any, ...]](connection)
-    cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    if lane.fits(connection):
+        _, result = _run(connection, operation, params)
+        return result.command_tuples or 0
+    cursor = _execute(connection, operation, params)
     return cursor.rowcount
 
 
@@ -80,10 +97,63 @@ def fetch_behind(
     Raises:
         psycopg.Error: as the server reported it; the runner translates.
     """
-    leader = RawCursor[tuple[Any, ...]](connection)
-    cursor = RawCursor[tuple[Any, ...]](connection)
     with connection.pipeline():
-        leader.execute(first[0].sql, bind(*first), prepare=True)
-        cursor.execute(operation.sql, bind(operation, params), prepare=True)
+        _execute(connection, *first)
+        cursor = _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in cursor.fetchall()]
+
+
+def _execute(
+    connection: Connection[Any], operation: AnyOperation, params: Sequence[object]
+) -> RawCursor[tuple[Any, ...]]:
+    cursor = RawCursor[tuple[Any, ...]](connection)
+    cursor.execute(operation.sql, bind(operation, params), prepare=True)
+    return cursor
+
+
+def _run(
+    connection: Connection[Any], operation: AnyOperation, params: Sequence[object]
+) -> tuple[Prepared, pq.abc.PGresult]:
+    statements = _lanes.get(connection)
+    if statements is None:
+        statements = _lanes[connection] = {}
+    prepared = statements.get(operation.name)
+    if prepared is not None:
+        result = _send(connection, prepared, params)
+        if result.status in {_COMMAND_OK, _TUPLES_OK}:
+            return prepared, result
+        error = lane.refused(result)
+        if not isinstance(error, lane.GONE):
+            raise error
+        del statements[operation.name]
+    prepared = _prepare(connection, operation)
+    statements[operation.name] = prepared
+    result = _send(connection, prepared, params)
+    if result.status in {_COMMAND_OK, _TUPLES_OK}:
+        return prepared, result
+    raise lane.refused(result)
+
+
+def _prepare(connection: Connection[Any], operation: AnyOperation) -> Prepared:
+    prepared = Prepared(operation)
+    with connection.lock:
+        connection.pgconn.send_prepare(
+            prepared.name, operation.sql.encode(), prepared.oids
+        )
+        (result,) = connection.wait(execute_gen(connection.pgconn))
+    if result.status != _COMMAND_OK:
+        raise lane.refused(result)
+    return prepared
+
+
+def _send(
+    connection: Connection[Any], prepared: Prepared, params: Sequence[object]
+) -> pq.abc.PGresult:
+    values = prepared.values(params)
+    with connection.lock:
+        connection.pgconn.send_query_prepared(
+            prepared.name, values, prepared.formats, pq.Format.BINARY
+        )
+        (result,) = connection.wait(execute_gen(connection.pgconn))
+    return result
