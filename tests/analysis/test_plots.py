@@ -23,7 +23,7 @@ from authkit.workload import World
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LOOKS = ("light", "dark")
 # What a mark is and how it is painted, without where it stands to the last digit.
-MARK = re.compile(r'<path [^>]*?fill="(\w+)')
+MARK = re.compile(r'<path [^>]*?fill="(#?\w+)')
 
 
 def beside(name: str) -> ModuleType:
