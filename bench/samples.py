@@ -1,7 +1,7 @@
 """Parameters for every operation, drawn from a seeded database.
 
-A parameter is drawn by its name; an operation whose parameters belong together, or mean
-something of their own, has an entry in `TOGETHER`.
+A parameter is drawn by its name, or else by its type; an operation whose parameters
+belong together, or mean something of their own, has an entry in `TOGETHER`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ from authkit.ids import uuid7
 Values = Mapping[str, Any]
 
 
-class NoSample(LookupError):
-    """An operation has a parameter that nobody draws yet: add it to `samples.py`."""
-
-
 class Samples:
     """Draws parameters; the pools are read once."""
 
@@ -44,7 +40,7 @@ class Samples:
         self.sessions = [row[0] for row in live]
         self.digests = [row[1] for row in live]
         self.addresses = column(
-            "SELECT DISTINCT ip FROM authkit.auth_attempts WHERE ip IS NOT NULL"
+            "SELECT DISTINCT host(ip) FROM authkit.auth_attempts WHERE ip IS NOT NULL"
             " LIMIT 5000"
         )
         self.subjects = column(
@@ -57,22 +53,21 @@ class Samples:
         ) or [bytes(32)]
 
     def draw(self, operation: AnyOperation) -> tuple[Any, ...]:
-        """Return parameters in the order of the operation.
-
-        Raises:
-            NoSample: naming the parameter that is missing here.
-        """
+        """Return parameters in the order of the operation."""
         together = TOGETHER.get(operation.name)
         given = {} if together is None else together(self)
-        drawn: list[Any] = []
-        for name in operation.parameters:
-            if name in given:
-                drawn.append(given[name])
-            elif name in BY_NAME:
-                drawn.append(BY_NAME[name](self))
-            else:
-                raise NoSample(f"{name} of {operation.name}")
-        return tuple(drawn)
+        named = zip(operation.parameters, operation.types, strict=True)
+        return tuple(
+            given[name] if name in given else self._one(name, kind)
+            for name, kind in named
+        )
+
+    def _one(self, name: str, kind: str) -> Any:
+        if name in BY_NAME:
+            return BY_NAME[name](self)
+        if kind.endswith("[]"):
+            return [BY_TYPE[kind.removesuffix("[]")](self)]
+        return BY_TYPE[kind](self)
 
     def pending(self) -> tuple[datetime, Any]:
         """Make an attempt that waits to be settled; return its key."""
@@ -139,6 +134,22 @@ BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
     "countries": lambda _: 2,
     "limit": lambda _: 20,
     "top": lambda _: 10,
+}
+
+
+BY_TYPE: Mapping[str, Callable[[Samples], Any]] = {
+    "uuid": lambda _: uuid7(),
+    "bytea": lambda s: s.random.randbytes(32),
+    "text": lambda _: "sample",
+    "inet": lambda s: s.one(s.addresses),
+    "jsonb": lambda _: {},
+    "bool": lambda _: False,
+    "int2": lambda _: 1,
+    "int4": lambda _: 1,
+    "int8": lambda _: 1,
+    "float8": lambda s: s.random.random(),
+    "interval": lambda _: timedelta(minutes=1),
+    "timestamptz": lambda _: None,
 }
 
 
