@@ -157,7 +157,7 @@ def _new(_: Samples) -> Values:
     return {"id": uuid7(), "token_digest": tokens.issue().digest}
 
 
-def _settled(samples: Samples) -> Values:
+def _pending(samples: Samples) -> Values:
     occurred_at, attempt_id = samples.pending()
     return {"occurred_at": occurred_at, "id": attempt_id}
 
@@ -170,5 +170,6 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "sessions.create": _new,
     "sessions.revoke_user": _everything,
     "attempts.record": _new,
-    "attempts.settle": _settled,
+    "attempts.fail": _pending,
+    "attempts.succeed": _pending,
 }

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_benchmark_suite_runs_by_itself():
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "bench", "-q", "--benchmark-disable"],
