@@ -51,6 +51,9 @@ def up(
             help="Seconds without a replica after which commits stop waiting."
         ),
     ] = None,
+    in_memory: Annotated[
+        bool, typer.Option("--in-memory", help="In /dev/shm, where there is room.")
+    ] = False,
     env_file: Annotated[
         Path | None, typer.Option(help="Write the variables there, as for .env.")
     ] = None,
@@ -83,6 +86,7 @@ def up(
                 degrade_after_s=degrade_after,
                 port=port,
                 root=root,
+                in_memory=in_memory,
                 progress=show,
             )
         seconds = time.monotonic() - began

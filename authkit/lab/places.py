@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import socket
+import stat
 import tempfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from authkit.lab.state import LabState, NodeState, check_name
 HOST = "127.0.0.1"
 # A socket's path ends up in sockaddr_un.sun_path: 108 bytes with its final NUL.
 _LONGEST_SOCKETS = 107 - len("/.s.PGSQL.65535.lock")
+_ROOM_BYTES = 2 * 1024**3
 _PORTS = range(15_000, 32_000)
 
 
@@ -38,6 +41,32 @@ def state_root(asked: Path | None = None) -> Path:
         return Path("/var/lib/authkit")
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(home).expanduser() / "authkit"
+
+
+def memory_root() -> Path | None:
+    """Return this user's state folder in memory; None where there is no room for one.
+
+    AUTHKIT_STATE_DIR goes before it: who names a folder means it.
+    """
+    shared = Path("/dev/shm")  # noqa: S108 # the folder below is ours or not used
+    if os.environ.get("AUTHKIT_STATE_DIR") or not os.access(shared, os.W_OK | os.X_OK):
+        return None
+    folder = shared / f"authkit-{os.geteuid()}"
+    if not folder.exists():
+        if shutil.disk_usage(shared).free < _ROOM_BYTES:
+            return None
+        folder.mkdir(mode=0o711, exist_ok=True)
+    found = folder.lstat()
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return folder if mine else None
+
+
+def roots(asked: Path | None = None) -> tuple[Path, ...]:
+    """Return every state folder in which a lab may be that was not given one."""
+    if asked is not None:
+        return (state_root(asked),)
+    memory = Path("/dev/shm") / f"authkit-{os.geteuid()}"  # noqa: S108 # only looked at
+    return (state_root(), *([memory] if memory.is_dir() else []))
 
 
 def folder_of(root: Path, name: str) -> Path:

@@ -74,10 +74,23 @@ class Server(Endpoint):
         self.account.own(Path(staged), 0o600)
         Path(staged).replace(self.folder / name)
 
-    def configure(self, *, upstream: Server | None, synchronous: str = "") -> None:
-        """Write the configuration: whom the node follows, who confirms its commits."""
+    def configure(
+        self,
+        *,
+        upstream: Server | None,
+        synchronous: str = "",
+        durable: bool = True,
+    ) -> None:
+        """Write the configuration: whom the node follows, who confirms its commits.
+
+        Args:
+            upstream: the node to follow; None: this one leads, or will.
+            synchronous: the value of `synchronous_standby_names`.
+            durable: false while a node is made, when nothing is worth an fsync yet.
+        """
         settings = {
             **configuration.SETTINGS,
+            "fsync": "on" if durable else "off",
             "data_directory": str(self.data),
             "hba_file": str(self.folder / "pg_hba.conf"),
             "ident_file": str(self.folder / "pg_ident.conf"),

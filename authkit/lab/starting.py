@@ -36,6 +36,7 @@ def cluster(
     port: int | None = None,
     config: Mapping[str, str] | None = None,
     root: Path | None = None,
+    in_memory: bool = False,
     bindir: Path | None = None,
     progress: Progress = silent,
 ) -> Generator[Lab]:
@@ -53,6 +54,7 @@ def cluster(
         port=port,
         config=config,
         root=root,
+        in_memory=in_memory,
         bindir=bindir,
         progress=progress,
         owner=me,
@@ -74,6 +76,7 @@ def up(
     port: int | None = None,
     config: Mapping[str, str] | None = None,
     root: Path | None = None,
+    in_memory: bool = False,
     bindir: Path | None = None,
     progress: Progress = silent,
     owner: Process | None = None,
@@ -88,6 +91,8 @@ def up(
         port: the primary's port, the replicas take the next ones; default: free ones.
         config: further server settings.
         root: the state folder; default: AUTHKIT_STATE_DIR, or one per user.
+        in_memory: in /dev/shm where there is room: two to four times faster to start,
+            and a commit waits for no disk.
         bindir: PostgreSQL's programs; default: AUTHKIT_PG_BINDIR, or what is found.
         progress: called with each step in words.
         owner: a process that the lab must not outlive.
@@ -108,6 +113,8 @@ def up(
             "the lab reads its processes from /proc, which only Linux has: name a "
             "server of your own in DATABASE_URL"
         )
+    if root is None and in_memory:
+        root = places.memory_root()
     root = places.state_root(root)
     bindir = bindir or _configured_bindir()
     who = account.choose()
@@ -150,21 +157,23 @@ def find(name: str = "default", *, root: Path | None = None) -> Lab:
     Raises:
         LabError: there is none; the message names those that are.
     """
-    root = places.state_root(root)
-    folder = places.folder_of(root, name)
-    if not folder.is_dir():
-        others = ", ".join(path.name for path in places.folders(root))
-        raise LabError(
-            f"there is no lab {name} (there is: {others})"
-            if others
-            else f"there is no lab {name}: `authkit lab up` starts one"
-        )
-    return Lab(folder)
+    for lab in labs(root=root):
+        if lab.name == name:
+            return lab
+    others = ", ".join(lab.name for lab in labs(root=root))
+    if others:
+        raise LabError(f"there is no lab {name} (there is: {others})")
+    raise LabError(f"there is no lab {name}: `authkit lab up` starts one")
 
 
 def labs(*, root: Path | None = None) -> tuple[Lab, ...]:
-    """Return every lab of a state folder, half-made and left-behind ones too."""
-    return tuple(Lab(folder) for folder in places.folders(places.state_root(root)))
+    """Return every lab of a state folder, half-made and left-behind ones too.
+
+    Without a folder: those of the user's own, in memory as well.
+    """
+    return tuple(
+        Lab(folder) for place in places.roots(root) for folder in places.folders(place)
+    )
 
 
 def rebuild(folder: Path, progress: Progress) -> None:
@@ -196,7 +205,7 @@ def _build(folder: Path, lab: LabState, progress: Progress) -> None:
     progress(f"Making the primary (PostgreSQL {lab.version})")
     primary.prepare()
     primary.initialise()
-    primary.configure(upstream=None)
+    primary.configure(upstream=None, durable=False)
     primary.start()
     primary.query("CREATE EXTENSION pg_stat_statements", dbname="template1")
     primary.query(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
@@ -205,10 +214,13 @@ def _build(folder: Path, lab: LabState, progress: Progress) -> None:
         replication.make_slots(primary, [replica.name])
         replica.prepare()
         replica.clone(primary)
-        replica.configure(upstream=primary)
+        replica.configure(upstream=primary, durable=False)
         replica.start()
     progress("Waiting until every replica streams")
     replication.wait_streaming(primary, replicas)
+    for replica in replicas:
+        replica.configure(upstream=primary)
+        replica.reload()
     lab = replace(lab, ready=True)
     replication.apply(folder, lab)
     replication.wait_confirming(folder, lab)

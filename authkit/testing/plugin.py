@@ -6,23 +6,20 @@ migrated once, on both nodes, dropped after the test. `settings` points at that 
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from authkit.lab import Lab
     from authkit.settings import Settings
 
 _TEMPLATE = "authkit_template"
-_ROOM_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +32,10 @@ class Database:
 
 
 def memory_folder() -> Path | None:
-    """Return this user's folder in memory for test labs; None where there is no room.
+    """Return the folder in memory for labs of tests; None where there is no room."""
+    from authkit.lab.places import memory_root
 
-    A start from nothing is up to four times faster there than on a busy disk. The
-    lab's own state folder serves where AUTHKIT_STATE_DIR names it.
-    """
-    shared = Path("/dev/shm")  # noqa: S108 # the folder below is ours or not used
-    if os.environ.get("AUTHKIT_STATE_DIR") or not os.access(shared, os.W_OK | os.X_OK):
-        return None
-    if shutil.disk_usage(shared).free < _ROOM_BYTES:
-        return None
-    folder = shared / f"authkit-{os.geteuid()}"
-    folder.mkdir(mode=0o711, exist_ok=True)
-    found = folder.lstat()
-    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return folder if mine else None
+    return memory_root()
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +48,7 @@ def pair() -> Iterator[Lab]:
 
     # Tests kill processes, not machines: without fsync nothing is lost and all is
     # faster.
-    with cluster(replicas=1, config={"fsync": "off"}, root=memory_folder()) as lab:
+    with cluster(replicas=1, config={"fsync": "off"}, in_memory=True) as lab:
         yield lab
 
 

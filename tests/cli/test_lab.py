@@ -14,14 +14,14 @@ import pytest
 
 from authkit import cli
 from authkit.lab import Lab, up
-from authkit.testing.plugin import memory_folder
+from authkit.lab.places import memory_root
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="authkit-test-", dir=memory_folder()))
+    path = Path(tempfile.mkdtemp(prefix="authkit-test-", dir=memory_root()))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path)

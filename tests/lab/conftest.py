@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from authkit.lab import Lab, cluster
-from authkit.testing.plugin import memory_folder
+from authkit.lab.places import memory_root
 
 
 @pytest.fixture(scope="session")
 def roomy() -> Iterator[Path]:
     """A folder that any account can enter, which pytest's own is not."""
-    path = Path(tempfile.mkdtemp(prefix="authkit-test-", dir=memory_folder()))
+    path = Path(tempfile.mkdtemp(prefix="authkit-test-", dir=memory_root()))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path)

@@ -14,6 +14,7 @@ import pytest
 
 from authkit.errors import LabError
 from authkit.lab import Lab, cluster, find, labs, processes, state, up
+from authkit.lab.places import memory_root, state_root
 from authkit.lab.processes import Process
 from authkit.testing.waiting import until
 
@@ -186,6 +187,28 @@ def test_two_labs_run_side_by_side_and_one_name_is_given_once(
         assert other.sql("SELECT 1") == victim.sql("SELECT 1") == [(1,)]
     finally:
         other.down()
+
+
+def test_a_lab_in_memory_is_found_without_being_told_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AUTHKIT_STATE_DIR", raising=False)
+    memory = memory_root()
+    if memory is None:
+        pytest.skip("this machine has no room in memory for a lab")
+    with cluster(0, in_memory=True) as lab:
+        assert lab.folder.is_relative_to(memory)
+        assert find(lab.name).folder == lab.folder
+        assert lab.name in {other.name for other in labs()}
+        assert lab.sql("SHOW fsync") == [("on",)]
+
+
+def test_a_named_state_folder_goes_before_memory(
+    roomy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTHKIT_STATE_DIR", str(roomy / "named"))
+    assert memory_root() is None
+    assert state_root() == roomy / "named"
 
 
 def test_what_is_left_behind_is_found_named_and_removed(roomy: Path) -> None:
