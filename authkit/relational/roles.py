@@ -7,9 +7,7 @@ Every change has its audit entry. What follows from grants is answered by
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from uuid import UUID
 
 from sqlalchemy import delete, func, literal, literal_column, select
@@ -21,6 +19,7 @@ from authkit.hot import inputs
 from authkit.ids import uuid7
 from authkit.relational import access
 from authkit.relational.event import entity
+from authkit.relational.grants import Change, Grant
 from authkit.relational.journal import Journal
 from authkit.relational.names import PermissionName, role_name
 from authkit.schema.columns import INSTANT, UUID_
@@ -31,24 +30,6 @@ from authkit.schema.relational import (
     User,
     UserRole,
 )
-
-
-class Change(Enum):
-    """What a grant did."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """That a user holds a role; `change` says what this call did about it."""
-
-    user_id: UUID
-    role: str
-    expires_at: datetime | None
-    change: Change
 
 
 class Roles:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from authkit.relational._sync.unit_of_work import UnitOfWork as _UnitOfWork
+from authkit.relational.accounts import Accounts
 from authkit.relational.audit import Audit
+from authkit.relational.credentials import Credentials
 from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
 from authkit.relational.roles import Roles
@@ -33,6 +35,16 @@ class UnitOfWork(_UnitOfWork):
     def permissions(self) -> Permissions:
         """Permissions and their conditions."""
         return self.work.permissions
+
+    @property
+    def accounts(self) -> Accounts:
+        """Identities at issuers, linked to users."""
+        return self.work.accounts
+
+    @property
+    def credentials(self) -> Credentials:
+        """Passkeys and security keys."""
+        return self.work.credentials
 
     @property
     def sessions(self) -> SessionRecords:

@@ -1,4 +1,4 @@
-"""Users: create, find, change, disable; each change with its audit entry.
+"""Users: create, find, change, disable, erase; each change with its audit entry.
 
 An e-mail address is stored in its normalised form and found by any writing of it. Audit
 entries name the user by id and never hold the address: the trail outlives an erasure.
@@ -18,6 +18,7 @@ from authkit.crypto import normalise_email
 from authkit.errors import AlreadyExists, InvalidInput, NotFound
 from authkit.hot import Runner, inputs, revocation
 from authkit.ids import uuid7
+from authkit.relational.erasure import erase
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
 from authkit.schema.relational import User
@@ -212,6 +213,21 @@ class Users:
             return user
         user = self._change(user_id, {"disabled_at": None})
         self._journal.record("user.enable", target=entity("user", user.id))
+        return user
+
+    def erase(self, user_id: UUID) -> User:
+        """Remove what is personal of a user, for good (`authkit.relational.erasure`).
+
+        Erasing one that is erased already changes nothing and is not an error.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        inputs.identifier(user_id, "user id")
+        user = erase(self._session, self._hot, user_id)
+        if user is None:
+            return self.get(user_id)
+        self._journal.record("user.erase", target=entity("user", user_id))
         return user
 
     def _change(self, user_id: UUID, changes: dict[str, object]) -> User:

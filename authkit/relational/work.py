@@ -6,7 +6,9 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from authkit.hot import Hot, Runner
+from authkit.relational.accounts import Accounts
 from authkit.relational.audit import Audit
+from authkit.relational.credentials import Credentials
 from authkit.relational.journal import Journal, Origin
 from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
@@ -28,6 +30,8 @@ class Work:
         self.users = Users(self.session, self._journal, runner)
         self.roles = Roles(self.session, self._journal)
         self.permissions = Permissions(self.session, self._journal)
+        self.accounts = Accounts(self.session, self._journal)
+        self.credentials = Credentials(self.session, self._journal)
         self.sessions = SessionRecords(self.session)
         self.audit = Audit(self.session, self._journal)
 

@@ -125,10 +125,10 @@ def test_writing_what_was_read_changes_nothing(value: object):
         "a\x00b",
         {1: "a"},
         b"bytes",
-        {"a", "b"},
+        {"a"},
         object(),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_json_is_refused_by_name(value: object):
     with pytest.raises(InvalidInput):

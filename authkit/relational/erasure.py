@@ -1,0 +1,87 @@
+"""Erasing a user: what is personal goes, what is evidence stays and names nobody.
+
+The row of the user stays under an address that belongs to nobody (RFC 2606), so that
+whatever refers to it still does. Audit entries name people by id, so they stay as they
+are and the chain verifies; what was sealed for the subject loses its key. Attempts keep
+their keyed hashes and addresses until their retention ends: they are what shows an
+attack, and who erased an account may have been the attacker.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import delete, func, update
+from sqlalchemy.orm import Session
+
+from authkit.hot import Runner, auth_cache, revocation
+from authkit.schema.hot import active_sessions, oauth_token_cache
+from authkit.schema.relational import (
+    Account,
+    BackupCode,
+    SubjectKey,
+    User,
+    UserRole,
+    UserSession,
+    WebauthnCredential,
+)
+
+_REASON = "erased"
+
+
+def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
+    """Remove what is personal of a user; None where there is nobody to erase."""
+    erased = update(User).where(User.id == user_id, User.erased_at.is_(None))
+    user = session.scalars(
+        erased.values(
+            email=f"{user_id}@erased.invalid",
+            email_verified_at=None,
+            name=None,
+            image=None,
+            password_hash=None,
+            mfa_enabled=False,
+            totp_secret_sealed=None,
+            sealing_key_id=None,
+            last_login_ip=None,
+            disabled_at=func.coalesce(User.disabled_at, func.clock_timestamp()),
+            erased_at=func.clock_timestamp(),
+        ).returning(User),
+        execution_options={"populate_existing": True},
+    ).one_or_none()
+    if user is None:
+        return None
+    hot.fetch_all(revocation.REVOKE_USER, (user_id, None, _REASON))
+    hot.execute(auth_cache.INVALIDATE, (user_id,))
+    for table in (Account, BackupCode, UserRole):
+        session.execute(delete(table).where(table.user_id == user_id))
+    session.execute(
+        delete(oauth_token_cache).where(oauth_token_cache.c.user_id == user_id)
+    )
+    session.execute(
+        update(active_sessions)
+        .where(active_sessions.c.user_id == user_id)
+        .values(ip=None, user_agent=None, device_fingerprint=None)
+    )
+    session.execute(
+        update(UserSession)
+        .where(UserSession.user_id == user_id)
+        .values(ip=None, user_agent=None, device_info={})
+    )
+    session.execute(
+        update(WebauthnCredential)
+        .where(WebauthnCredential.user_id == user_id)
+        .values(
+            name=None,
+            retired_at=func.coalesce(
+                WebauthnCredential.retired_at, func.clock_timestamp()
+            ),
+        )
+    )
+    session.execute(
+        update(SubjectKey)
+        .where(SubjectKey.subject_id == user_id, SubjectKey.destroyed_at.is_(None))
+        .values(
+            key_sealed=None, sealing_key_id=None, destroyed_at=func.clock_timestamp()
+        )
+    )
+    return user
