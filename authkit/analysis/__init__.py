@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from authkit.analysis import plots
     from authkit.analysis.frames import Frames
     from authkit.analysis.picture import Picture, save
-    from authkit.analysis.trail import Chain, read_chain
+    from authkit.analysis.trail import Chain, forgeries, read_chain
 
-__all__ = ["Chain", "Frames", "Picture", "plots", "read_chain", "save"]
+__all__ = ["Chain", "Frames", "Picture", "forgeries", "plots", "read_chain", "save"]
 
 _HOMES = {
     "Chain": "authkit.analysis.trail",
     "Frames": "authkit.analysis.frames",
     "Picture": "authkit.analysis.picture",
+    "forgeries": "authkit.analysis.trail",
     "read_chain": "authkit.analysis.trail",
     "save": "authkit.analysis.picture",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,6 +25,7 @@ FROM authkit.audit_chain_heads AS h
 LEFT JOIN authkit.audit_logs AS e ON e.shard = h.shard
 ORDER BY e.period, e.shard, e.seq
 """
+_ENOUGH = 3
 _TOLD = (
     "actor",
     "action",
@@ -81,6 +83,46 @@ def read_chain(frames: Frames) -> Chain:
     }
     entries = tuple(_entry(row) for row in rows if not pd.isna(row["seq"]))
     return Chain(entries, tuple(heads[shard] for shard in sorted(heads)))
+
+
+def forgeries(chain: Chain) -> dict[str, Chain]:
+    """Return copies of a chain, forged as somebody could who owns the server.
+
+    The last one cuts off the end together with the head that says where the end is:
+    no chain shows that by itself, a head that was kept elsewhere does.
+
+    Raises:
+        InvalidInput: no shard has three entries to forge one of.
+    """
+    counted = Counter(entry.shard for entry in chain.entries).most_common(1)
+    if not counted or counted[0][1] < _ENOUGH:
+        raise InvalidInput(
+            "the chain is too short to forge: one shard must have three entries;"
+            " `authkit db seed` makes a trail"
+        )
+    shard = counted[0][0]
+    places = [at for at, entry in enumerate(chain.entries) if entry.shard == shard]
+    at, end, earlier = places[len(places) // 2], places[-1], chain.entries[places[-2]]
+    entry = chain.entries[at]
+    heads = tuple(
+        replace(head, seq=earlier.seq, hash=earlier.hash)
+        if head.shard == shard
+        else head
+        for head in chain.heads
+    )
+    renamed = replace(entry, columns={**entry.columns, "actor": "user:nobody"})
+    rewritten = replace(entry, canonical=entry.canonical.replace(b"actor", b"actr"))
+    return {
+        "the actor's name changed": _instead(chain, at, renamed),
+        "the bytes rewritten": _instead(chain, at, rewritten),
+        "an entry removed": _instead(chain, at),
+        "the end cut off, head and all": replace(_instead(chain, end), heads=heads),
+    }
+
+
+def _instead(chain: Chain, at: int, *entries: Entry) -> Chain:
+    before, after = chain.entries[:at], chain.entries[at + 1 :]
+    return replace(chain, entries=(*before, *entries, *after))
 
 
 def _entry(row: dict[str, Any]) -> Entry:
