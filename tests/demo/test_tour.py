@@ -124,6 +124,7 @@ def test_the_demo_shows_a_failover_without_a_lost_write_and_leaves_nothing(demo:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_kept_demo_leaves_a_running_cluster_and_says_how_to_reach_and_end_it(
     demo: Demo,
 ):
