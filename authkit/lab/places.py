@@ -47,26 +47,44 @@ def memory_root() -> Path | None:
     """Return this user's state folder in memory; None where there is no room for one.
 
     AUTHKIT_STATE_DIR goes before it: who names a folder means it.
+
+    Raises:
+        ConfigError: the environment or `.env` is malformed.
     """
-    shared = Path("/dev/shm")  # noqa: S108 # the folder below is ours or not used
-    if os.environ.get("AUTHKIT_STATE_DIR") or not os.access(shared, os.W_OK | os.X_OK):
+    from authkit.settings import Settings
+
+    if Settings.load().authkit_state_dir is not None:
         return None
-    folder = shared / f"authkit-{os.geteuid()}"
+    folder = _memory_folder()
     if not folder.exists():
-        if shutil.disk_usage(shared).free < _ROOM_BYTES:
+        roomy = os.access(folder.parent, os.W_OK | os.X_OK) and (
+            shutil.disk_usage(folder.parent).free >= _ROOM_BYTES
+        )
+        if not roomy:
             return None
         folder.mkdir(mode=0o711, exist_ok=True)
-    found = folder.lstat()
-    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return folder if mine else None
+    return folder if _is_mine(folder) else None
 
 
 def roots(asked: Path | None = None) -> tuple[Path, ...]:
-    """Return every state folder in which a lab may be that was not given one."""
+    """Return the state folders in which to look for labs."""
     if asked is not None:
         return (state_root(asked),)
-    memory = Path("/dev/shm") / f"authkit-{os.geteuid()}"  # noqa: S108 # only looked at
-    return (state_root(), *([memory] if memory.is_dir() else []))
+    memory = _memory_folder()
+    return (state_root(), *([memory] if _is_mine(memory) else []))
+
+
+def _memory_folder() -> Path:
+    return Path("/dev/shm") / f"authkit-{os.geteuid()}"  # noqa: S108 # see _is_mine
+
+
+def _is_mine(folder: Path) -> bool:
+    # Anybody may make a folder of any name there, or a link.
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -147,8 +165,15 @@ def has_own_sockets(folder: Path, lab: LabState) -> bool:
     return not Path(lab.sockets).is_relative_to(folder)
 
 
-def plan_nodes(replicas: int, port: int | None) -> tuple[NodeState, ...]:
+def plan_nodes(
+    replicas: int, port: int | None, reserved: frozenset[int] = frozenset()
+) -> tuple[NodeState, ...]:
     """Name the nodes and give each its port.
+
+    Args:
+        replicas: how many nodes follow the first.
+        port: the first node's; None: free ones.
+        reserved: ports of nodes that are down, not to be given away.
 
     Raises:
         InvalidInput: fewer than no replicas, too many, or no such port.
@@ -158,7 +183,7 @@ def plan_nodes(replicas: int, port: int | None) -> tuple[NodeState, ...]:
         raise InvalidInput(f"{replicas} replicas: a lab has 0 to 8")
     count = replicas + 1
     if port is None:
-        ports = _free_ports(count)
+        ports = _free_ports(count, reserved)
     else:
         if not 1024 <= port <= 65_536 - count:  # what TCP has
             raise InvalidInput(f"port {port} is not between 1024 and {65_536 - count}")
@@ -186,11 +211,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def _free_ports(count: int, reserved: frozenset[int]) -> list[int]:
     # Below the range of outgoing connections: a port stays ours while a node is down.
     found: list[int] = []
     for candidate in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        if is_free(candidate):
+        if candidate not in reserved and is_free(candidate):
             found.append(candidate)
         if len(found) == count:
             return found

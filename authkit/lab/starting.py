@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,7 +118,7 @@ def up(
     root = places.state_root(root)
     bindir = bindir or _configured_bindir()
     who = account.choose()
-    nodes = places.plan_nodes(replicas, port)
+    nodes = places.plan_nodes(replicas, port, _ports_of(labs(root=root)))
     folder = places.make_folder(root, name, who)
     try:
         with state.locked(folder):
@@ -145,7 +145,8 @@ def up(
                 lab = replace(lab, watcher=watcher.spawn(folder))
             _build(folder, lab, progress)
     except BaseException:
-        with contextlib.suppress(LabError), state.locked(folder):  # gone: all is well
+        # What went wrong first is what the caller must hear.
+        with contextlib.suppress(LabError), state.locked(folder):
             remove(folder)
         raise
     return Lab(folder)
@@ -224,6 +225,14 @@ def _build(folder: Path, lab: LabState, progress: Progress) -> None:
     lab = replace(lab, ready=True)
     replication.apply(folder, lab)
     replication.wait_confirming(folder, lab)
+
+
+def _ports_of(others: Iterable[Lab]) -> frozenset[int]:
+    ports: set[int] = set()
+    for other in others:
+        with contextlib.suppress(LabError):  # damaged, or removed just now
+            ports.update(node.port for node in other.state.nodes)
+    return frozenset(ports)
 
 
 def _configured_bindir() -> Path | None:
