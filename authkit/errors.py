@@ -83,6 +83,10 @@ class SplitBrain(Unavailable):
     """Two primaries share the highest timeline: writes are refused until one yields."""
 
 
+class NodeLost(Unavailable):
+    """The node went away in the middle of it; nothing was applied, try again now."""
+
+
 class Saturated(Unavailable):
     """Every connection of the node is in use and the wait for one ran out."""
 

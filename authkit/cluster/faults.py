@@ -17,11 +17,11 @@ from authkit.errors import (
     Conflict,
     DatabaseError,
     InDoubt,
+    NodeLost,
     NoPrimary,
     NotPermitted,
     RetryLater,
     Saturated,
-    Unavailable,
 )
 
 POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
@@ -59,7 +59,7 @@ def translate(
     if code == "53300":
         return Saturated(f"{node} has no connection slot left")
     if fault.discard:
-        return Unavailable(f"the connection to {node} was lost; nothing was applied")
+        return NodeLost(f"the connection to {node} was lost; nothing was applied")
     if fault.action.repeats:
         return RetryLater(f"{node} rolled the transaction back ({_name(error)})")
     if fault.action is Action.CALLER:
@@ -86,7 +86,7 @@ def _refused(error: psycopg.Error) -> AuthkitError:
 def of_pool(error: Exception, *, node: str, waited_s: float) -> AuthkitError:
     """Return the error for a pool that gave no connection."""
     if isinstance(error, PoolClosed):
-        return Unavailable(f"{node} was given up while waiting for a connection")
+        return NodeLost(f"{node} was given up while waiting for a connection")
     return Saturated(
         f"every connection to {node} was in use for {waited_s:.2f} s: "
         "raise the pool's maximum, or hold connections for less long"

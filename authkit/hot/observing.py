@@ -13,6 +13,16 @@ logger = logging.getLogger("authkit.hot")
 Observer: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
 
 
+class Served:
+    """Where a call was served last; empty while it waits for its first node."""
+
+    __slots__ = ("node", "role")
+
+    def __init__(self) -> None:
+        self.node = ""
+        self.role = ""
+
+
 class Observers:
     """The watching functions; the tuple is replaced whole, and false while empty."""
 

@@ -17,11 +17,11 @@ from authkit.errors import (
     Conflict,
     DatabaseError,
     InDoubt,
+    NodeLost,
     NoPrimary,
     NotPermitted,
     RetryLater,
     Saturated,
-    Unavailable,
 )
 
 READ, WRITE = Intent.READ, Intent.WRITE
@@ -158,8 +158,8 @@ def raised(kind: type[psycopg.Error]) -> psycopg.Error:
         (driver.ReadOnlySqlTransaction, AUTOCOMMIT, READ, DatabaseError),
         (driver.TooManyConnections, WORK, READ, Saturated),
         (driver.AdminShutdown, AUTOCOMMIT, WRITE, InDoubt),
-        (driver.AdminShutdown, WORK, WRITE, Unavailable),
-        (driver.AdminShutdown, AUTOCOMMIT, READ, Unavailable),
+        (driver.AdminShutdown, WORK, WRITE, NodeLost),
+        (driver.AdminShutdown, AUTOCOMMIT, READ, NodeLost),
         (driver.UniqueViolation, WORK, WRITE, AlreadyExists),
         (driver.CheckViolation, WORK, WRITE, Conflict),
         (driver.InsufficientPrivilege, WORK, WRITE, NotPermitted),
@@ -191,5 +191,5 @@ def test_the_pools_errors_are_saturation_or_a_node_given_up():
     assert kinds == {
         PoolTimeout: Saturated,
         TooManyRequests: Saturated,
-        PoolClosed: Unavailable,
+        PoolClosed: NodeLost,
     }

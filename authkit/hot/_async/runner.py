@@ -17,8 +17,8 @@ import psycopg
 from authkit.cluster import AsyncCluster, AsyncLease, AsyncNodeConnection, Token
 from authkit.cluster.classify import Phase
 from authkit.cluster.faults import translate, understand
-from authkit.errors import AuthkitError
-from authkit.hot.observing import Observers
+from authkit.errors import AuthkitError, NodeLost, RetryLater
+from authkit.hot.observing import Observers, Served
 from authkit.hot.operation import AnyOperation, Intent, Operation
 from authkit.hot.written import Params, Step, Written
 
@@ -26,6 +26,9 @@ from . import statement
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+# No replica is as current as this: it asks for the primary.
+CURRENT = timedelta(0)
+READ_TRIES = 3
 Work: TypeAlias = Callable[[AsyncNodeConnection], Awaitable[Result]]
 
 
@@ -96,13 +99,12 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, max_lag, after)
-        if self.observers:
-            return await self._observed(
-                operation, lease, lambda c: statement.fetch_one(c, operation, params)
-            )
-        async with lease as connection:
-            return await statement.fetch_one(connection, operation, params)
+        return await self._run(
+            operation,
+            lambda c: statement.fetch_one(c, operation, params),
+            max_lag=max_lag,
+            after=after,
+        )
 
     async def fetch_all(
         self,
@@ -118,13 +120,12 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, max_lag, after)
-        if self.observers:
-            return await self._observed(
-                operation, lease, lambda c: statement.fetch_all(c, operation, params)
-            )
-        async with lease as connection:
-            return await statement.fetch_all(connection, operation, params)
+        return await self._run(
+            operation,
+            lambda c: statement.fetch_all(c, operation, params),
+            max_lag=max_lag,
+            after=after,
+        )
 
     async def execute(self, operation: AnyOperation, params: Params) -> int:
         """Return how many rows it touched.
@@ -133,13 +134,9 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, None, None)
-        if self.observers:
-            return await self._observed(
-                operation, lease, lambda c: statement.execute(c, operation, params)
-            )
-        async with lease as connection:
-            return await statement.execute(connection, operation, params)
+        return await self._run(
+            operation, lambda c: statement.execute(c, operation, params)
+        )
 
     async def write(
         self,
@@ -171,11 +168,54 @@ class AsyncRouted:
             await connection.commit()
             return Written(rows, None)
 
-        lease = self._cluster.writer()
-        if self.observers:
-            return await self._observed(operation, lease, work)
-        async with lease as connection:
-            return await work(connection)
+        return await self._run(operation, work)
+
+    async def _run(
+        self,
+        operation: AnyOperation,
+        work: Work[Result],
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> Result:
+        """Take a connection and work; tell who listens where, how long and how."""
+        if not self.observers:
+            return await self._try(operation, work, max_lag, after, Served())
+        served = Served()
+        began = perf_counter()
+        error: BaseException | None = None
+        try:
+            return await self._try(operation, work, max_lag, after, served)
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            spent = perf_counter() - began
+            self.observers.tell(operation.name, served.node, served.role, spent, error)
+
+    async def _try(
+        self,
+        operation: AnyOperation,
+        work: Work[Result],
+        max_lag: timedelta | None,
+        after: Token | None,
+        served: Served,
+    ) -> Result:
+        """Work; a read whose node was lost, or that recovery cut off, runs again.
+
+        The next lease waits, within its bound, for a node that may serve it.
+        """
+        left = 1 if operation.intent is Intent.WRITE else READ_TRIES
+        while True:
+            left -= 1
+            try:
+                async with self._lease(operation, max_lag, after) as connection:
+                    served.node = connection.node.name
+                    served.role = connection.node.role.value
+                    return await work(connection)
+            except (NodeLost, RetryLater):
+                if not left:
+                    raise
 
     def _lease(
         self,
@@ -183,24 +223,11 @@ class AsyncRouted:
         max_lag: timedelta | None,
         after: Token | None,
     ) -> AsyncLease:
-        if operation.intent is Intent.WRITE or (max_lag is None and after is None):
+        if operation.intent is Intent.WRITE:
             return self._cluster.writer()
+        if max_lag is None and after is None:
+            max_lag = CURRENT
         return self._cluster.reader(max_lag=max_lag, after=after)
-
-    async def _observed(
-        self, operation: AnyOperation, lease: AsyncLease, work: Work[Result]
-    ) -> Result:
-        node, role = "", ""
-        began = perf_counter()
-        try:
-            async with lease as connection:
-                node, role = connection.node.name, connection.node.role.value
-                result = await work(connection)
-        except BaseException as exc:
-            self.observers.tell(operation.name, node, role, perf_counter() - began, exc)
-            raise
-        self.observers.tell(operation.name, node, role, perf_counter() - began, None)
-        return result
 
 
 class AsyncBound:

@@ -19,8 +19,8 @@ import psycopg
 from authkit.cluster import Cluster, Lease, NodeConnection, Token
 from authkit.cluster.classify import Phase
 from authkit.cluster.faults import translate, understand
-from authkit.errors import AuthkitError
-from authkit.hot.observing import Observers
+from authkit.errors import AuthkitError, NodeLost, RetryLater
+from authkit.hot.observing import Observers, Served
 from authkit.hot.operation import AnyOperation, Intent, Operation
 from authkit.hot.written import Params, Step, Written
 
@@ -28,6 +28,9 @@ from . import statement
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+# No replica is as current as this: it asks for the primary.
+CURRENT = timedelta(0)
+READ_TRIES = 3
 Work: TypeAlias = Callable[[NodeConnection], Result]
 
 
@@ -98,13 +101,12 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, max_lag, after)
-        if self.observers:
-            return self._observed(
-                operation, lease, lambda c: statement.fetch_one(c, operation, params)
-            )
-        with lease as connection:
-            return statement.fetch_one(connection, operation, params)
+        return self._run(
+            operation,
+            lambda c: statement.fetch_one(c, operation, params),
+            max_lag=max_lag,
+            after=after,
+        )
 
     def fetch_all(
         self,
@@ -120,13 +122,12 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, max_lag, after)
-        if self.observers:
-            return self._observed(
-                operation, lease, lambda c: statement.fetch_all(c, operation, params)
-            )
-        with lease as connection:
-            return statement.fetch_all(connection, operation, params)
+        return self._run(
+            operation,
+            lambda c: statement.fetch_all(c, operation, params),
+            max_lag=max_lag,
+            after=after,
+        )
 
     def execute(self, operation: AnyOperation, params: Params) -> int:
         """Return how many rows it touched.
@@ -135,13 +136,7 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        lease = self._lease(operation, None, None)
-        if self.observers:
-            return self._observed(
-                operation, lease, lambda c: statement.execute(c, operation, params)
-            )
-        with lease as connection:
-            return statement.execute(connection, operation, params)
+        return self._run(operation, lambda c: statement.execute(c, operation, params))
 
     def write(
         self,
@@ -173,11 +168,54 @@ class Routed:
             connection.commit()
             return Written(rows, None)
 
-        lease = self._cluster.writer()
-        if self.observers:
-            return self._observed(operation, lease, work)
-        with lease as connection:
-            return work(connection)
+        return self._run(operation, work)
+
+    def _run(
+        self,
+        operation: AnyOperation,
+        work: Work[Result],
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+    ) -> Result:
+        """Take a connection and work; tell who listens where, how long and how."""
+        if not self.observers:
+            return self._try(operation, work, max_lag, after, Served())
+        served = Served()
+        began = perf_counter()
+        error: BaseException | None = None
+        try:
+            return self._try(operation, work, max_lag, after, served)
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            spent = perf_counter() - began
+            self.observers.tell(operation.name, served.node, served.role, spent, error)
+
+    def _try(
+        self,
+        operation: AnyOperation,
+        work: Work[Result],
+        max_lag: timedelta | None,
+        after: Token | None,
+        served: Served,
+    ) -> Result:
+        """Work; a read whose node was lost, or that recovery cut off, runs again.
+
+        The next lease waits, within its bound, for a node that may serve it.
+        """
+        left = 1 if operation.intent is Intent.WRITE else READ_TRIES
+        while True:
+            left -= 1
+            try:
+                with self._lease(operation, max_lag, after) as connection:
+                    served.node = connection.node.name
+                    served.role = connection.node.role.value
+                    return work(connection)
+            except (NodeLost, RetryLater):
+                if not left:
+                    raise
 
     def _lease(
         self,
@@ -185,24 +223,11 @@ class Routed:
         max_lag: timedelta | None,
         after: Token | None,
     ) -> Lease:
-        if operation.intent is Intent.WRITE or (max_lag is None and after is None):
+        if operation.intent is Intent.WRITE:
             return self._cluster.writer()
+        if max_lag is None and after is None:
+            max_lag = CURRENT
         return self._cluster.reader(max_lag=max_lag, after=after)
-
-    def _observed(
-        self, operation: AnyOperation, lease: Lease, work: Work[Result]
-    ) -> Result:
-        node, role = "", ""
-        began = perf_counter()
-        try:
-            with lease as connection:
-                node, role = connection.node.name, connection.node.role.value
-                result = work(connection)
-        except BaseException as exc:
-            self.observers.tell(operation.name, node, role, perf_counter() - began, exc)
-            raise
-        self.observers.tell(operation.name, node, role, perf_counter() - began, None)
-        return result
 
 
 class Bound:
