@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -212,18 +213,31 @@ def seed(
     seed: Annotated[
         int, typer.Option(help="Which world: the same seed, the same.")
     ] = 1,
+    until: Annotated[
+        datetime | None,
+        typer.Option(help="Where the world ends (UTC); default: the last full hour."),
+    ] = None,
     env_file: EnvFile = _ENV,
 ) -> None:
     """Fill the database with a synthetic world, both layers; shows its progress."""
     from authkit.ops.connection import transaction
     from authkit.ops.migrate import require_newest
+    from authkit.risk import PastOnly
     from authkit.workload import load
 
     url = _url(_settings(env_file))
     with transaction(url) as connection:
         require_newest(connection)
     with _progress() as show:
-        summary = load.seed(url, users=users, days=days, seed=seed, progress=show)
+        summary = load.seed(
+            url,
+            users=users,
+            days=days,
+            seed=seed,
+            progress=show,
+            end=None if until is None else until.replace(tzinfo=UTC),
+            score=PastOnly(),
+        )
     typer.echo(
         f"Seeded {summary.users:,} users, {summary.attempts:,} attempts"
         f" ({summary.attack_attempts:,} of them attacks), {summary.sessions:,} sessions"

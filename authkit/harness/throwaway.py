@@ -74,6 +74,7 @@ def main() -> int:
     import authkit.lab
     from authkit.errors import AuthkitError
     from authkit.ops.migrate import upgrade
+    from authkit.risk import PastOnly
     from authkit.workload.load import seed
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,7 +82,7 @@ def main() -> int:
     try:
         with authkit.lab.cluster(replicas=1) as lab:
             upgrade(lab.url())
-            seed(lab.url(), users=_USERS, days=_DAYS, seed=1)
+            seed(lab.url(), users=_USERS, days=_DAYS, seed=1, score=PastOnly())
             lab.wait_replayed()
             found = {
                 "database_url": lab.url("primary"),

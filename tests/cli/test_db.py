@@ -235,3 +235,15 @@ def test_a_server_that_is_away_is_one_sentence_and_exit_code_2():
     assert result.stderr.strip() == (
         "authkit: cannot connect to none on 127.0.0.1:1: is the server running?"
     )
+
+
+def test_a_seeded_world_ends_where_it_is_told_and_its_attempts_are_scored(
+    database: Any,
+):
+    arguments = ("--users", "30", "--days", "3", "--until", "2026-03-01")
+    seeded = run(database, "seed", *arguments)
+    assert seeded.exit_code == 0, seeded.output
+    newest = "SELECT max(occurred_at) < '2026-03-01+00' FROM authkit.auth_attempts"
+    assert value(database.url, newest)
+    scored = "SELECT count(risk_score) > 0 FROM authkit.auth_attempts"
+    assert value(database.url, scored)
