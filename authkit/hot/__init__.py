@@ -8,12 +8,14 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 from authkit.hot._async.attempts import AsyncAttempts
 from authkit.hot._async.auth_cache import AsyncAuthCache
 from authkit.hot._async.hot import AsyncHot
+from authkit.hot._async.oauth import AsyncOAuth
 from authkit.hot._async.rate_limits import AsyncRateLimits
 from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
 from authkit.hot._sync.auth_cache import AuthCache
 from authkit.hot._sync.hot import Hot
+from authkit.hot._sync.oauth import OAuth
 from authkit.hot._sync.rate_limits import RateLimits
 from authkit.hot._sync.runner import Bound, Routed, Runner
 from authkit.hot._sync.sessions import Sessions
@@ -21,6 +23,16 @@ from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
 from authkit.hot.auth_cache import CachedLogin
 from authkit.hot.limiting import RateDecision, RatePolicy
+from authkit.hot.oauth_tokens import TokenInfo
+from authkit.hot.oauth_values import (
+    CodeRefusal,
+    GrantedTokens,
+    Lifetimes,
+    NewCode,
+    PendingLogin,
+    ReturnedLogin,
+    TokenRefusal,
+)
 from authkit.hot.operation import Batch, Durability, Intent, Operation
 from authkit.hot.outcomes import (
     Cap,
@@ -40,6 +52,7 @@ __all__ = [
     "AsyncAuthCache",
     "AsyncBound",
     "AsyncHot",
+    "AsyncOAuth",
     "AsyncRateLimits",
     "AsyncRouted",
     "AsyncRunner",
@@ -53,19 +66,26 @@ __all__ = [
     "Bound",
     "CachedLogin",
     "Cap",
+    "CodeRefusal",
     "CreationRefused",
     "Durability",
     "Extension",
     "Failures",
+    "GrantedTokens",
     "Hot",
     "Intent",
+    "Lifetimes",
+    "NewCode",
     "NewSession",
+    "OAuth",
     "Operation",
     "Params",
+    "PendingLogin",
     "RateDecision",
     "RateLimits",
     "RatePolicy",
     "Reserved",
+    "ReturnedLogin",
     "Revocation",
     "RotatedSession",
     "Routed",
@@ -78,6 +98,8 @@ __all__ = [
     "SuspiciousUser",
     "Throttle",
     "Throttled",
+    "TokenInfo",
+    "TokenRefusal",
     "UserLock",
     "Written",
 ]

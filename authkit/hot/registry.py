@@ -11,6 +11,10 @@ from typing import Final
 from authkit.hot import (
     attempts,
     auth_cache,
+    oauth_codes,
+    oauth_rotation,
+    oauth_states,
+    oauth_tokens,
     rate_limits,
     reservations,
     revocation,
@@ -27,6 +31,10 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *reservations.OPERATIONS,
     *rate_limits.OPERATIONS,
     *auth_cache.OPERATIONS,
+    *oauth_states.OPERATIONS,
+    *oauth_codes.OPERATIONS,
+    *oauth_tokens.OPERATIONS,
+    *oauth_rotation.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

@@ -36,9 +36,13 @@ REVOKE: Final = Operation(
       WHERE s.id = e.id AND s.ended_at IS NULL
     ), family AS (
       UPDATE authkit.oauth_token_families AS f
-      SET revoked_at = e.revoked_at, revoke_reason = $2
-      FROM ended AS e
-      WHERE f.id = e.refresh_family_id AND f.revoked_at IS NULL
+      SET revoked_at = clock_timestamp(), revoke_reason = $2
+      WHERE f.revoked_at IS NULL AND f.id IN (
+        SELECT refresh_family_id FROM ended
+        UNION ALL
+        SELECT own.id FROM authkit.oauth_token_families AS own
+        JOIN ended ON own.session_id = ended.id
+        WHERE own.revoked_at IS NULL)
     )
     SELECT id, user_id FROM ended
     """,
@@ -64,9 +68,13 @@ REVOKE_TOKEN: Final = Operation(
       WHERE s.id = e.id AND s.ended_at IS NULL
     ), family AS (
       UPDATE authkit.oauth_token_families AS f
-      SET revoked_at = e.revoked_at, revoke_reason = $2
-      FROM ended AS e
-      WHERE f.id = e.refresh_family_id AND f.revoked_at IS NULL
+      SET revoked_at = clock_timestamp(), revoke_reason = $2
+      WHERE f.revoked_at IS NULL AND f.id IN (
+        SELECT refresh_family_id FROM ended
+        UNION ALL
+        SELECT own.id FROM authkit.oauth_token_families AS own
+        JOIN ended ON own.session_id = ended.id
+        WHERE own.revoked_at IS NULL)
     )
     SELECT id, user_id FROM ended
     """,
@@ -100,9 +108,13 @@ REVOKE_USER: Final = Operation(
       WHERE s.id = e.id AND s.ended_at IS NULL
     ), family AS (
       UPDATE authkit.oauth_token_families AS f
-      SET revoked_at = e.revoked_at, revoke_reason = $3
-      FROM ended AS e
-      WHERE f.id = e.refresh_family_id AND f.revoked_at IS NULL
+      SET revoked_at = clock_timestamp(), revoke_reason = $3
+      WHERE f.revoked_at IS NULL AND f.id IN (
+        SELECT refresh_family_id FROM ended
+        UNION ALL
+        SELECT own.id FROM authkit.oauth_token_families AS own
+        JOIN ended ON own.session_id = ended.id
+        WHERE own.revoked_at IS NULL)
     )
     SELECT id, user_id FROM ended
     """,

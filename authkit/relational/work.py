@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from authkit.crypto import KeyRing
 from authkit.hot import Hot, Runner
 from authkit.relational.accounts import Accounts
 from authkit.relational.audit import Audit
@@ -23,10 +26,16 @@ class Work:
     commit, and a relationship that was not loaded on purpose raises.
     """
 
-    def __init__(self, connection: Connection, runner: Runner, origin: Origin) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        runner: Runner,
+        origin: Origin,
+        keys: Callable[[], KeyRing],
+    ) -> None:
         self.session = Session(connection, expire_on_commit=False)
         self._journal = Journal(origin)
-        self.hot = Hot(runner)
+        self.hot = Hot(runner, keys)
         self.users = Users(self.session, self._journal, runner)
         self.roles = Roles(self.session, self._journal)
         self.permissions = Permissions(self.session, self._journal)

@@ -4,18 +4,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from authkit.crypto import KeyRing
+from authkit.hot.keyless import no_keys
+
 from .attempts import Attempts
 from .auth_cache import AuthCache
+from .oauth import OAuth
 from .rate_limits import RateLimits
 from .runner import Runner
 from .sessions import Sessions
 
 
 class Hot:
-    """The hot path's repositories: on the cluster, or inside one transaction."""
+    """The hot path's repositories: on the cluster, or inside one transaction.
 
-    def __init__(self, runner: Runner) -> None:
+    Args:
+        runner: what runs their operations.
+        keys: gives the ring that seals and derives; asked when it is needed.
+    """
+
+    def __init__(self, runner: Runner, keys: Callable[[], KeyRing] = no_keys) -> None:
         self.sessions = Sessions(runner)
         self.attempts = Attempts(runner)
         self.auth_cache = AuthCache(runner)
         self.rate_limits = RateLimits(runner)
+        self.oauth = OAuth(runner, keys)

@@ -18,6 +18,7 @@ from authkit.hot import (
     AsyncAttempts,
     AsyncAuthCache,
     AsyncHot,
+    AsyncOAuth,
     AsyncRateLimits,
     AsyncRouted,
     AsyncSessions,
@@ -51,7 +52,7 @@ class AsyncKit:
         self.settings = (settings or Settings.load()).require_database()
         self.cluster = cluster or AsyncCluster(self.settings)
         self._runner = AsyncRouted(self.cluster)
-        self.hot = AsyncHot(self._runner)
+        self.hot = AsyncHot(self._runner, lambda: self.key_ring)
 
     async def open(self, wait: timedelta | float | None = None) -> Self:
         """Connect, and find out which node is what. Idempotent.
@@ -98,6 +99,11 @@ class AsyncKit:
     def auth_cache(self) -> AsyncAuthCache:
         """What logins and permission checks need, in one read."""
         return self.hot.auth_cache
+
+    @property
+    def oauth(self) -> AsyncOAuth:
+        """Logins at providers; authorisation codes; the tokens that we issue."""
+        return self.hot.oauth
 
     async def check(
         self, user_id: UUID, permission: str, **context: object
@@ -159,6 +165,7 @@ class AsyncKit:
             max_lag=max_lag,
             after=after,
             token=token,
+            keys=lambda: self.key_ring,
         )
 
     def observe(self, observer: Observer) -> Callable[[], None]:

@@ -20,6 +20,7 @@ from authkit.hot import (
     Attempts,
     AuthCache,
     Hot,
+    OAuth,
     RateLimits,
     Routed,
     Sessions,
@@ -53,7 +54,7 @@ class Kit:
         self.settings = (settings or Settings.load()).require_database()
         self.cluster = cluster or Cluster(self.settings)
         self._runner = Routed(self.cluster)
-        self.hot = Hot(self._runner)
+        self.hot = Hot(self._runner, lambda: self.key_ring)
 
     def open(self, wait: timedelta | float | None = None) -> Self:
         """Connect, and find out which node is what. Idempotent.
@@ -100,6 +101,11 @@ class Kit:
     def auth_cache(self) -> AuthCache:
         """What logins and permission checks need, in one read."""
         return self.hot.auth_cache
+
+    @property
+    def oauth(self) -> OAuth:
+        """Logins at providers; authorisation codes; the tokens that we issue."""
+        return self.hot.oauth
 
     def check(self, user_id: UUID, permission: str, **context: object) -> Decision:
         """Decide one permission of a user: from the cache, or else from the roles.
@@ -157,6 +163,7 @@ class Kit:
             max_lag=max_lag,
             after=after,
             token=token,
+            keys=lambda: self.key_ring,
         )
 
     def observe(self, observer: Observer) -> Callable[[], None]:

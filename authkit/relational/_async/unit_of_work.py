@@ -23,8 +23,10 @@ from authkit.cluster import (
     NodeView,
     Token,
 )
+from authkit.crypto import KeyRing
 from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
 from authkit.hot import AsyncBound, AsyncHot
+from authkit.hot.keyless import no_keys
 from authkit.relational._primitives.aio import Connection, call, core, driver, within
 from authkit.relational.audit import Receipt
 from authkit.relational.journal import Origin
@@ -45,6 +47,7 @@ class AsyncUnitOfWork:
         max_lag: how stale the answers may be; a replica may serve them then.
         after: a commit that must be visible.
         token: whether the commit gives a token, at the price of a round trip.
+        keys: gives the ring that seals and derives; asked when it is needed.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class AsyncUnitOfWork:
         max_lag: timedelta | None = None,
         after: Token | None = None,
         token: bool = False,
+        keys: Callable[[], KeyRing] = no_keys,
     ) -> None:
         self._cluster = cluster
         self._origin = origin or Origin()
@@ -63,6 +67,7 @@ class AsyncUnitOfWork:
         self._max_lag = max_lag
         self._after = after
         self._wants_token = token
+        self._keys = keys
         self._connection: Connection | None = None
         self._driver: AsyncNodeConnection | None = None
         self._work: Work | None = None
@@ -152,8 +157,8 @@ class AsyncUnitOfWork:
             self._driver.intent = Intent.READ
         await connection.begin()
         bound = AsyncBound(self._driver)
-        self._hot = AsyncHot(bound)
-        self._work = Work(inner, within(bound), self._origin)
+        self._hot = AsyncHot(bound, self._keys)
+        self._work = Work(inner, within(bound), self._origin, self._keys)
 
     async def __aexit__(
         self,

@@ -25,8 +25,10 @@ from authkit.cluster import (
     NodeView,
     Token,
 )
+from authkit.crypto import KeyRing
 from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
 from authkit.hot import Bound, Hot
+from authkit.hot.keyless import no_keys
 from authkit.relational._primitives.threads import (
     Connection,
     call,
@@ -53,6 +55,7 @@ class UnitOfWork:
         max_lag: how stale the answers may be; a replica may serve them then.
         after: a commit that must be visible.
         token: whether the commit gives a token, at the price of a round trip.
+        keys: gives the ring that seals and derives; asked when it is needed.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class UnitOfWork:
         max_lag: timedelta | None = None,
         after: Token | None = None,
         token: bool = False,
+        keys: Callable[[], KeyRing] = no_keys,
     ) -> None:
         self._cluster = cluster
         self._origin = origin or Origin()
@@ -71,6 +75,7 @@ class UnitOfWork:
         self._max_lag = max_lag
         self._after = after
         self._wants_token = token
+        self._keys = keys
         self._connection: Connection | None = None
         self._driver: NodeConnection | None = None
         self._work: Work | None = None
@@ -160,8 +165,8 @@ class UnitOfWork:
             self._driver.intent = Intent.READ
         connection.begin()
         bound = Bound(self._driver)
-        self._hot = Hot(bound)
-        self._work = Work(inner, within(bound), self._origin)
+        self._hot = Hot(bound, self._keys)
+        self._work = Work(inner, within(bound), self._origin, self._keys)
 
     def __exit__(
         self,
