@@ -35,6 +35,14 @@ def run(database: Any, *arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, env=env)
 
 
+@pytest.fixture
+def precious(database: Any) -> Any:
+    """The test's database, as if it were no lab's."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {database.name} SET authkit.lab = ''")
+    return database
+
+
 def value(url: str, query: str) -> Any:
     with psycopg.connect(url) as connection:
         row = connection.execute(query.encode()).fetchone()
@@ -122,9 +130,9 @@ def test_migrate_down_and_up_again(database: Any):
     assert (up.exit_code, up.output) == (0, "The database is at revision 0004.\n")
 
 
-def test_downgrade_keeps_the_data_of_a_database_that_is_no_lab(database: Any):
-    assert isinstance(run(database, "downgrade", "base").exception, InvalidInput)
-    assert value(database.url, "SELECT count(*) FROM authkit.roles") == 3
+def test_downgrade_keeps_the_data_of_a_database_that_is_no_lab(precious: Any):
+    assert isinstance(run(precious, "downgrade", "base").exception, InvalidInput)
+    assert value(precious.url, "SELECT count(*) FROM authkit.roles") == 3
 
 
 def test_migrate_prints_sql_and_needs_no_database():
@@ -192,14 +200,18 @@ def test_seed_asks_for_the_newest_schema(database: Any):
 
 @pytest.mark.parametrize("command", ["reset", "clear"])
 def test_reset_and_clear_refuse_what_is_no_lab_and_not_named_twice(
-    database: Any, command: str
+    precious: Any, command: str
 ):
     for named in (
         [],
-        ["--database", database.name],
-        ["--database", database.name, "--yes-really", "another"],
+        ["--database", precious.name],
+        ["--database", precious.name, "--yes-really", "another"],
     ):
-        assert isinstance(run(database, command, *named).exception, InvalidInput)
+        assert isinstance(run(precious, command, *named).exception, InvalidInput)
+
+
+def test_a_lab_is_reset_without_being_named(database: Any):
+    assert run(database, "reset").exit_code == 0
 
 
 def test_reset_begins_anew(database: Any):

@@ -38,10 +38,11 @@ def value(url: str, query: str) -> Any:
     return row[0]
 
 
-def mark_as_lab(url: str) -> None:
+def mark_as_precious(url: str) -> None:
+    """Make a database of the tests' lab look as if it were no lab's."""
     name = value(url, "SELECT current_database()")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {name} SET authkit.lab = 'test'".encode())
+        connection.execute(f"ALTER DATABASE {name} SET authkit.lab = ''".encode())
 
 
 def test_setup_makes_all_and_a_second_run_finds_nothing_to_do(missing_url: str):
@@ -145,6 +146,7 @@ def test_setup_does_not_give_back_what_an_administrator_took(database: Any):
 
 @pytest.mark.parametrize("act", [databases.reset, databases.clear])
 def test_what_is_no_lab_and_not_named_twice_keeps_its_data(database: Any, act: Any):
+    mark_as_precious(database.url)
     insert = "INSERT INTO authkit.write_keys VALUES ('kept', 'applied')"
     with psycopg.connect(database.url) as connection:
         connection.execute(insert.encode())
@@ -164,7 +166,6 @@ def test_what_is_no_lab_and_not_named_twice_keeps_its_data(database: Any, act: A
 def test_a_lab_naming_the_wrong_database_is_refused_all_the_same(
     database: Any, act: Any
 ):
-    mark_as_lab(database.url)
     with pytest.raises(InvalidInput, match="nothing was changed"):
         act(database.url, database="another")
 
@@ -181,8 +182,8 @@ def test_reset_and_clear_leave_a_sound_empty_database(
             "SELECT authkit.audit_append(0, convert_to(%s, 'UTF8'))", [event]
         )
         connection.execute("CREATE SCHEMA authkit_world")
-    if lab:
-        mark_as_lab(database.url)
+    if not lab:
+        mark_as_precious(database.url)
         act(database.url)
     else:
         act(database.url, database=database.name, again=database.name)
