@@ -182,10 +182,10 @@ def test_reset_and_clear_leave_a_sound_empty_database(
             "SELECT authkit.audit_append(0, convert_to(%s, 'UTF8'))", [event]
         )
         connection.execute("CREATE SCHEMA authkit_world")
-    if not lab:
-        mark_as_precious(database.url)
+    if lab:
         act(database.url)
     else:
+        mark_as_precious(database.url)
         act(database.url, database=database.name, again=database.name)
     left = (
         "SELECT (SELECT count(*) FROM authkit.write_keys)"
@@ -202,7 +202,6 @@ def test_reset_and_clear_leave_a_sound_empty_database(
 
 def test_clear_asks_for_the_newest_schema(empty_url: str):
     migrate.upgrade(empty_url, "0003")
-    mark_as_lab(empty_url)
     with pytest.raises(SchemaMismatch, match="0003"):
         databases.clear(empty_url)
 
