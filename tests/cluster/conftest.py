@@ -14,8 +14,10 @@ import pytest
 
 from authkit.cluster import AsyncCluster, Cluster
 from authkit.cluster.events import Event
-from authkit.lab import Lab
+from authkit.lab import Lab, cluster
+from authkit.ops.migrate import upgrade
 from authkit.settings import Settings
+from authkit.testing.plugin import memory_folder
 
 PATIENCE_S = 20.0
 
@@ -221,3 +223,38 @@ def drive(request: pytest.FixtureRequest) -> Iterator[Drive]:
         driver.close(timeout=1.0)
         if isinstance(driver, AsyncDriver):
             driver.end()
+
+
+@pytest.fixture(scope="session")
+def _victim() -> Iterator[Lab]:
+    with cluster(replicas=1, config={"fsync": "off"}, root=memory_folder()) as lab:
+        upgrade(lab.url())
+        yield lab
+
+
+@pytest.fixture
+def victim(_victim: Lab) -> Lab:
+    """A migrated primary and replica to be hurt; made whole before each test."""
+    lab = _victim
+    if lab.server("primary").condition() == "frozen":
+        lab.thaw()
+    if lab.server("primary").condition() == "down":
+        lab.start()
+    for node in lab.nodes:
+        if node != lab.primary:
+            lab.rejoin(node)
+    lab.wait_replayed()
+    return lab
+
+
+@pytest.fixture
+def hurt(victim: Lab) -> Settings:
+    """Settings of the lab that may be hurt."""
+    env = victim.env()
+    return Settings.load(
+        None,
+        database_url=env["DATABASE_URL"],
+        database_replica_urls=env["DATABASE_REPLICA_URLS"],
+        database_retry_delay=10,
+        database_max_retries=10,
+    )

@@ -13,6 +13,13 @@ class Killed(BaseException):
     """Stands for KeyboardInterrupt and GreenletExit, which are no Exceptions."""
 
 
+def be_killed(lease):
+    with lease as connection:
+        # psycopg closes a connection whose statement was cut off in the middle.
+        connection.close()
+        raise Killed
+
+
 @pytest.mark.parametrize("reading", [True, False], ids=["reader", "writer"])
 def test_nothing_replaces_the_reason_a_caller_was_killed_for(settings, reading):
     with Cluster(settings) as cluster:
@@ -22,10 +29,8 @@ def test_nothing_replaces_the_reason_a_caller_was_killed_for(settings, reading):
             if reading
             else cluster.writer()
         )
-        # psycopg closes a connection whose statement was cut off in the middle.
-        with pytest.raises(Killed), lease as connection:
-            connection.close()
-            raise Killed
+        with pytest.raises(Killed):
+            be_killed(lease)
         assert [node.in_use for node in cluster.status().nodes] == [0, 0]
         with cluster.reader(max_lag=timedelta(minutes=1)) as again:
             assert again.execute("SELECT 1").fetchone() == (1,)

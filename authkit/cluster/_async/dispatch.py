@@ -23,6 +23,7 @@ from authkit.errors import (
     DeadlineExceeded,
     NoPrimary,
     NoReplica,
+    Saturated,
     SplitBrain,
     Unavailable,
 )
@@ -78,9 +79,10 @@ class AsyncDispatch:
                     raise self._no_writer()
                 try:
                     return await node.acquire(Intent.WRITE, left)
+                except Saturated:
+                    raise
                 except Unavailable:
-                    if roster.writer is node and node.pool is not None:
-                        raise
+                    node = None  # it was given up meanwhile: wait for what follows
             self.check()
             if deadline is None:
                 deadline = monotonic() + limit_s
@@ -116,9 +118,10 @@ class AsyncDispatch:
                     raise self._no_reader()
                 try:
                     connection = await node.acquire(Intent.READ, left)
+                except Saturated:
+                    raise
                 except Unavailable:
-                    if node.pool is not None:
-                        raise
+                    node = None  # it was given up meanwhile: wait for what follows
                 else:
                     if after is None or await self._contains(connection, after):
                         return connection

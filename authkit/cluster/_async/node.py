@@ -9,6 +9,7 @@ return (psycopg_pool waits 1, 2, 4 ... seconds between attempts to connect).
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 from psycopg import OperationalError
@@ -151,14 +152,24 @@ class AsyncNode:
             )
         )
 
-    def quarantine(self, reason: str) -> AsyncNodePool | None:
+    def quarantine(
+        self, reason: str, *, born_before: float = inf
+    ) -> AsyncNodePool | None:
         """Give out no connection any more and shut those in use; does not wait.
+
+        Args:
+            reason: for the event.
+            born_before: shut only what was connected before; the rest may be finished.
 
         Returns:
             The pool, to be closed with `bury`.
         """
         pool, self.pool = self.pool, None
-        cut = sum(connection.cut() for connection in tuple(self.out))
+        cut = sum(
+            connection.cut()
+            for connection in tuple(self.out)
+            if connection.born < born_before
+        )
         if pool is not None:
             self._events.publish(
                 Quarantined(node=self.name, reason=reason, sockets=cut)

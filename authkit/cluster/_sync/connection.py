@@ -66,6 +66,7 @@ class NodeConnection(Connection[Any]):
     managed: bool = False
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
     deadline: float = inf
+    born: float = inf
     overdue: bool = False
     severed: bool = False
     # The transaction's state before the operation that may yet fail.
@@ -109,6 +110,7 @@ class NodeConnection(Connection[Any]):
     def settle(self, home: Node) -> None:
         """Make it one of this node's; called once, when it is connected."""
         self._home = home
+        self.born = monotonic()
         self._lifeline = Lifeline(self.pgconn.socket)
         super().add_notice_handler(self._noticed)
 

@@ -25,6 +25,7 @@ from authkit.errors import (
     DeadlineExceeded,
     NoPrimary,
     NoReplica,
+    Saturated,
     SplitBrain,
     Unavailable,
 )
@@ -80,9 +81,10 @@ class Dispatch:
                     raise self._no_writer()
                 try:
                     return node.acquire(Intent.WRITE, left)
+                except Saturated:
+                    raise
                 except Unavailable:
-                    if roster.writer is node and node.pool is not None:
-                        raise
+                    node = None  # it was given up meanwhile: wait for what follows
             self.check()
             if deadline is None:
                 deadline = monotonic() + limit_s
@@ -118,9 +120,10 @@ class Dispatch:
                     raise self._no_reader()
                 try:
                     connection = node.acquire(Intent.READ, left)
+                except Saturated:
+                    raise
                 except Unavailable:
-                    if node.pool is not None:
-                        raise
+                    node = None  # it was given up meanwhile: wait for what follows
                 else:
                     if after is None or self._contains(connection, after):
                         return connection

@@ -154,6 +154,8 @@ class Roster:
         node = connection.home
         if fault.discard:
             connection.poison()
+        if connection.severed:
+            return fault  # it was us who shut it: that says nothing of the node
         if fault.blame is Blame.FAILURE:
             node.failed(monotonic())
         if fault.blame is not Blame.NOTHING:
@@ -201,7 +203,7 @@ class Roster:
                 pool = node.quarantine(new.reason)
             elif old.started and old.started != new.started:
                 # A server that was restarted has none of the connections it had.
-                pool = node.quarantine("it was restarted")
+                pool = node.quarantine("it was restarted", born_before=old.observed_at)
             else:
                 continue
             if pool is not None:
