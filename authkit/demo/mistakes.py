@@ -20,6 +20,7 @@ from authkit.settings import Settings
 
 # What only a fault in the cluster brings about; `authkit demo` makes one.
 ELSEWHERE: dict[type[errors.AuthkitError], str] = {
+    errors.NodeLost: "the node went away in the middle of it",
     errors.SplitBrain: "two primaries on one timeline",
     errors.InDoubt: "the connection was lost while COMMIT was under way",
     errors.TokenLost: "a failover lost the write that a token stands for",
