@@ -166,10 +166,22 @@ def _everything(_: Samples) -> Values:
     return {"keep": None}
 
 
+def _of_a_client(_: Samples) -> Values:
+    return {"client_id": "sample"}
+
+
+def _short_lived(samples: Samples) -> Values:
+    # Codes live for ten minutes at most.
+    return {**_of_a_client(samples), "lifetime": timedelta(minutes=5)}
+
+
 TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "sessions.create": _new,
     "sessions.revoke_user": _everything,
     "attempts.record": _new,
     "attempts.fail": _pending,
     "attempts.succeed": _pending,
+    "oauth_states.create": _short_lived,
+    "oauth_codes.create": _short_lived,
+    "oauth_tokens.issue": _of_a_client,
 }
