@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+from authkit.cli.showing import print_findings, print_setup, progress
 
-    from authkit.ops.database import SetupSummary
-    from authkit.ops.findings import Finding
+if TYPE_CHECKING:
     from authkit.settings import Settings
 
 app = typer.Typer(
@@ -53,7 +49,7 @@ def accept(env_file: EnvFile = _ENV, to: Json = None) -> None:
     started, began = datetime.now(UTC), perf_counter()
     result = acceptance.accept(settings)
     if to != "-":
-        _print_findings(result.findings)
+        print_findings(result.findings)
         typer.echo(
             "The database is fit for use."
             if result.passed
@@ -86,7 +82,7 @@ def setup(
 
     from authkit.ops import database
 
-    _print_setup(
+    print_setup(
         database.setup(
             _url(_settings(env_file)),
             create=create,
@@ -177,7 +173,7 @@ def status(
     else:
         role = "replica" if state.is_replica else "primary"
         typer.echo(f"{state.database}: PostgreSQL {state.postgres}, {role}")
-        _print_findings(findings)
+        print_findings(findings)
         for table in state.tables:
             rows = "?" if table.rows < 0 else f"{table.rows:,}"
             size = table.total_bytes / 1024
@@ -202,7 +198,7 @@ def validate(
     if as_json:
         typer.echo(json.dumps([f.as_dict() for f in findings], indent=2))
     else:
-        _print_findings(findings)
+        print_findings(findings)
     raise typer.Exit(1 if faults(findings) else 0)
 
 
@@ -228,7 +224,7 @@ def seed(
     url = _url(_settings(env_file))
     with transaction(url) as connection:
         require_newest(connection)
-    with _progress() as show:
+    with progress() as show:
         summary = load.seed(
             url,
             users=users,
@@ -253,7 +249,7 @@ def reset(
     from authkit.ops import database as databases
 
     url = _url(_settings(env_file))
-    _print_setup(databases.reset(url, database=database, again=yes_really))
+    print_setup(databases.reset(url, database=database, again=yes_really))
 
 
 @app.command()
@@ -268,29 +264,6 @@ def clear(
     typer.echo(f"Emptied {emptied} tables; roles and permissions are seeded anew.")
 
 
-@contextmanager
-def _progress() -> Generator[Callable[[str, int, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    bar = Progress(
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def show(phase: str, done: int, whole: int) -> None:
-        if phase not in tasks:
-            tasks[phase] = bar.add_task(phase, total=whole)
-        bar.update(tasks[phase], completed=done, total=whole)
-
-    with bar:
-        yield show
-
-
 def _settings(env_file: Path) -> Settings:
     from authkit.settings import Settings
 
@@ -302,33 +275,3 @@ def _url(settings: Settings) -> str:
     if url is None:
         raise typer.BadParameter("DATABASE_URL is not set")
     return url.get_secret_value()
-
-
-def _print_findings(findings: Iterable[Finding]) -> None:
-    signs = {
-        "good": ("ok", typer.colors.GREEN),
-        "note": ("note", typer.colors.YELLOW),
-        "fault": ("FAULT", typer.colors.RED),
-    }
-    for finding in findings:
-        sign, colour = signs[finding.level.value]
-        typer.echo(f"{typer.style(f'{sign:>5}', fg=colour)}  ", nl=False)
-        typer.echo(f"{finding.where}: {finding.what}")
-        if finding.advice is not None:
-            typer.echo(f"       -> {finding.advice}")
-
-
-def _print_setup(summary: SetupSummary) -> None:
-    if summary.created_database:
-        typer.echo("Created the database.")
-    if summary.came_from != summary.revision:
-        came_from = summary.came_from or "nothing"
-        typer.echo(f"Migrated from {came_from} to {summary.revision}.")
-    if summary.partitions_made:
-        typer.echo(f"Made {summary.partitions_made} partitions.")
-    if summary.reference_added:
-        typer.echo(f"Added {summary.reference_added} roles and permissions.")
-    if not summary.changed:
-        typer.echo("Nothing was left to do.")
-    roles = ", ".join(summary.roles)
-    typer.echo(f"Ready at revision {summary.revision}; group roles: {roles}.")

@@ -1,0 +1,71 @@
+"""How the database commands show what is going on and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from authkit.ops.database import SetupSummary
+    from authkit.ops.findings import Finding
+
+
+@contextmanager
+def progress() -> Generator[Callable[[str, int, int], None]]:
+    """Show a bar for each phase of long work; yields what to tell it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(phase: str, done: int, whole: int) -> None:
+        if phase not in tasks:
+            tasks[phase] = bar.add_task(phase, total=whole)
+        bar.update(tasks[phase], completed=done, total=whole)
+
+    with bar:
+        yield show
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print each finding with its sign, and what to do about it."""
+    signs = {
+        "good": ("ok", typer.colors.GREEN),
+        "note": ("note", typer.colors.YELLOW),
+        "fault": ("FAULT", typer.colors.RED),
+    }
+    for finding in findings:
+        sign, colour = signs[finding.level.value]
+        typer.echo(f"{typer.style(f'{sign:>5}', fg=colour)}  ", nl=False)
+        typer.echo(f"{finding.where}: {finding.what}")
+        if finding.advice is not None:
+            typer.echo(f"       -> {finding.advice}")
+
+
+def print_setup(summary: SetupSummary) -> None:
+    """Print what a setup did."""
+    if summary.created_database:
+        typer.echo("Created the database.")
+    if summary.came_from != summary.revision:
+        came_from = summary.came_from or "nothing"
+        typer.echo(f"Migrated from {came_from} to {summary.revision}.")
+    if summary.partitions_made:
+        typer.echo(f"Made {summary.partitions_made} partitions.")
+    if summary.reference_added:
+        typer.echo(f"Added {summary.reference_added} roles and permissions.")
+    if not summary.changed:
+        typer.echo("Nothing was left to do.")
+    roles = ", ".join(summary.roles)
+    typer.echo(f"Ready at revision {summary.revision}; group roles: {roles}.")
