@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NoReturn
 
 import typer
@@ -46,15 +45,11 @@ def root(
     del version
 
 
-def _present(name: str) -> bool:
-    return find_spec(f"authkit.cli.{name}") is not None
-
-
 def _mount() -> None:
-    for name in filter(_present, _GROUPS):
+    for name in _GROUPS:
         module = import_module(f"authkit.cli.{name}")
         app.add_typer(module.app, name=name)
-    for name in filter(_present, _COMMANDS):
+    for name in _COMMANDS:
         module = import_module(f"authkit.cli.{name}")
         app.command(name)(getattr(module, name))
 
