@@ -362,6 +362,7 @@ def test_a_commit_that_no_standby_confirmed_is_in_doubt_until_it_is_resolved(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a hundred rejoins on a loaded machine
 def test_fifty_failovers_leave_nothing_behind(drive, hurt, victim, table):
     driver = drive(hurt).open()
     threads = threading.active_count()
