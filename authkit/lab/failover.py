@@ -26,6 +26,8 @@ from authkit.lab.state import LabState
 
 How = Literal["already streaming", "restarted", "pg_rewind", "base backup"]
 Progress = Callable[[str], None]
+# A replica that can follow does so in a fifth of a second; a busy machine takes longer.
+_FOLLOW_S = 10.0
 
 
 _SLOT_IN_USE: LiteralString = (
@@ -115,7 +117,7 @@ def _bring_back(
             elif condition == "frozen":
                 progress(f"Resuming {server.name}")
                 server.thaw()
-            wait_streaming(primary, [server], timeout_s=5)
+            wait_streaming(primary, [server], timeout_s=_FOLLOW_S)
         except LabError as exc:
             progress(f"{exc}: more is needed")
         else:
@@ -173,7 +175,7 @@ def _follow(folder: Path, lab: LabState, name: str, *, ahead: bool) -> LabState:
         server.configure(upstream=primary)
         server.reload()
         try:
-            wait_streaming(primary, [server], timeout_s=5)
+            wait_streaming(primary, [server], timeout_s=_FOLLOW_S)
         except LabError:  # it has what the new primary has not
             ahead = True
     if ahead:

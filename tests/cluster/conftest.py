@@ -85,10 +85,10 @@ class Driver:
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition that only events can bring about."""
         deadline = monotonic() + PATIENCE_S
-        with self._news:
-            while not (found := condition()):
-                left = deadline - monotonic()
-                assert left > 0, f"never came to pass: {what}"
+        while not (found := condition()):
+            left = deadline - monotonic()
+            assert left > 0, f"never came to pass: {what}"
+            with self._news:
                 self._news.wait(min(left, 0.05))
         return found
 

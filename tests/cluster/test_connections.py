@@ -247,6 +247,7 @@ def test_the_pools_follow_the_role(drive, settings):
         database_replica_pool_max=5,
     )
     driver = drive(sized).open()
+    driver.call("wait_for", replicas=1)
     admitted = {e.role: (e.min_size, e.max_size) for e in driver.events(Admitted)}
     assert admitted == {Role.PRIMARY: (3, 7), Role.REPLICA: (2, 5)}
     assert len(driver.events(Opened)) == 1
