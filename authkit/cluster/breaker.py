@@ -1,6 +1,7 @@
-"""A circuit breaker per node: consecutive failures and a windowed rate, then one try.
+"""A circuit breaker per node: failures in a row or a share of a window, then one try.
 
-Pure: the clock is an argument. Saturation is not a failure of the node and must never
+Pure: the clock and the node's count of served requests are arguments, so that success
+costs nothing while it is closed. Saturation is no failure of the node and must never
 be reported here. Opened, it lets nothing through; a probe that succeeds makes it
 half-open, in which one request may try; its outcome closes or opens it again.
 """
@@ -32,14 +33,19 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The state; every method returns the next one."""
+    """The state; every method returns the next one.
+
+    `served` is what the node's count stood at when the last failure came, and
+    `window_served` what it stood at when the window began.
+    """
 
     policy: BreakerPolicy = BreakerPolicy()
     state: BreakerState = BreakerState.CLOSED
     row: int = 0
-    window_from: float = 0.0
+    served: int = 0
     failures: int = 0
-    successes: int = 0
+    window_from: float = float("-inf")
+    window_served: int = 0
     opened_at: float = 0.0
     trying_since: float | None = None
 
@@ -60,31 +66,34 @@ class Breaker:
             return self
         return replace(self, trying_since=now)
 
-    def failed(self, now: float) -> Breaker:
-        """A request failed for a reason that lies with the node."""
+    def failed(self, now: float, served: int) -> Breaker:
+        """A request failed for a reason that lies with the node.
+
+        Args:
+            now: the monotonic clock.
+            served: how many requests the node has served in all.
+        """
         if self.state is BreakerState.OPEN:
             return self
         if self.state is BreakerState.HALF_OPEN:
             return self._opened(now)
-        current = self._windowed(now)
-        row, failures = current.row + 1, current.failures + 1
-        total = failures + current.successes
+        current = self
+        if now - self.window_from >= self.policy.window_s:
+            current = replace(self, window_from=now, window_served=served, failures=0)
+        row = current.row + 1 if served == current.served else 1
+        failures = current.failures + 1
+        total = failures + served - current.window_served
         if row >= self.policy.consecutive or (
             total >= self.policy.volume and failures / total >= self.policy.rate
         ):
             return self._opened(now)
-        return replace(current, row=row, failures=failures)
+        return replace(current, row=row, served=served, failures=failures)
 
-    def succeeded(self, now: float, count: int = 1) -> Breaker:
-        """So many requests were answered."""
-        if self.state is BreakerState.OPEN or count <= 0:
+    def succeeded(self) -> Breaker:
+        """The trial was answered; while it is closed nobody need say so."""
+        if self.state is not BreakerState.HALF_OPEN or self.trying_since is None:
             return self
-        if self.state is BreakerState.HALF_OPEN:
-            if self.trying_since is None:
-                return self
-            return Breaker(self.policy, window_from=now)
-        current = self._windowed(now)
-        return replace(current, row=0, successes=current.successes + count)
+        return Breaker(self.policy)
 
     def probed(self, now: float) -> Breaker:
         """The node answered a probe: after the cool-off, one request may try."""
@@ -97,8 +106,3 @@ class Breaker:
 
     def _opened(self, now: float) -> Breaker:
         return Breaker(self.policy, state=BreakerState.OPEN, opened_at=now)
-
-    def _windowed(self, now: float) -> Breaker:
-        if now - self.window_from < self.policy.window_s:
-            return self
-        return replace(self, window_from=now, failures=0, successes=0)

@@ -26,17 +26,30 @@ SELECT pg_is_in_recovery()::int,
        extract(epoch FROM pg_postmaster_start_time()),
        current_setting('server_version_num'),
        (SELECT count(*) FROM pg_stat_wal_receiver),
-       pg_current_snapshot()
+       pg_current_snapshot(),
+       pg_backend_pid()
   FROM pg_control_system() AS s, pg_control_checkpoint() AS c,
        pg_control_recovery() AS r
 """
-COLUMNS = 10
+COLUMNS = 11
 
 
 def read_answer(
-    node: str, values: Sequence[bytes | None], *, sent: float, received: float
+    node: str,
+    values: Sequence[bytes | None],
+    *,
+    sent: float,
+    received: float,
+    backend_pid: int,
 ) -> Observation:
     """Turn the row, in text format, into an observation.
+
+    Args:
+        node: its name.
+        values: one row of the question.
+        sent: when it was asked, on the monotonic clock.
+        received: when the answer was complete.
+        backend_pid: the process that the connection was told it talks to.
 
     Raises:
         ValueError: the answer is not of the form that was asked for.
@@ -45,7 +58,7 @@ def read_answer(
         raise ValueError("the answer has another number of columns")
     texts = [None if value is None else value.decode() for value in values]
     standby, system, lsn, own, received_tli, control, started, version = texts[:8]
-    streams, snapshot = texts[8:]
+    streams, snapshot, backend = texts[8:]
     if standby is None or version is None:
         raise ValueError("the answer is empty")
     if standby == "1":
@@ -64,4 +77,6 @@ def read_answer(
         version=int(version),
         streaming=streams not in {None, "0"},
         snapshot=Snapshot.parse(snapshot) if snapshot else None,
+        # PgBouncer and its like tell their clients a process id of their own.
+        pooled=backend != str(backend_pid),
     )

@@ -30,11 +30,6 @@ class Candidate(Protocol):
 CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
-def fresh(view: NodeView, now: float, max_lag_s: float) -> bool:
-    """Whether a node's staleness is known to be within the bound."""
-    return view.staleness(now) <= max_lag_s
-
-
 def contains(view: NodeView, token: Token) -> bool:
     """Whether a node was seen to have replayed a token's commit.
 

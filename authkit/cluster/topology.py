@@ -132,6 +132,7 @@ def observe(picture: Topology, seen: Observation) -> Topology:
         version=seen.version,
         streaming=seen.streaming,
         snapshot=seen.snapshot,
+        pooled=seen.pooled,
         reason="",
     )
     system_id = picture.system_id or seen.system_id

@@ -81,6 +81,7 @@ class Observation:
     version: int
     streaming: bool = False
     snapshot: Snapshot | None = None
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class NodeView:
     version: int = 0
     streaming: bool = False
     snapshot: Snapshot | None = None
+    # A pooler stands before it: statements are not prepared, sessions are not ours.
+    pooled: bool = False
     reason: str = "not asked yet"
 
     def staleness(self, now: float) -> float:

@@ -13,61 +13,67 @@ POLICY = BreakerPolicy(
 )
 
 
-def failed(breaker: Breaker, times: int, now: float = 1.0) -> Breaker:
+def failed(times: int, *, now: float = 1.0, served: int = 0) -> Breaker:
+    breaker = Breaker(POLICY)
     for _ in range(times):
-        breaker = breaker.failed(now)
+        breaker = breaker.failed(now, served)
+    return breaker
+
+
+def alternating(times: int, *, successes: int = 1) -> Breaker:
+    breaker, served = Breaker(POLICY), 0
+    for _ in range(times):
+        breaker = breaker.failed(1.0, served)
+        served += successes
     return breaker
 
 
 def test_failures_in_a_row_open_it():
-    assert failed(Breaker(POLICY), 2).allows(1.0)
-    opened = failed(Breaker(POLICY), 3)
+    assert failed(2).allows(1.0)
+    opened = failed(3)
     assert opened.state is BreakerState.OPEN
     assert not opened.allows(1e9)
 
 
 def test_a_success_begins_the_row_again():
-    breaker = failed(Breaker(POLICY), 2).succeeded(1.0)
-    assert failed(breaker, 2).state is BreakerState.CLOSED
+    breaker = failed(2).failed(1.0, served=1).failed(1.0, served=1)
+    assert breaker.state is BreakerState.CLOSED
+    assert breaker.failed(1.0, served=1).state is BreakerState.OPEN
 
 
 def test_a_share_of_failures_opens_it_once_there_are_enough_requests():
-    breaker = Breaker(POLICY)
-    for _ in range(5):
-        breaker = breaker.succeeded(1.0).failed(1.0)
-    assert breaker.state is BreakerState.OPEN
-    few = Breaker(POLICY)
-    for _ in range(4):
-        few = few.succeeded(1.0).failed(1.0)
-    assert few.state is BreakerState.CLOSED
+    assert alternating(5).state is BreakerState.CLOSED
+    assert alternating(6).state is BreakerState.OPEN
+
+
+def test_a_small_share_of_failures_among_many_successes_does_not():
+    assert alternating(200, successes=100).state is BreakerState.CLOSED
 
 
 def test_old_failures_are_forgotten_with_their_window():
-    breaker = Breaker(POLICY)
-    for _ in range(4):
-        breaker = breaker.succeeded(1.0).failed(1.0)
-    breaker = breaker.succeeded(20.0).failed(20.0)
-    assert breaker.state is BreakerState.CLOSED
+    breaker = alternating(5)
+    assert breaker.failed(20.0, served=9).state is BreakerState.CLOSED
+    assert breaker.failed(1.0, served=9).failures == 6
 
 
 def test_only_a_probe_after_the_cool_off_half_opens_it():
-    opened = failed(Breaker(POLICY), 3, now=1.0)
+    opened = failed(3, now=1.0)
     assert opened.probed(1.2).state is BreakerState.OPEN
-    assert opened.succeeded(5.0).state is BreakerState.OPEN
+    assert opened.succeeded().state is BreakerState.OPEN
     assert opened.probed(1.5).state is BreakerState.HALF_OPEN
 
 
 def test_half_open_lets_one_request_through():
-    half = failed(Breaker(POLICY), 3).probed(2.0)
+    half = failed(3).probed(2.0)
     assert half.allows(2.0)
     trying = half.tried(2.0)
     assert not trying.allows(2.1)
-    assert trying.succeeded(2.2).state is BreakerState.CLOSED
-    assert trying.failed(2.2).state is BreakerState.OPEN
+    assert trying.succeeded().state is BreakerState.CLOSED
+    assert trying.failed(2.2, 0).state is BreakerState.OPEN
 
 
 def test_a_trial_that_never_reported_does_not_bar_the_node_for_ever():
-    trying = failed(Breaker(POLICY), 3).probed(2.0).tried(2.0)
+    trying = failed(3).probed(2.0).tried(2.0)
     assert trying.allows(2.0 + POLICY.window_s)
 
 
@@ -77,17 +83,14 @@ class AgainstAModel(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.now = 0.0
+        self.served = 0
         self.breaker = Breaker(POLICY)
-        self.state = "closed"
-        self.row = 0
-        self.window: list[bool] = []
-        self.window_from = 0.0
-        self.opened_at = 0.0
-        self.trying = False
+        self.close()
 
-    def roll(self) -> None:
-        if self.now - self.window_from >= POLICY.window_s:
-            self.window, self.window_from = [], self.now
+    def close(self) -> None:
+        self.state, self.trying = "closed", False
+        self.row, self.window = 0, []
+        self.window_from: float | None = None
 
     def open(self) -> None:
         self.state, self.opened_at = "open", self.now
@@ -98,11 +101,13 @@ class AgainstAModel(RuleBasedStateMachine):
 
     @rule()
     def fails(self) -> None:
-        self.breaker = self.breaker.failed(self.now)
+        self.breaker = self.breaker.failed(self.now, self.served)
         if self.state == "half-open":
             self.open()
         elif self.state == "closed":
-            self.roll()
+            begun = self.window_from
+            if begun is None or self.now - begun >= POLICY.window_s:
+                self.window, self.window_from = [], self.now
             self.row += 1
             self.window.append(False)
             many = len(self.window) >= POLICY.volume
@@ -110,16 +115,17 @@ class AgainstAModel(RuleBasedStateMachine):
             if self.row >= POLICY.consecutive or (many and share >= POLICY.rate):
                 self.open()
 
+    @rule(times=st.integers(1, 5))
+    def serves(self, times: int) -> None:
+        self.served += times
+        self.row = 0
+        self.window += [True] * times
+
     @rule()
-    def succeeds(self) -> None:
-        self.breaker = self.breaker.succeeded(self.now)
+    def answers_the_trial(self) -> None:
+        self.breaker = self.breaker.succeeded()
         if self.state == "half-open" and self.trying:
-            self.state, self.row, self.trying = "closed", 0, False
-            self.window, self.window_from = [], self.now
-        elif self.state == "closed":
-            self.roll()
-            self.row = 0
-            self.window.append(True)
+            self.close()
 
     @rule()
     def is_probed(self) -> None:

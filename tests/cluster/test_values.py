@@ -121,12 +121,21 @@ def answer(**changes: bytes | None) -> list[bytes | None]:
         "version": b"180003",
         "streams": b"0",
         "snapshot": b"5:9:5,7",
+        "backend": b"4711",
     }
     return list((columns | changes).values())
 
 
+ASKED = {"sent": 1, "received": 2, "backend_pid": 4711}
+
+
+def test_a_pooler_shows_by_its_own_process_id():
+    assert not read_answer("a", answer(), **ASKED).pooled
+    assert read_answer("a", answer(), **(ASKED | {"backend_pid": 1})).pooled
+
+
 def test_a_primarys_timeline_is_that_of_the_segment_it_writes():
-    seen = read_answer("a", answer(), sent=1, received=2)
+    seen = read_answer("a", answer(), **ASKED)
     assert (seen.role, seen.timeline, seen.lsn) == (Role.PRIMARY, 10, 0x1000)
     assert seen.snapshot == Snapshot(5, 9, frozenset({5, 7}))
 
@@ -138,16 +147,16 @@ def test_a_replicas_timeline_is_that_of_its_stream_or_else_its_control_file(
     received, timeline
 ):
     values = answer(standby=b"1", own=None, received=received, streams=b"1")
-    seen = read_answer("a", values, sent=1, received=2)
+    seen = read_answer("a", values, **ASKED)
     assert (seen.role, seen.timeline, seen.streaming) == (Role.REPLICA, timeline, True)
 
 
 @pytest.mark.parametrize(
-    "values", [[], answer()[:-1], [None] * 10, answer(version=b"x"), answer(lsn=b"y")]
+    "values", [[], answer()[:-1], [None] * 11, answer(version=b"x"), answer(lsn=b"y")]
 )
 def test_an_answer_of_another_form_is_refused(values):
     with pytest.raises(ValueError, match=r".*"):
-        read_answer("a", values, sent=1, received=2)
+        read_answer("a", values, **ASKED)
 
 
 def test_a_key_in_order_is_returned():

@@ -201,8 +201,28 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         self.out = False
         await super().close()
 
+    @property
+    def pristine(self) -> bool:
+        """Whether it is in the state every caller expects."""
+        return (
+            self.pgconn.transaction_status == TransactionStatus.IDLE
+            and self._autocommit
+            and not self.poisoned
+            and not self.severed
+            and self._isolation_level is None
+            and self._read_only is None
+            and self._deferrable is None
+        )
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the server has told, beside an answer, that it left recovery."""
+        return self.pgconn.parameter_status(b"in_hot_standby") == b"off"
+
     async def clean(self) -> bool:
         """Bring it back to the state every caller expects; False if that fails."""
+        if self.poisoned or self.severed or self.closed:
+            return False
         try:
             if self.pgconn.transaction_status != TransactionStatus.IDLE:
                 await self.rollback()

@@ -15,7 +15,7 @@ from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.forks import generation
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
-from authkit.cluster.routing import choose, fresh, prefer_zone
+from authkit.cluster.routing import choose, prefer_zone
 from authkit.cluster.topology import Verdict
 from authkit.cluster.views import Role
 from authkit.errors import (
@@ -238,16 +238,19 @@ class AsyncDispatch:
         roster = self._roster
         replicas = roster.replicas
         if replicas and max_lag_s > 0:
-            now = monotonic()
+            oldest = monotonic() - max_lag_s
             able = [
                 node
                 for node in replicas
-                if fresh(node.view, now, max_lag_s) and node.pool is not None
+                if node.view.fresh_at >= oldest and node.pool is not None
             ]
             if after is not None:
                 able = [node for node in able if node.name not in asked]
                 able = [node for node in able if known(roster, node, after)] or able
-            chosen = choose(prefer_zone(able, prefer), randrange)
+            if len(able) == 1:
+                chosen = able[0]
+            else:
+                chosen = choose(prefer_zone(able, prefer), randrange)
             if chosen is not None and chosen.passes():
                 return chosen
         writer = roster.writer

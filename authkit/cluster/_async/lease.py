@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from types import TracebackType
 
 import psycopg
@@ -102,8 +101,8 @@ class AsyncLease:
                     "the commit was cancelled before a standby confirmed it: "
                     f"it stands on {home.name} and may be lost by a failover"
                 )
-            if home.breaker.state is not BreakerState.CLOSED or home.breaker.row:
-                home.succeeded(monotonic())
+            if home.breaker.state is not BreakerState.CLOSED:
+                home.succeeded()
             return
         if isinstance(error, psycopg.Error):
             await self._fail(connection, error)

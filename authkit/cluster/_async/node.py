@@ -40,6 +40,7 @@ class AsyncNode:
         limits: Limits,
         events: Events,
         suspect: Callable[[AsyncNode, str], None],
+        changed: Signal,
     ) -> None:
         self.target = target
         self.name = target.name
@@ -57,6 +58,7 @@ class AsyncNode:
         self._limits = limits
         self._events = events
         self._suspect = suspect
+        self._changed = changed
 
     async def acquire(self, intent: Intent, limit_s: float) -> AsyncNodeConnection:
         """Take a connection.
@@ -98,16 +100,14 @@ class AsyncNode:
         pool = connection.drawn_from
         reusable = False
         try:
-            reusable = (
-                not connection.poisoned
-                and not connection.severed
-                and not connection.closed
-                and await connection.clean()
-                and self.pool is pool
+            reusable = self.pool is pool and (
+                connection.pristine or await connection.clean()
             )
         finally:
             if reusable:
                 self.served += 1
+                if self.view.role is Role.REPLICA and connection.promoted:
+                    self._suspect(self, "it says that it is no standby any more")
             else:
                 await connection.discard()
             connection.returned()
@@ -116,12 +116,6 @@ class AsyncNode:
                 self._returned.raised()
             if pool is not None:
                 await pool.putconn(connection)
-        if (
-            self.view.role is Role.REPLICA
-            and reusable
-            and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
-        ):
-            self._suspect(self, "it says that it is no standby any more")
 
     @property
     def in_flight(self) -> int:
@@ -140,8 +134,11 @@ class AsyncNode:
         sizes = self._limits.of_role(role)
         pool = self.pool
         if pool is None:
-            self.pool = pool = self._new_pool(sizes)
+            # What failed before was another server, or another life of this one.
+            self._set_breaker(Breaker())
+            pool = self._new_pool(sizes)
             await pool.open()
+            self.pool = pool
         elif (pool.min_size, pool.max_size) != (sizes.least, sizes.most):
             await pool.resize(sizes.least, sizes.most)
         else:
@@ -189,13 +186,14 @@ class AsyncNode:
             How many connections had to be shut.
         """
         pool, self.pool = self.pool, None
+        if pool is not None:
+            await pool.abandon()
         while self.out:
             seen = self._returned.count
             if self.out and not await self._returned.wait(seen, deadline - monotonic()):
                 break
         cut = sum(connection.cut() for connection in tuple(self.out))
         if pool is not None:
-            await pool.abandon()
             await _close(pool)
         for worker in self._burials:
             await join(worker, CLOSE_S)
@@ -205,7 +203,11 @@ class AsyncNode:
         return AsyncNodePool(
             self._conninfo,
             connection_class=AsyncNodeConnection,
-            kwargs={"autocommit": True},
+            kwargs={
+                "autocommit": True,
+                # PgBouncer before 1.22 knows nothing of prepared statements.
+                "prepare_threshold": None if self.view.pooled else 5,
+            },
             min_size=sizes.least,
             max_size=sizes.most,
             open=False,
@@ -221,11 +223,11 @@ class AsyncNode:
 
     def failed(self, now: float) -> None:
         """Count a failure that lies with the node."""
-        self._set_breaker(self.breaker.failed(now))
+        self._set_breaker(self.breaker.failed(now, self.served))
 
-    def succeeded(self, now: float) -> None:
-        """Count a request that was answered; called only while there is trouble."""
-        self._set_breaker(self.breaker.succeeded(now))
+    def succeeded(self) -> None:
+        """The breaker's trial was answered."""
+        self._set_breaker(self.breaker.succeeded())
 
     def probed(self, now: float) -> None:
         """Let one request try, after a probe was answered."""
@@ -237,6 +239,7 @@ class AsyncNode:
             self._events.publish(
                 BreakerChanged(node=self.name, before=before.state, after=after.state)
             )
+            self._changed.raised()
 
     def passes(self) -> bool:
         """Whether the breaker lets a request through; taking its one trial."""

@@ -39,11 +39,12 @@ class AsyncRoster:
         cadence: Cadence,
         events: Events,
     ) -> None:
+        self.changed = Signal()
         self.nodes = {
-            t.name: AsyncNode(t, limits, events, self.suspect) for t in targets
+            t.name: AsyncNode(t, limits, events, self.suspect, self.changed)
+            for t in targets
         }
         self.picture = Topology.of((t.name, t.zone) for t in targets)
-        self.changed = Signal()
         self.writer: AsyncNode | None = None
         self.replicas: tuple[AsyncNode, ...] = ()
         self.timelines = Timelines()

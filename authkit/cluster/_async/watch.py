@@ -12,7 +12,7 @@ from time import monotonic
 
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.probe import AsyncProbe, Hung, Refused
-from authkit.cluster._primitives.aio import Signal, Worker, join, spawn
+from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.events import Events, Probed, Suspected, logger
 from authkit.cluster.views import Health, Loss, Observation
@@ -65,17 +65,24 @@ class AsyncWatch:
 
     async def _run(self) -> None:
         while not self._stopping:
-            seen = self._wake.count
+            seen, began = self._wake.count, monotonic()
             try:
                 await self._look()
             except Exception:  # noqa: BLE001 # a watcher that ends is blind for ever
                 logger.exception("the probe of %s failed", self._node.name)
-            await self._rest(seen)
+            await self._rest(seen, began)
 
-    async def _rest(self, seen: int) -> None:
-        """Wait for the next question, with a glance at the connections in use."""
+    async def _rest(self, seen: int, began: float) -> None:
+        """Wait for the next question, with a glance at the connections in use.
+
+        Whoever has cause may have it asked at once, but no storm of causes makes it
+        more often than a burst.
+        """
+        floor = began + self._cadence.burst_s - monotonic()
+        if floor > 0:
+            await nap(floor)
         pause = self._cadence.pause(troubled_for_s=self._troubled_for(), chance=random)
-        until = monotonic() + pause
+        until = began + pause
         while (left := until - monotonic()) > 0:
             if await self._wake.wait(seen, min(left, self._cadence.glance_s)):
                 return

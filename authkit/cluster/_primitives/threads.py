@@ -14,7 +14,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeAlias
 
+import psycopg_pool.pool
 import sqlalchemy
+
+# A thread that is interrupted (Ctrl-C in a notebook), or a greenlet that is killed,
+# while it waits for a connection loses for good the one it is handed at that moment:
+# psycopg_pool tidies up after Exception only. It reads this name at each call.
+psycopg_pool.pool.CLIENT_EXCEPTIONS = BaseException  # pyright: ignore[reportAttributeAccessIssue] # declared as type[Exception]
 
 Lock = threading.Lock
 Engine: TypeAlias = sqlalchemy.Engine

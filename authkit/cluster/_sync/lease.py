@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from types import TracebackType
 
 import psycopg
@@ -104,8 +103,8 @@ class Lease:
                     "the commit was cancelled before a standby confirmed it: "
                     f"it stands on {home.name} and may be lost by a failover"
                 )
-            if home.breaker.state is not BreakerState.CLOSED or home.breaker.row:
-                home.succeeded(monotonic())
+            if home.breaker.state is not BreakerState.CLOSED:
+                home.succeeded()
             return
         if isinstance(error, psycopg.Error):
             self._fail(connection, error)

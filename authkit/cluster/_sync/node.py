@@ -42,6 +42,7 @@ class Node:
         limits: Limits,
         events: Events,
         suspect: Callable[[Node, str], None],
+        changed: Signal,
     ) -> None:
         self.target = target
         self.name = target.name
@@ -59,6 +60,7 @@ class Node:
         self._limits = limits
         self._events = events
         self._suspect = suspect
+        self._changed = changed
 
     def acquire(self, intent: Intent, limit_s: float) -> NodeConnection:
         """Take a connection.
@@ -100,16 +102,12 @@ class Node:
         pool = connection.drawn_from
         reusable = False
         try:
-            reusable = (
-                not connection.poisoned
-                and not connection.severed
-                and not connection.closed
-                and connection.clean()
-                and self.pool is pool
-            )
+            reusable = self.pool is pool and (connection.pristine or connection.clean())
         finally:
             if reusable:
                 self.served += 1
+                if self.view.role is Role.REPLICA and connection.promoted:
+                    self._suspect(self, "it says that it is no standby any more")
             else:
                 connection.discard()
             connection.returned()
@@ -118,12 +116,6 @@ class Node:
                 self._returned.raised()
             if pool is not None:
                 pool.putconn(connection)
-        if (
-            self.view.role is Role.REPLICA
-            and reusable
-            and connection.pgconn.parameter_status(b"in_hot_standby") == b"off"
-        ):
-            self._suspect(self, "it says that it is no standby any more")
 
     @property
     def in_flight(self) -> int:
@@ -142,8 +134,11 @@ class Node:
         sizes = self._limits.of_role(role)
         pool = self.pool
         if pool is None:
-            self.pool = pool = self._new_pool(sizes)
+            # What failed before was another server, or another life of this one.
+            self._set_breaker(Breaker())
+            pool = self._new_pool(sizes)
             pool.open()
+            self.pool = pool
         elif (pool.min_size, pool.max_size) != (sizes.least, sizes.most):
             pool.resize(sizes.least, sizes.most)
         else:
@@ -189,13 +184,14 @@ class Node:
             How many connections had to be shut.
         """
         pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.abandon()
         while self.out:
             seen = self._returned.count
             if self.out and not self._returned.wait(seen, deadline - monotonic()):
                 break
         cut = sum(connection.cut() for connection in tuple(self.out))
         if pool is not None:
-            pool.abandon()
             _close(pool)
         for worker in self._burials:
             join(worker, CLOSE_S)
@@ -205,7 +201,11 @@ class Node:
         return NodePool(
             self._conninfo,
             connection_class=NodeConnection,
-            kwargs={"autocommit": True},
+            kwargs={
+                "autocommit": True,
+                # PgBouncer before 1.22 knows nothing of prepared statements.
+                "prepare_threshold": None if self.view.pooled else 5,
+            },
             min_size=sizes.least,
             max_size=sizes.most,
             open=False,
@@ -221,11 +221,11 @@ class Node:
 
     def failed(self, now: float) -> None:
         """Count a failure that lies with the node."""
-        self._set_breaker(self.breaker.failed(now))
+        self._set_breaker(self.breaker.failed(now, self.served))
 
-    def succeeded(self, now: float) -> None:
-        """Count a request that was answered; called only while there is trouble."""
-        self._set_breaker(self.breaker.succeeded(now))
+    def succeeded(self) -> None:
+        """The breaker's trial was answered."""
+        self._set_breaker(self.breaker.succeeded())
 
     def probed(self, now: float) -> None:
         """Let one request try, after a probe was answered."""
@@ -237,6 +237,7 @@ class Node:
             self._events.publish(
                 BreakerChanged(node=self.name, before=before.state, after=after.state)
             )
+            self._changed.raised()
 
     def passes(self) -> bool:
         """Whether the breaker lets a request through; taking its one trial."""

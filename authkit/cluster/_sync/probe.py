@@ -89,7 +89,11 @@ class Probe:
         values = [result.get_value(0, column) for column in range(result.nfields)]
         try:
             return read_answer(
-                self._target.name, values, sent=sent, received=monotonic()
+                self._target.name,
+                values,
+                sent=sent,
+                received=monotonic(),
+                backend_pid=0 if self._pgconn is None else self._pgconn.backend_pid,
             )
         except ValueError as exc:
             raise Refused(str(exc)) from exc

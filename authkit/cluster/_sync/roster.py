@@ -41,9 +41,11 @@ class Roster:
         cadence: Cadence,
         events: Events,
     ) -> None:
-        self.nodes = {t.name: Node(t, limits, events, self.suspect) for t in targets}
-        self.picture = Topology.of((t.name, t.zone) for t in targets)
         self.changed = Signal()
+        self.nodes = {
+            t.name: Node(t, limits, events, self.suspect, self.changed) for t in targets
+        }
+        self.picture = Topology.of((t.name, t.zone) for t in targets)
         self.writer: Node | None = None
         self.replicas: tuple[Node, ...] = ()
         self.timelines = Timelines()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import random
 from time import monotonic
 
-from authkit.cluster._primitives.threads import Signal, Worker, join, spawn
+from authkit.cluster._primitives.threads import Signal, Worker, join, nap, spawn
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.probe import Hung, Probe, Refused
 from authkit.cluster.cadence import Cadence
@@ -67,17 +67,24 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopping:
-            seen = self._wake.count
+            seen, began = self._wake.count, monotonic()
             try:
                 self._look()
             except Exception:  # noqa: BLE001 # a watcher that ends is blind for ever
                 logger.exception("the probe of %s failed", self._node.name)
-            self._rest(seen)
+            self._rest(seen, began)
 
-    def _rest(self, seen: int) -> None:
-        """Wait for the next question, with a glance at the connections in use."""
+    def _rest(self, seen: int, began: float) -> None:
+        """Wait for the next question, with a glance at the connections in use.
+
+        Whoever has cause may have it asked at once, but no storm of causes makes it
+        more often than a burst.
+        """
+        floor = began + self._cadence.burst_s - monotonic()
+        if floor > 0:
+            nap(floor)
         pause = self._cadence.pause(troubled_for_s=self._troubled_for(), chance=random)
-        until = monotonic() + pause
+        until = began + pause
         while (left := until - monotonic()) > 0:
             if self._wake.wait(seen, min(left, self._cadence.glance_s)):
                 return
