@@ -34,7 +34,7 @@ Node = Annotated[
 
 @app.command()
 def up(
-    name: Name = "default",
+    name: Annotated[str, typer.Argument(help="The lab's name.")] = "default",
     replicas: Annotated[
         int, typer.Option(help="Replicas that follow the primary.")
     ] = 1,

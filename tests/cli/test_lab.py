@@ -53,7 +53,7 @@ def run(
 def test_up_prints_the_variables_and_down_removes_the_lab(
     run: Run, root: Path, tmp_path: Path
 ) -> None:
-    code, out, err = run("up", "--name", "short", "--replicas", "0")
+    code, out, err = run("up", "short", "--replicas", "0")
     assert code == 0, err
     variables = dict(line.split("=", 1) for line in out.splitlines())
     assert list(variables) == ["DATABASE_URL", "DATABASE_REPLICA_URLS"]
@@ -62,7 +62,7 @@ def test_up_prints_the_variables_and_down_removes_the_lab(
     assert "Lab short is up after" in err
 
     file = tmp_path / "lab.env"
-    code, again, err = run("up", "--name", "short", "--env-file", str(file))
+    code, again, err = run("up", "short", "--env-file", str(file))
     assert (code, again) == (0, "")
     assert "Lab short is up already." in err
     assert file.read_text() == out
