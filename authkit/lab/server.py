@@ -246,13 +246,13 @@ class Server(Endpoint):
         """
         size = self.log.stat().st_size
         self.launch()
-        began, seen = time.monotonic(), False
+        began = last_seen = time.monotonic()
         while not self._accepts():
-            runs = self._postmaster() is not None or bool(self.processes())
-            waited_s = time.monotonic() - began
-            # Between its fork and its exec a server is in no list under its own name.
-            seen = seen or runs or self.log.stat().st_size > size
-            if (not runs and (seen or waited_s > 5)) or waited_s > timeout_s:
+            now = time.monotonic()
+            if self._postmaster() is not None or self.processes():
+                last_seen = now
+            # In the middle of its exec a process has no arguments to know it by.
+            if now - last_seen > 1.5 or now - began > timeout_s:
                 complaint = self._complaint(size)
                 self.kill()
                 raise LabError(f"node {self.name} did not start: {complaint}")
