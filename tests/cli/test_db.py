@@ -125,9 +125,9 @@ def test_migrate_down_and_up_again(database: Any):
     assert (down.exit_code, down.output) == (0, "The database is at revision 0002.\n")
     status = run(database, "status")
     assert status.exit_code == 1
-    assert "2 to come: 0003, 0004" in status.output
+    assert "4 to come: 0003, 0004, 0005, 0006" in status.output
     up = run(database, "migrate")
-    assert (up.exit_code, up.output) == (0, "The database is at revision 0004.\n")
+    assert (up.exit_code, up.output) == (0, "The database is at revision 0006.\n")
 
 
 def test_downgrade_keeps_the_data_of_a_database_that_is_no_lab(precious: Any):
@@ -160,13 +160,13 @@ def test_generate_says_that_nothing_differs(database: Any):
 def test_status_shows_the_revision_the_partitions_and_the_tables(database: Any):
     result = run(database, "status")
     assert result.exit_code == 0
-    for words in ("newest revision, 0004", "daily partitions from", "auth_attempts"):
+    for words in ("newest revision, 0006", "daily partitions from", "auth_attempts"):
         assert words in result.output
 
 
 def test_status_and_validate_write_json(database: Any):
     status = json.loads(run(database, "status", "--json").stdout)
-    assert status["schema"]["current"] == "0004"
+    assert status["schema"]["current"] == "0006"
     findings = json.loads(run(database, "validate", "--json").stdout)
     assert [finding["name"] for finding in findings] == ["as_declared"]
 

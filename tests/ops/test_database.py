@@ -50,7 +50,7 @@ def test_setup_makes_all_and_a_second_run_finds_nothing_to_do(missing_url: str):
     assert (first.created_database, first.came_from, first.revision) == (
         True,
         None,
-        "0004",
+        "0006",
     )
     assert first.roles == (
         "authkit_analyst",
@@ -218,7 +218,7 @@ def test_status_names_every_table_and_its_size(migrated_url: str):
 def test_status_of_a_replica_is_the_same_schema(database: Any):
     with transaction(database.replica_url) as connection:
         state = database_status(connection)
-    assert (state.is_replica, state.schema.current) == (True, "0004")
+    assert (state.is_replica, state.schema.current) == (True, "0006")
 
 
 @pytest.mark.parametrize(

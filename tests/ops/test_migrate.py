@@ -21,7 +21,7 @@ from authkit.ops.findings import Level
 from authkit.ops.validate import validate
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
-HEAD = "0004"
+HEAD = "0006"
 NOTHING = [("alembic_version",), ("alembic_version_pkc",)]
 
 
@@ -64,7 +64,7 @@ def test_up_down_and_up_again(fresh_url: str):
 
 def test_one_step_down_and_up_at_a_time(fresh_url: str):
     migrate.upgrade(fresh_url)
-    for revision in ("0003", "0002", "0001"):
+    for revision in ("0005", "0004", "0003", "0002", "0001"):
         assert migrate.downgrade(fresh_url, revision).current == revision
         assert migrate.upgrade(fresh_url).current == HEAD
     with transaction(fresh_url) as connection:
@@ -99,7 +99,10 @@ def test_migrating_again_changes_nothing(empty_url: str):
 
 def test_what_is_pending_is_named_in_order(empty_url: str):
     state = migrate.upgrade(empty_url, "0002")
-    assert (state.current, state.pending) == ("0002", ("0003", "0004"))
+    assert (state.current, state.pending) == (
+        "0002",
+        ("0003", "0004", "0005", HEAD),
+    )
 
 
 def test_databases_of_one_server_may_be_migrated_at_once():
@@ -261,5 +264,5 @@ def test_an_installation_without_migrations_says_so(
 
 def test_the_newest_revision_follows_from_the_first_in_one_line():
     revisions = migrate.sql()
-    assert revisions.count("UPDATE authkit.alembic_version") == 3
+    assert revisions.count("UPDATE authkit.alembic_version") == int(HEAD) - 1
     assert revisions.count("INSERT INTO authkit.alembic_version") == 1
