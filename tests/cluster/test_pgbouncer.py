@@ -9,13 +9,17 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+import authkit
 from authkit.cluster import Intent, Verdict
+from authkit.hot import Cap
 from authkit.settings import Settings
 from authkit.testing.waiting import until
 
@@ -96,3 +100,21 @@ def test_statements_are_not_prepared_and_roles_are_discovered(drive, bounced, ta
         lambda c: c.execute(f"SELECT count(*) FROM {table}"), intent=Intent.READ
     )
     assert result == [(20,)]
+
+
+def test_the_hot_path_prepares_nothing_behind_it(bounced):
+    url = bounced.database_url.get_secret_value()
+    with authkit.connect(bounced) as kit, ThreadPoolExecutor(8) as threads:
+        with kit.unit_of_work() as uow:
+            user = uow.run(lambda w: w.users.create("pooled@example.com"))
+        made = kit.sessions.create(user.id, cap=Cap(3))
+        found = list(threads.map(kit.sessions.validate, [made.token] * 40))
+        assert {session.id for session in found} == {made.id}
+    # Each of these may be given another server of the pooler's.
+    with ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(
+                psycopg.connect(url, prepare_threshold=None)
+            )
+            rows = connection.execute("SELECT name FROM pg_prepared_statements")
+            assert rows.fetchall() == []
