@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from authkit.cluster import Cluster, Health, Verdict
+from authkit.cluster._async.pool import AsyncNodePool
+from authkit.cluster._sync.pool import NodePool
 from authkit.errors import ConfigError, Unavailable
 from authkit.settings import Settings
 
@@ -55,6 +57,31 @@ def test_no_node_at_all_fails_fast_and_gives_each_nodes_reason(drive):
     for port in (one, two):
         assert f"127.0.0.1:{port}: connection to server" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_who_finds_a_node_usable_finds_its_pool(drive, settings, monkeypatch):
+    """Whatever thread looks, and however long a pool takes to open."""
+    driver = drive(settings)
+    too_early: list[str] = []
+    kind = {"sync": NodePool, "async": AsyncNodePool}[driver.colour]
+    opened = kind.open
+
+    def watched(pool, *arguments, **options):
+        status = driver.cluster.status()
+        too_early.extend(
+            node.name
+            for node in status.nodes
+            if node.health is Health.UP and not node.pool_max
+        )
+        if status.primary is not None and driver.cluster._roster.writer is None:
+            too_early.append("the primary")
+        return opened(pool, *arguments, **options)
+
+    monkeypatch.setattr(kind, "open", watched)
+    driver.open()
+    driver.call("wait_for", replicas=1)
+    assert too_early == []
+    assert all(node.pool_max for node in driver.cluster.status().nodes)
 
 
 def test_waiting_for_a_node_is_bounded(drive):

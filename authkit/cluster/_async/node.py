@@ -129,9 +129,10 @@ class AsyncNode:
             for silent in (connection.silent_ms() for connection in tuple(self.out))
         )
 
-    async def admit(self, role: Role) -> None:
+    async def admit(self, view: NodeView) -> None:
         """Give the node a pool of its role's size, or resize the one it has."""
-        sizes = self._limits.of_role(role)
+        self.view = view
+        sizes = self._limits.of_role(view.role)
         pool = self.pool
         if pool is None:
             # What failed before was another server, or another life of this one.
@@ -145,7 +146,10 @@ class AsyncNode:
             return
         self._events.publish(
             Admitted(
-                node=self.name, role=role, min_size=sizes.least, max_size=sizes.most
+                node=self.name,
+                role=view.role,
+                min_size=sizes.least,
+                max_size=sizes.most,
             )
         )
 

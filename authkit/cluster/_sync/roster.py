@@ -103,13 +103,13 @@ class Roster:
             primary=picture.primary.name if picture.primary else None,
             nodes=tuple(
                 NodeStatus.of(
-                    node.view,
+                    view,
                     now,
                     breaker=node.breaker.state,
                     pool=node.pool.get_stats() if node.pool else {},
                     in_use=node.in_flight,
                 )
-                for node in self.nodes.values()
+                for view, node in zip(picture.nodes, self.nodes.values(), strict=True)
             ),
             closed=closed,
         )
@@ -181,7 +181,7 @@ class Roster:
             node.bury(pool)
 
     def _took_in(self, news: Observation | Loss) -> list[tuple[Node, NodePool]]:
-        """Change picture, sockets, routes and pools, in this order.
+        """Change sockets, pools, routes and picture, in this order.
 
         What must not be written to is shut before anybody is sent elsewhere: from the
         moment a later timeline is known, no statement sets out on an earlier one.
@@ -196,12 +196,31 @@ class Roster:
             after = lose(before, news)
         if after is before:
             return []
+        buried = self._shut_out(before, after)
+        for view in after.nodes:
+            if view.usable:
+                self.nodes[view.name].admit(view)
+        self._route(after)
+        # Last: who finds a node in the picture finds its pool and its routes as well.
         self.picture = after
+        self.changed.raised()
+        for event in changes(before, after):
+            self._events.publish(event)
+        if after.verdict is not before.verdict:
+            self._hurry_all()
+        return buried
+
+    def _shut_out(
+        self, before: Topology, after: Topology
+    ) -> list[tuple[Node, NodePool]]:
+        """Shut what must not be used any more; returns the pools to bury."""
+        if self.writer is not None and self._writable(after) is not self.writer:
+            self.writer = None
         buried: list[tuple[Node, NodePool]] = []
         for old, new in zip(before.nodes, after.nodes, strict=True):
             node = self.nodes[new.name]
-            node.view = new
             if not new.usable:
+                node.view = new
                 pool = node.quarantine(new.reason)
             elif old.started and old.started != new.started:
                 # A server that was restarted has none of the connections it had.
@@ -210,27 +229,21 @@ class Roster:
                 continue
             if pool is not None:
                 buried.append((node, pool))
-        self._route(after)
-        for view in after.nodes:
-            if view.usable:
-                self.nodes[view.name].admit(view.role)
-        self.changed.raised()
-        for event in changes(before, after):
-            self._events.publish(event)
-        if after.verdict is not before.verdict:
-            self._hurry_all()
         return buried
 
     def _route(self, picture: Topology) -> None:
+        self.writer = self._writable(picture)
+        if self.writer is not None:
+            self._unwritable_since = None
+        elif self._unwritable_since is None:
+            self._unwritable_since = monotonic()
+        self.replicas = tuple(self.nodes[view.name] for view in picture.replicas)
+
+    def _writable(self, picture: Topology) -> Node | None:
         primary = picture.primary
         if picture.verdict is Verdict.WRITABLE and primary is not None:
-            self.writer = self.nodes[primary.name]
-            self._unwritable_since = None
-        else:
-            self.writer = None
-            if self._unwritable_since is None:
-                self._unwritable_since = monotonic()
-        self.replicas = tuple(self.nodes[view.name] for view in picture.replicas)
+            return self.nodes[primary.name]
+        return None
 
     def _hurry_all(self) -> None:
         for watch in self._watches.values():
