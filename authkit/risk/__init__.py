@@ -4,9 +4,10 @@ Pure functions over what was observed and what was counted before. A score says 
 model, version and parameters made it, and what each level added.
 """
 
+from authkit.risk.evidence import Count, Evidence
 from authkit.risk.features import LEVELS, Features, Login, features
 from authkit.risk.history import HORIZON, Histories, History
-from authkit.risk.models import DEFAULT, MODELS, Mismatch, model
+from authkit.risk.models import DEFAULT, MODELS, Freeman2016, Hdir, Mismatch, model
 from authkit.risk.past_only import PastOnly
 from authkit.risk.scoring import Model, Score, Term
 
@@ -15,7 +16,11 @@ __all__ = [
     "HORIZON",
     "LEVELS",
     "MODELS",
+    "Count",
+    "Evidence",
     "Features",
+    "Freeman2016",
+    "Hdir",
     "Histories",
     "History",
     "Login",

@@ -26,6 +26,10 @@ class Features(NamedTuple):
 ADDRESS: tuple[str, ...] = ("ip", "asn", "country")
 AGENT: tuple[str, ...] = ("user_agent", "browser", "system", "device")
 LEVELS: tuple[str, ...] = Features._fields
+# What a level is within all coarser ones, where that is more than its own value.
+NETWORK, ON_SYSTEM, ON_DEVICE = "network", "browser_on_system", "system_on_device"
+FACETS: tuple[str, ...] = (*LEVELS, NETWORK, ON_SYSTEM, ON_DEVICE)
+_APART = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,27 @@ class Login:
             InvalidInput: the address is none.
         """
         return features(self.ip, self.asn, self.country, self.user_agent)
+
+
+@lru_cache(maxsize=65_536)
+def facets(seen: Features) -> tuple[str | None, ...]:
+    """Return the value of each of `FACETS`: the levels, and three of them in context.
+
+    A browser on another system is another browser to a model that descends from the
+    device to the browser; to one that looks at each level by itself it is the same.
+    """
+    return (
+        *seen,
+        _joined(seen.asn, seen.country),
+        _joined(seen.browser, seen.system, seen.device),
+        _joined(seen.system, seen.device),
+    )
+
+
+def _joined(finest: str | None, *coarser: str | None) -> str | None:
+    if finest is None:
+        return None
+    return _APART.join((finest, *(part or "" for part in coarser)))
 
 
 def features(

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
-from authkit.risk.features import LEVELS, Features
+from authkit.risk.features import FACETS, Features, facets
 
 HORIZON = timedelta(days=182)
 Key = tuple[str, str]
+KeyT = TypeVar("KeyT")
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """The past of one user and of everybody: what every model may read.
 
-    `user` and `everybody` count values by (level, value) over `n` and `total`
-    completed logins; `users` is how many people those are of.
+    `user` and `everybody` count values by (facet, value) over `n` and `total`
+    completed logins; `users` is how many people those are of. `distinct` says how many
+    values a facet has, `under` how many values of a level came with one address, by
+    (level, address).
     """
 
     n: int
@@ -30,6 +34,8 @@ class History:
     total: int
     everybody: Mapping[Key, int]
     users: int
+    distinct: Mapping[str, int] = field(default_factory=dict[str, int])
+    under: Mapping[Key, int] = field(default_factory=dict[Key, int])
 
     def seen(self, level: str, value: str) -> int:
         """Return how many of the user's logins had a value."""
@@ -57,6 +63,9 @@ class Histories:
         self._horizon_us = horizon // timedelta(microseconds=1)
         self._users: dict[object, _Past] = {}
         self._everybody: Counter[Key] = Counter()
+        self._distinct: Counter[str] = Counter()
+        self._pairs: Counter[tuple[str, str, str]] = Counter()
+        self._under: Counter[Key] = Counter()
         self._total = 0
 
     def of(self, user_id: object, at_us: int) -> History:
@@ -66,19 +75,17 @@ class Histories:
         slowly, and models read them as background rates only.
         """
         past = self._users.get(user_id)
-        if past is None:
-            return History(0, _NOTHING, self._total, self._everybody, len(self._users))
-        while past.logins and past.logins[0][0] < at_us - self._horizon_us:
+        while past and past.logins and past.logins[0][0] < at_us - self._horizon_us:
             _, old = past.logins.popleft()
             self._count(past.counts, old, -1)
-            self._count(self._everybody, old, -1)
-            self._total -= 1
         return History(
-            len(past.logins),
-            past.counts,
+            0 if past is None else len(past.logins),
+            _NOTHING if past is None else past.counts,
             self._total,
             self._everybody,
             len(self._users),
+            self._distinct,
+            self._under,
         )
 
     def learn(self, user_id: object, at_us: int, features: Features) -> None:
@@ -88,16 +95,29 @@ class Histories:
             past = self._users[user_id] = _Past()
         past.logins.append((at_us, features))
         self._count(past.counts, features, 1)
-        self._count(self._everybody, features, 1)
-        self._total += 1
 
-    @staticmethod
-    def _count(counts: Counter[Key], features: Features, step: int) -> None:
-        for level, value in zip(LEVELS, features, strict=True):
+    def _count(self, counts: Counter[Key], features: Features, step: int) -> None:
+        self._total += step
+        everybody = self._everybody
+        for facet, value in zip(FACETS, facets(features), strict=True):
             if value is not None:
-                key = (level, value)
-                left = counts[key] + step
-                if left:
-                    counts[key] = left
-                else:
-                    del counts[key]
+                key = (facet, value)
+                _move(counts, key, step)
+                if _move(everybody, key, step):
+                    self._distinct[facet] += step
+        if features.ip is not None:
+            for level, above in (("asn", features.asn), ("country", features.country)):
+                if above is None:
+                    continue
+                if _move(self._pairs, (level, features.ip, above), step):
+                    _move(self._under, (level, features.ip), step)
+
+
+def _move(counts: Counter[KeyT], key: KeyT, step: int) -> bool:
+    """Count up or down by one; True where the key appeared or went."""
+    left = counts[key] + step
+    if left:
+        counts[key] = left
+        return left == step
+    del counts[key]
+    return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
+from authkit.risk.evidence import Evidence, stored
 from authkit.risk.features import Features
 from authkit.risk.history import History
 
@@ -27,25 +28,33 @@ class Score:
     """A score with all that is needed to repeat it; compare within one model only.
 
     `value` is None where there is nothing to compare with: *unscored* is not a low
-    risk, it is a question for the policy. `n` counts the user's logins in the history,
-    `total` everybody's.
+    risk, it is a question for the policy. `terms` add up to the value, or to its
+    logarithm where the model multiplies.
     """
 
     model: str
     version: str
     parameters: str
     value: float | None
-    n: int
-    total: int
+    evidence: Evidence
     terms: tuple[Term, ...]
     unscored: str | None = None
+
+    @property
+    def n(self) -> int:
+        """The user's logins in the history."""
+        return self.evidence.n
+
+    @property
+    def total(self) -> int:
+        """Everybody's logins in the history."""
+        return self.evidence.total
 
     def as_features(self) -> dict[str, object]:
         """Return what `auth_attempts.risk_features` keeps."""
         kept: dict[str, object] = {
             "parameters": self.parameters,
-            "n": self.n,
-            "N": self.total,
+            **stored(self.evidence),
             "terms": [
                 {
                     "level": term.level,
@@ -62,9 +71,9 @@ class Score:
 
 
 class Model(Protocol):
-    """A pure function from features and history to a score, with a name and version.
+    """A pure function from evidence to a score, with a name and a version.
 
-    A version changes whenever the same input would give another number.
+    A version changes whenever the same evidence would give another number.
     """
 
     @property
@@ -82,6 +91,10 @@ class Model(Protocol):
         """Fingerprint of its parameters (`fingerprint`)."""
         ...
 
+    def judge(self, evidence: Evidence) -> Score:
+        """Score a login by what is known of its values."""
+        ...
+
     def score(self, features: Features, history: History) -> Score:
         """Score a login against the past."""
         ...
@@ -91,3 +104,8 @@ def fingerprint(parameters: Mapping[str, object]) -> str:
     """Return 16 hexadecimal digits that change when any parameter does."""
     text = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def unscored(model: Model, evidence: Evidence, why: str) -> Score:
+    """Return a score that is none."""
+    return Score(model.name, model.version, model.parameters, None, evidence, (), why)

@@ -1,12 +1,16 @@
 """The models by name. Adding one is adding it to `MODELS`."""
 
 from authkit.errors import InvalidInput
+from authkit.risk.models.freeman2016 import Freeman2016
+from authkit.risk.models.hdir import Hdir
 from authkit.risk.models.mismatch import Mismatch
 from authkit.risk.scoring import Model
 
-__all__ = ["DEFAULT", "MODELS", "Mismatch", "model"]
+__all__ = ["DEFAULT", "MODELS", "Freeman2016", "Hdir", "Mismatch", "model"]
 
-MODELS: dict[str, Model] = {made.name: made for made in (Mismatch(),)}
+MODELS: dict[str, Model] = {
+    made.name: made for made in (Mismatch(), Freeman2016(), Hdir())
+}
 DEFAULT = "mismatch"
 
 

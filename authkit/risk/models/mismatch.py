@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from authkit.risk.features import ADDRESS, AGENT, LEVELS, Features
+from authkit.risk.evidence import Evidence, gather
+from authkit.risk.features import ADDRESS, AGENT, Features
 from authkit.risk.history import History
-from authkit.risk.scoring import Score, Term, fingerprint
+from authkit.risk.scoring import Score, Term, fingerprint, unscored
 
 NAME = "mismatch"
 VERSION = "1"
@@ -54,30 +55,21 @@ class Mismatch:
 
     def score(self, features: Features, history: History) -> Score:
         """Score a login; *unscored* without a history or anything to compare."""
-        if history.n == 0:
-            return self._unscored(history, "no_history")
-        values = dict(zip(LEVELS, features, strict=True))
-        known = [(lv, w, v) for lv, w in self.weights if (v := values[lv]) is not None]
-        whole = sum(weight for _, weight, _ in known)
+        return self.judge(gather(features, history))
+
+    def judge(self, evidence: Evidence) -> Score:
+        """Score by the evidence."""
+        if evidence.n == 0:
+            return unscored(self, evidence, "no_history")
+        counts = evidence.by_level()
+        known = [(lv, w) for lv, w in self.weights if lv in counts]
+        whole = sum(weight for _, weight in known)
         if whole == 0:
-            return self._unscored(history, "nothing_known")
+            return unscored(self, evidence, "nothing_known")
         terms: list[Term] = []
-        for level, weight, value in known:
-            seen = history.seen(level, value)
+        for level, weight in known:
+            seen = counts[level].seen
             share = weight / whole
             terms.append(Term(level, seen, share, 0.0 if seen else share))
         value = sum(term.contribution for term in terms)
-        return Score(
-            NAME,
-            VERSION,
-            self.parameters,
-            value,
-            history.n,
-            history.total,
-            tuple(terms),
-        )
-
-    def _unscored(self, history: History, why: str) -> Score:
-        return Score(
-            NAME, VERSION, self.parameters, None, history.n, history.total, (), why
-        )
+        return Score(NAME, VERSION, self.parameters, value, evidence, tuple(terms))
