@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -175,15 +176,26 @@ def version(connection: Connection) -> SchemaVersion:
     """Return where a database stands, without changing it."""
     script = ScriptDirectory.from_config(config())
     current = current_revision(connection)
-    head = script.get_current_head()
-    if head is None:
-        raise SchemaMismatch("this installation has no migrations")
+    head = head_revision()
     known = {r.revision for r in script.walk_revisions()}
     pending: tuple[str, ...] = ()
     if current is None or current in known:
         walked = script.iterate_revisions(head, current or "base")
         pending = tuple(reversed([revision.revision for revision in walked]))
     return SchemaVersion(current, head, pending)
+
+
+@cache
+def head_revision() -> str:
+    """Return the newest revision that this code knows.
+
+    Raises:
+        SchemaMismatch: the migrations are missing from this installation.
+    """
+    head = ScriptDirectory.from_config(config()).get_current_head()
+    if head is None:
+        raise SchemaMismatch("this installation has no migrations")
+    return head
 
 
 def current_revision(connection: Connection) -> str | None:

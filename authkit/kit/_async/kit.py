@@ -26,6 +26,7 @@ from authkit.hot import (
 from authkit.hot.inputs import Address
 from authkit.hot.observing import Observer
 from authkit.kit import keys
+from authkit.kit._primitives.aio import aside
 from authkit.kit.page import page_of
 from authkit.kit.reading import url_for_reading
 from authkit.relational import AsyncUnitOfWork, Decision, Origin
@@ -34,6 +35,7 @@ from authkit.settings import Settings
 
 if TYPE_CHECKING:
     from authkit.analysis import Frames
+    from authkit.ops.health import Health
 
 
 class AsyncKit:
@@ -167,6 +169,18 @@ class AsyncKit:
             token=token,
             keys=lambda: self.key_ring,
         )
+
+    async def health(self) -> Health:
+        """Ask every node once how it is, beside the pools; see `authkit health`.
+
+        `liveness` and `readiness` of the result are what a web framework serves. It
+        opens a connection per node: ask every few seconds, not with every request.
+        """
+        room = import_module("authkit.ops.health")
+        found: Health = await aside(
+            lambda: room.look(self.settings, client=self.cluster.status())
+        )
+        return found
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Tell `observer` of every operation of the hot path; returns how to stop it.

@@ -1,0 +1,53 @@
+"""Health in the shape of every report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from authkit.figures import Figure, Report, figure
+from authkit.ops.findings import faults
+from authkit.ops.health.values import Health
+
+_GOAL_MS = 300.0
+
+
+def report(health: Health) -> Report:
+    """Return the figures, with the findings and nodes beside them."""
+    return Report(
+        "health",
+        health.at,
+        health.seconds,
+        tuple(_figures(health)),
+        postgres=health.postgres,
+        extra={
+            "condition": health.condition.value,
+            "liveness": health.liveness.body,
+            "readiness": health.readiness.body,
+            "nodes": [
+                {
+                    "where": a.where,
+                    "role": a.role,
+                    "timeline": a.timeline,
+                    "behind_bytes": a.behind_bytes,
+                    "connections": a.connections,
+                    "round_trip_ms": round(1000 * a.round_trip_s, 3),
+                }
+                for a in health.answers
+            ],
+            "findings": [finding.as_dict() for finding in health.findings],
+        },
+    )
+
+
+def _figures(health: Health) -> Iterable[Figure]:
+    nodes = len(health.answers) + len(health.unreachable)
+    yield figure("health_ms", round(1000 * health.seconds, 1), "ms",
+                 goal=("<=", _GOAL_MS))  # fmt: skip
+    yield figure("nodes_answering", len(health.answers), goal=("==", nodes))
+    yield figure("faults", faults(health.findings), goal=("==", 0))
+    primary = next((a for a in health.answers if not a.replica), None)
+    if primary is not None:
+        for answer in health.answers:
+            if answer.replica:
+                lag = max(0, primary.lsn_bytes - answer.lsn_bytes)
+                yield figure("lag_bytes", lag, "bytes")
