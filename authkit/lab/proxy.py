@@ -109,7 +109,7 @@ class Proxy:
         self._open.set()
         if self._server is None:
             self._server = await asyncio.start_server(
-                self._serve, self._host, self._port
+                self._accept, self._host, self._port
             )
             self._port = int(self._server.sockets[0].getsockname()[1])
 
@@ -136,12 +136,17 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        # A task of our own: asyncio would log the cancellation of one that it made.
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 # a server's callback is always a task
-        self._tasks.add(task)
         self._writers.add(writer)
         onward: asyncio.StreamWriter | None = None
         try:
@@ -158,7 +163,6 @@ class Proxy:
             for end in filter(None, (writer, onward)):
                 self._writers.discard(end)
                 end.transport.abort()
-            self._tasks.discard(task)
 
     async def _receive(self, source: asyncio.StreamReader, held: _Held) -> None:
         while chunk := await source.read(_CHUNK_BYTES):

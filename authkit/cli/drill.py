@@ -1,0 +1,101 @@
+"""`authkit drill`: hurt real servers while clients work, and check every write."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from authkit.figures import Report
+
+
+class Drill(StrEnum):
+    """The drills by name."""
+
+    FAILOVER = "failover"
+    FREEZE = "freeze"
+
+
+class Colour(StrEnum):
+    """Which clients."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+    BOTH = "both"
+
+
+def drill(
+    name: Annotated[Drill, typer.Argument(help="What is done to the servers.")],
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How often, in each colour.")
+    ] = 5,
+    colour: Annotated[
+        Colour, typer.Option(help="Clients: threads, asyncio, or one after the other.")
+    ] = Colour.BOTH,
+    seed: Annotated[int, typer.Option(help="Of whatever is left to chance.")] = 0,
+    asynchronous: Annotated[
+        bool,
+        typer.Option(
+            "--asynchronous",
+            help="Commits wait for no replica: acknowledged writes may be lost.",
+        ),
+    ] = False,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Hurt a primary or a replica while clients write and read; check every write.
+
+    Everything runs on an embedded cluster of its own, which is removed afterwards.
+    Exit code 1: a goal is missed. Exit code 2: the run proves nothing.
+    """
+    from authkit.cli.showing import progress
+    from authkit.harness.drills import run
+
+    # What is killed politely removes its servers as well.
+    signal.signal(signal.SIGTERM, _end)
+    colours = ("sync", "async") if colour is Colour.BOTH else (colour.value,)
+    with progress() as show:
+        report = run.drill(
+            name.value,
+            rounds=rounds,
+            colours=colours,
+            seed=seed,
+            synchronous=not asynchronous,
+            progress=show,
+        )
+    if json is not None:
+        report.write_json(json)
+    show_report(report, to_error=json == "-")
+    raise typer.Exit(report.exit_code)
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(143)
+
+
+def show_report(report: Report, *, to_error: bool) -> None:
+    """Print the figures, each with its goal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("goal")
+    for found in report.figures:
+        value = "not seen" if found.value is None else f"{found.value:,}"
+        if found.holds is not None:
+            value = f"[{'green' if found.holds else 'red'}]{value}[/]"
+        name = found.name.replace("_", " ")
+        table.add_row(name, value, found.unit, found.goal or "")
+    console = Console(stderr=to_error, soft_wrap=True)
+    console.print(table)

@@ -1,0 +1,1 @@
+"""The drills' clients for asyncio; the source of the generated sync twin."""

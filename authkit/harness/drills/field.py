@@ -1,0 +1,301 @@
+"""Where a drill is played: servers, clients at work, and what is seen of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import psycopg
+
+from authkit.cluster import Health
+from authkit.cluster.events import Quarantined
+from authkit.harness.database import node_name
+from authkit.harness.drills.ledger import COUNTS, LATE, TABLE, Call, judge
+from authkit.harness.drills.promotion import PromotionWatch
+from authkit.harness.drills.rounds import Round, errors_of, first_ms, freed_ms
+from authkit.lab.replication import wait_until
+
+if TYPE_CHECKING:
+    from authkit.harness.drills.crew import Crew
+    from authkit.harness.drills.servers import Links, Servers
+
+_PATIENCE_S = 60.0
+_ADMIN = "-c statement_timeout=20000 -c application_name=authkit-drill"
+_TIMELINE: LiteralString = """
+SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
+"""
+_HELD: LiteralString = """
+SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%/* held */'
+AND pid <> pg_backend_pid()
+"""
+# A commit that waits for a standby is not seen by anybody; cancelled, it stands.
+_UNVEIL: LiteralString = """
+SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+"""
+_WAITING: LiteralString = """
+SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+"""
+
+
+def prepare(servers: Servers) -> None:
+    """Make the table of the drill's writes."""
+    with psycopg.connect(servers.admin_url(servers.primary), options=_ADMIN) as admin:
+        admin.execute(TABLE)
+    servers.wait_replayed()
+
+
+class Field:
+    """One colour's clients on the servers, and the rounds that they play.
+
+    Args:
+        servers: what is hurt.
+        links: faults on the way to them, where there are any.
+        crew: at work already.
+        chance: decides where a drill has a choice.
+    """
+
+    def __init__(
+        self, servers: Servers, links: Links | None, crew: Crew, chance: Random
+    ) -> None:
+        self.servers = servers
+        self.crew = crew
+        self.chance = chance
+        self.number = 0
+        self._links = links
+        self._names = {node: node_name(servers.url(node)) for node in servers.nodes}
+        self._reset()
+
+    def _reset(self) -> None:
+        self.harmed: set[str] = set()
+        self.idle_errors_since: float | None = None
+        self.outage: tuple[float, float] | None = None
+        self._node = ""
+        self._fault = 0.0
+        self._possible: float | None = None
+        self._timeline = 0
+        self._first = self.crew.ledger.number()
+        self._late: set[int] = set()
+        self._repeated = self.crew.ledger.repeated
+        self.crew.events.clear()
+
+    @property
+    def links(self) -> Links:
+        """Faults on the way.
+
+        Raises:
+            LookupError: these servers have none; the drill says that it needs them.
+        """
+        if self._links is None:
+            raise LookupError("these servers have no links to hurt")
+        return self._links
+
+    # --- a round ----------------------------------------------------------------------
+
+    def play(self, drill: str, scenario: Callable[[Field], None]) -> Round:
+        """Play one round on a cluster that is whole, and judge it.
+
+        Raises:
+            LabError: something that must happen did not; the round proves nothing.
+        """
+        self.number += 1
+        self.settle()
+        self.crew.ledger.take()
+        self._reset()
+        self._timeline = self._ask(self.servers.primary, _TIMELINE)[0][0]
+        began = monotonic()
+        scenario(self)
+        self.settle()
+        return self._judged(drill, began)
+
+    def _judged(self, drill: str, began: float) -> Round:
+        ledger = self.crew.ledger
+        written = ledger.written(self._timeline)
+        calls, spans = ledger.take()
+        writes = [call for call in calls if call.kind != "read"]
+        reads = [call for call in calls if call.kind == "read"]
+        first = min((call.number for call in writes), default=0)
+        self.examine(self.servers.primary)
+        rows = dict(self._ask(self.servers.primary, COUNTS, (first,)))
+        verdict = judge(calls, rows, frozenset(self._late))
+        promotion_ms = fault_ms = everyone_ms = None
+        if self._possible is not None:
+            since = {w: at for w, at in written.items() if at >= self._fault}
+            writers = self.crew.writers
+            promotion_ms, everyone_ms = first_ms(since, writers, self._possible)
+            fault_ms, _ = first_ms(since, writers, self._fault)
+        given_up = {
+            event.node
+            for _, event in self.crew.events
+            if isinstance(event, Quarantined)
+        } - {self._names[node] for node in self.harmed}
+        return Round(
+            drill=drill,
+            colour=self.crew.colour,
+            number=self.number,
+            seconds=round(monotonic() - began, 3),
+            verdict=verdict,
+            reads=len(reads),
+            reads_failed=sum(call.outcome == "failed" for call in reads),
+            writes=len(writes),
+            writes_doubted=sum(
+                call.outcome in {"doubt", "applied", "void"} for call in writes
+            ),
+            writes_refused=sum(call.outcome == "failed" for call in writes),
+            given_up=len(given_up),
+            promotion_ms=promotion_ms,
+            fault_ms=fault_ms,
+            everyone_ms=everyone_ms,
+            freed_ms=freed_ms(spans, self._names.get(self._node, ""), self._fault),
+            amplification=self._amplification(calls),
+            idle_errors=self._idle_errors(calls),
+            errors=errors_of(calls),
+        )
+
+    def _amplification(self, calls: tuple[Call, ...]) -> float | None:
+        if self.outage is None:
+            return None
+        began, ended = self.outage
+        touched = sum(call.began < ended and call.answered > began for call in calls)
+        repeated = self.crew.ledger.repeated - self._repeated
+        return (touched + repeated) / touched if touched else None
+
+    def _idle_errors(self, calls: tuple[Call, ...]) -> int | None:
+        since = self.idle_errors_since
+        if since is None:
+            return None
+        return sum(bool(call.error) and call.began > since for call in calls)
+
+    # --- what a scenario does ---------------------------------------------------------
+
+    def fault(self, node: str, hurt: Callable[[str], object]) -> None:
+        """Hurt a node; the clock of the round's fault starts."""
+        self.harmed.add(node)
+        self._node, self._fault = node, monotonic()
+        hurt(node)
+
+    def take_over(
+        self,
+        node: str,
+        hurt: Callable[[str], object],
+        *,
+        fence: bool,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        """Hurt the primary and have a replica promoted in its place.
+
+        Args:
+            node: the primary.
+            hurt: what is done to it.
+            fence: shut it down before the promotion, if it runs.
+            first: is waited for between the two.
+        """
+        replicas = {
+            name: self.servers.admin_url(name) for name in self.servers.replicas
+        }
+        with PromotionWatch(replicas) as watch:
+            self.fault(node, hurt)
+            if first is not None:
+                first()
+            new = self.servers.promote(fence=fence)
+            self._possible = watch.moment(new)
+        self._timeline = self._ask(new, _TIMELINE)[0][0]
+
+    def possible(self) -> None:
+        """Say that from now on a write can succeed again."""
+        self._possible = monotonic()
+
+    def hold(self, node: str) -> None:
+        """Have a caller inside a long statement on a node; returns when it is there."""
+        on_primary = node == self.servers.primary
+        self.crew.hold(None if on_primary else self._names[node])
+        self.until(lambda: self._ask(node, _HELD), f"a long statement on {node}")
+
+    def released(self) -> None:
+        """Wait until every caller in a long statement is free."""
+        self.until(self.crew.all_released, "the blocked callers are free")
+
+    def written(self, *, times: int = 1) -> None:
+        """Wait until every writer was acknowledged so many times from now on."""
+        self._worked(self.crew.writers, times, "every writer wrote")
+
+    def read(self, *, times: int = 1) -> None:
+        """Wait until every reader was answered so many times from now on."""
+        self._worked(self.crew.readers, times, "every reader read")
+
+    def _worked(self, workers: tuple[str, ...], times: int, what: str) -> None:
+        now, ledger = monotonic(), self.crew.ledger
+        self.until(
+            lambda: all(ledger.answers(name, now) >= times for name in workers), what
+        )
+
+    def newcomer(self) -> None:
+        """Let a client that was restarted write."""
+        self.crew.newcomer(5)
+
+    def refused(self, node: str) -> None:
+        """Wait until the clients know a node to be of an old timeline."""
+        name = self._names[node]
+
+        def known() -> bool:
+            topology = self.crew.clients.cluster.topology
+            return topology.node(name).health is Health.REFUSED
+
+        self.until(known, f"{node} is known to be left behind")
+
+    def unusable(self, node: str) -> None:
+        """Wait until the clients know that a node cannot be used."""
+        name = self._names[node]
+        self.until(
+            lambda: not self.crew.clients.cluster.topology.node(name).usable,
+            f"{node} is known to be gone",
+        )
+
+    def examine(self, node: str) -> None:
+        """Look on a node for writes that were sent when the epoch was known."""
+        if node != self.servers.primary:
+            self._ask(node, _UNVEIL)
+            self.until(lambda: not self._ask(node, _WAITING), f"{node} has settled")
+        self._late.update(n for (n,) in self._ask(node, LATE, (self._first,)))
+
+    def rejoin(self, node: str) -> None:
+        """Bring a node back as a replica."""
+        self.servers.rejoin(node)
+
+    def settle(self) -> None:
+        """Wait until clients see a primary and every replica, and all are served."""
+        primary = self._names[self.servers.primary]
+        wanted = len(self.servers.nodes) - 1
+
+        def whole() -> bool:
+            topology = self.crew.clients.cluster.topology
+            there = topology.primary is not None and topology.primary.name == primary
+            streaming = sum(view.streaming for view in topology.replicas)
+            return there and streaming >= wanted
+
+        self.until(whole, "the clients see every node at work")
+        self.written()
+        self.read()
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for something that must come; a worker that ended is told at once.
+
+        Raises:
+            LabError: it did not come.
+        """
+
+        def checked() -> bool:
+            self.crew.check()
+            return bool(condition())
+
+        wait_until(checked, f"drill: not so: {what}", timeout_s=_PATIENCE_S)
+
+    def _ask(
+        self, node: str, sql: LiteralString, parameters: tuple[Any, ...] = ()
+    ) -> list[tuple[Any, ...]]:
+        url = self.servers.admin_url(node)
+        with psycopg.connect(
+            url, autocommit=True, options=_ADMIN, connect_timeout=5
+        ) as admin:
+            return admin.execute(sql, parameters).fetchall()

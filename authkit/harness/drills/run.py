@@ -1,0 +1,127 @@
+"""Runs a drill for so many rounds in one colour or both; makes the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from authkit.figures import Figure, Report
+from authkit.harness.drills.crew import Colour, Crew
+from authkit.harness.drills.field import Field, prepare
+from authkit.harness.drills.rounds import Round, figures
+from authkit.harness.drills.scenarios import SCENARIOS, Scenario
+from authkit.harness.drills.servers import LabServers
+from authkit.settings import Settings
+
+if TYPE_CHECKING:
+    from authkit.harness.drills.servers import Links, Servers
+
+Progress = Callable[[str, int, int], None]
+BOTH: tuple[Colour, ...] = ("sync", "async")
+
+
+def _silent(_phase: str, _done: int, _whole: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Servers on which drills are played, whichever engine runs them.
+
+    Args:
+        servers: prepared with the schema of authkit.
+        links: faults on the way to them, where there are any.
+        progress: told the phase, the rounds done and the rounds to do.
+    """
+
+    servers: Servers
+    links: Links | None = None
+    progress: Progress = _silent
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def play(
+        self, scenario: Scenario, *, rounds: int, colour: Colour, seed: int = 0
+    ) -> list[Round]:
+        """Play so many rounds with clients of one colour.
+
+        Raises:
+            LabError: something that must happen did not: the run proves nothing.
+        """
+        prepare(self.servers)
+        env = self.servers.env()
+        settings = Settings.load(
+            None,
+            database_url=env["DATABASE_URL"],
+            database_replica_urls=env["DATABASE_REPLICA_URLS"],
+        )
+        chance = Random(seed)  # noqa: S311 # repeatable, no secret
+        played: list[Round] = []
+        with Crew(colour, settings, self.numbers) as crew:
+            where = Field(self.servers, self.links, crew, chance)
+            self.progress(colour, 0, rounds)
+            for number in range(rounds):
+                played.append(where.play(scenario.name, scenario.play))
+                self.progress(colour, number + 1, rounds)
+        return played
+
+
+def drill(
+    name: str,
+    *,
+    rounds: int,
+    colours: Sequence[Colour] = BOTH,
+    seed: int = 0,
+    synchronous: bool = True,
+    progress: Progress = _silent,
+) -> Report:
+    """Play a drill on an embedded lab of its own, which is removed afterwards.
+
+    Args:
+        name: one of `SCENARIOS`.
+        rounds: in each colour.
+        colours: which clients, one after the other on the same lab.
+        seed: of every choice that a drill makes.
+        synchronous: whether commits wait for a replica.
+        progress: told the phase, the rounds done and the rounds to do.
+
+    Raises:
+        LabError: something that must happen did not: the run proves nothing.
+    """
+    from authkit import lab
+    from authkit.ops.migrate import upgrade
+
+    scenario = SCENARIOS[name]
+    started, began = datetime.now(UTC), monotonic()
+    progress("starting", 0, 1)
+    with (
+        lab.cluster(scenario.replicas, synchronous=synchronous, in_memory=True) as made,
+        LabServers(made, proxied=scenario.links) as servers,
+    ):
+        upgrade(made.url())
+        progress("starting", 1, 1)
+        ground = Ground(servers, servers.links, progress)
+        played = [
+            ground.play(scenario, rounds=rounds, colour=colour, seed=seed)
+            for colour in colours
+        ]
+        version = made.state.version
+    found: list[Figure] = []
+    for each in played:
+        found += figures(each, scenario.goals, durable=synchronous)
+    return Report(
+        command=f"drill {name}",
+        started=started,
+        seconds=monotonic() - began,
+        figures=tuple(found),
+        postgres=version,
+        extra={
+            "seed": seed,
+            "synchronous": synchronous,
+            "rounds": [r.as_dict() for each in played for r in each],
+        },
+    )

@@ -1,0 +1,235 @@
+"""What a drill needs of the servers that it hurts, and the embedded lab as such.
+
+Any engine that offers `Servers` can be drilled. `Links` is a further ability: faults on
+the way between clients and a node, which the lab has through a proxy per node.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from authkit.lab.proxy import Proxy
+
+if TYPE_CHECKING:
+    from authkit.lab import Lab
+
+
+class Servers(Protocol):
+    """A primary and its replicas, by name, and what can be done to them."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node."""
+        ...
+
+    @property
+    def primary(self) -> str:
+        """The node that was last made primary."""
+        ...
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The nodes that follow it."""
+        ...
+
+    @property
+    def synchronous(self) -> bool:
+        """Whether an acknowledged write must survive a failover."""
+        ...
+
+    def url(self, node: str) -> str:
+        """Return where clients reach a node, password included."""
+        ...
+
+    def admin_url(self, node: str) -> str:
+        """Return where the drill reaches it, whatever the clients' way suffers."""
+        ...
+
+    def env(self) -> dict[str, str]:
+        """Return DATABASE_URL and DATABASE_REPLICA_URLS for clients."""
+        ...
+
+    def kill(self, node: str) -> object:
+        """End every process of a node at once."""
+        ...
+
+    def stop(self, node: str, *, immediate: bool = False) -> object:
+        """Shut a node down."""
+        ...
+
+    def start(self, node: str) -> object:
+        """Start a node as what it was."""
+        ...
+
+    def freeze(self, node: str) -> object:
+        """Stop every process of a node; its sockets stay."""
+        ...
+
+    def thaw(self, node: str) -> object:
+        """Let a frozen node go on."""
+        ...
+
+    def promote(self, node: str | None = None, *, fence: bool = True) -> str:
+        """Make a replica the primary, or wait until one is; return its name.
+
+        Args:
+            node: which one; None leaves the choice to the engine.
+            fence: shut a running old primary down first.
+        """
+        ...
+
+    def rejoin(self, node: str) -> object:
+        """Bring a node back as a replica; return once it streams."""
+        ...
+
+    def wait_replayed(self) -> object:
+        """Wait until every replica has replayed what is written now."""
+        ...
+
+
+class Links(Protocol):
+    """Faults on the way between the clients and a node."""
+
+    def blackhole(self, node: str) -> None:
+        """Deliver nothing any more; connections stay open."""
+        ...
+
+    def refuse(self, node: str) -> None:
+        """Break every connection and refuse new ones."""
+        ...
+
+    def delay(self, node: str, seconds: float) -> None:
+        """Deliver everything later, in both directions."""
+        ...
+
+    def heal(self, node: str) -> None:
+        """Be a plain way again."""
+        ...
+
+
+class LabServers:
+    """An embedded lab; clients reach its nodes through proxies where these are asked.
+
+    Args:
+        lab: the running lab.
+        proxied: put a proxy before every node, so that `links` is there.
+    """
+
+    def __init__(self, lab: Lab, *, proxied: bool = False) -> None:
+        self.lab = lab
+        self._proxied = proxied
+        self._proxies: dict[str, Proxy] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._proxied:
+            for name in self.lab.nodes:
+                proxy = Proxy(self.lab.server(name).port)
+                self._proxies[name] = self._stack.enter_context(proxy)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node."""
+        return self.lab.nodes
+
+    @property
+    def primary(self) -> str:
+        """The node that was last made primary."""
+        return self.lab.primary
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The nodes that follow it."""
+        return self.lab.replicas
+
+    @property
+    def synchronous(self) -> bool:
+        """Whether commits wait for a replica."""
+        return self.lab.state.synchronous
+
+    def url(self, node: str) -> str:
+        """Return where clients reach a node, password included."""
+        url = self.lab.url(node)
+        proxy = self._proxies.get(node)
+        if proxy is None:
+            return url
+        return url.replace(f":{self.lab.server(node).port}/", f":{proxy.port}/")
+
+    def admin_url(self, node: str) -> str:
+        """Return where the drill reaches it."""
+        return self.lab.url(node)
+
+    def env(self) -> dict[str, str]:
+        """Return DATABASE_URL and DATABASE_REPLICA_URLS for clients."""
+        primary = self.primary
+        others = [self.url(name) for name in self.nodes if name != primary]
+        return {
+            "DATABASE_URL": self.url(primary),
+            "DATABASE_REPLICA_URLS": ",".join(others),
+        }
+
+    def kill(self, node: str) -> None:
+        """End every process of a node at once."""
+        self.lab.kill(node)
+
+    def stop(self, node: str, *, immediate: bool = False) -> None:
+        """Shut a node down."""
+        self.lab.stop(node, immediate=immediate)
+
+    def start(self, node: str) -> None:
+        """Start a node as what it was."""
+        self.lab.start(node)
+
+    def freeze(self, node: str) -> None:
+        """Stop every process of a node; its sockets stay."""
+        self.lab.freeze(node)
+
+    def thaw(self, node: str) -> None:
+        """Let a frozen node go on."""
+        self.lab.thaw(node)
+
+    def promote(self, node: str | None = None, *, fence: bool = True) -> str:
+        """Make a replica the primary, by default the one that received the most."""
+        return self.lab.promote(node, fence=fence)
+
+    def rejoin(self, node: str) -> None:
+        """Bring a node back as a replica; return once it streams."""
+        self.lab.rejoin(node)
+
+    def wait_replayed(self) -> None:
+        """Wait until every replica has replayed what is written now."""
+        self.lab.wait_replayed()
+
+    # --- links ------------------------------------------------------------------------
+
+    @property
+    def links(self) -> Links | None:
+        """The proxies, where there are any."""
+        return self if self._proxies else None
+
+    def blackhole(self, node: str) -> None:
+        """Deliver nothing any more; connections stay open."""
+        self._proxies[node].blackhole()
+
+    def refuse(self, node: str) -> None:
+        """Break every connection and refuse new ones."""
+        self._proxies[node].refuse()
+
+    def delay(self, node: str, seconds: float) -> None:
+        """Deliver everything later, in both directions."""
+        self._proxies[node].delay(seconds)
+
+    def heal(self, node: str) -> None:
+        """Be a plain way again; what a blackhole held is delivered."""
+        self._proxies[node].heal()

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from authkit.cli.drill import Drill
+from authkit.harness.drills.scenarios import SCENARIOS
+
+
+def test_every_drill_has_a_name_on_the_command_line() -> None:
+    assert set(SCENARIOS) == {drill.value for drill in Drill}
+
+
+def test_a_drill_prints_its_figures_and_writes_them_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "drill.json"
+    options = ["--rounds", "1", "--colour", "async", "--json", str(file)]
+    run = subprocess.run(
+        [sys.executable, "-m", "authkit", "drill", "failover", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    form = json.loads(file.read_text())
+    found = {figure["name"]: figure for figure in form["figures"]}
+    missed = any(figure["holds"] is False for figure in found.values())
+    assert run.returncode == int(missed), run.stderr
+    assert form["command"] == "drill failover"
+    assert found["async_acknowledged_writes_lost"]["value"] == 0
+    assert found["async_promotion_to_write_max_ms"]["goal"] == "<= 250"
+    assert len(form["rounds"]) == 1
+    assert "acknowledged writes lost" in run.stdout

@@ -1,0 +1,137 @@
+"""The drills: what they measure is pure, what they do is done to real servers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authkit.harness.drills.ledger import Call, Span, judge
+from authkit.harness.drills.rounds import Distribution, Goals, first_ms, freed_ms
+from authkit.harness.drills.run import BOTH, Ground
+from authkit.harness.drills.scenarios import SCENARIOS, Scenario
+from authkit.harness.drills.servers import LabServers
+from authkit.lab import Lab, cluster
+from authkit.ops.migrate import upgrade
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with cluster(replicas=2, in_memory=True) as made:
+        upgrade(made.url())
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ground(lab: Lab) -> Iterator[Ground]:
+    with LabServers(lab, proxied=True) as servers:
+        yield Ground(servers, servers.links)
+
+
+def called(number, outcome, *, kind="write"):
+    return Call(kind, "worker", number, 0.0, 1.0, outcome, 1)
+
+
+# --- what is concluded --------------------------------------------------------------
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 40),
+        st.tuples(
+            st.sampled_from(["done", "doubt", "applied", "void", "failed"]),
+            st.integers(0, 2),
+        ),
+    ),
+    st.frozensets(st.integers(1, 40)),
+)
+def test_the_checker_names_exactly_what_clients_and_servers_disagree_on(world, late):
+    calls = tuple(called(number, outcome) for number, (outcome, _) in world.items())
+    rows = {number: times for number, (_, times) in world.items() if times}
+    told = {number for number, (outcome, _) in world.items() if outcome == "done"}
+    told |= {number for number, (outcome, _) in world.items() if outcome == "applied"}
+    found = judge(calls, rows, late)
+    assert found.checked == len(told)
+    assert set(found.lost) == {n for n in told if n not in rows}
+    assert set(found.duplicated) == {n for n, times in rows.items() if times == 2}
+    assert set(found.misjudged) == {
+        n for n, (outcome, times) in world.items() if outcome == "void" and times
+    }
+    assert found.late == tuple(sorted(late))
+
+
+def test_a_blocked_call_counts_from_the_fault_and_one_sent_later_from_its_start():
+    spans = [Span("a", 1.0, 5.0), Span("a", 4.0, 5.5), Span("b", 1.0, 9.0)]
+    assert freed_ms(spans, "a", 3.0) == 2000
+    assert freed_ms(spans, "a", 6.0) is None
+
+
+def test_the_first_write_is_the_first_of_any_and_everyones_is_the_last_of_all():
+    assert first_ms({"a": 2.0, "b": 3.0}, ("a", "b"), 1.0) == (1000, 2000)
+    assert first_ms({"a": 2.0}, ("a", "b"), 1.0) == (1000, None)
+    assert first_ms({}, ("a",), 1.0) == (None, None)
+
+
+def test_a_distribution_of_nothing_is_nothing():
+    assert Distribution.of([None]) is None
+    found = Distribution.of([1.0, None, 3.0])
+    assert found is not None
+    assert (found.count, found.max) == (2, 3.0)
+
+
+# --- what is done -------------------------------------------------------------------
+
+
+def test_a_drill_finds_what_is_planted_among_the_rows(ground: Ground):
+    servers = ground.servers
+
+    def planted(field):
+        field.written(times=3)
+        with psycopg.connect(servers.admin_url(servers.primary)) as admin:
+            numbers = admin.execute(
+                "SELECT number, epoch FROM public.drill_writes ORDER BY number DESC"
+            ).fetchall()
+            (gone, _), (twice, epoch), (late, _) = numbers[:3]
+            admin.execute("DELETE FROM public.drill_writes WHERE number = %s", (gone,))
+            insert = "INSERT INTO public.drill_writes VALUES (%s, %s, %s)"
+            admin.execute(insert, (twice, epoch, epoch))
+            admin.execute(
+                "UPDATE public.drill_writes SET timeline = epoch - 1 WHERE number = %s",
+                (late,),
+            )
+        planted.numbers = gone, twice, late
+
+    scenario = Scenario("planted", "", planted, Goals())
+    (found,) = ground.play(scenario, rounds=1, colour="sync")
+    gone, twice, late = planted.numbers
+    verdict = found.verdict
+    assert (verdict.lost, verdict.duplicated, verdict.late) == (
+        (gone,),
+        (twice,),
+        (late,),
+    )
+
+
+@pytest.mark.parametrize("colour", BOTH)
+def test_a_failover_loses_and_repeats_nothing_and_no_read_fails(ground, colour):
+    (found,) = ground.play(SCENARIOS["failover"], rounds=1, colour=colour)
+    assert found.promotion_ms is not None
+    assert found.everyone_ms is not None
+    assert found.verdict.checked > 0
+    assert whole(found)
+
+
+def whole(found) -> bool:
+    verdict = found.verdict
+    broken = Counter(
+        lost=len(verdict.lost),
+        duplicated=len(verdict.duplicated),
+        late=len(verdict.late),
+        misjudged=len(verdict.misjudged),
+        reads_failed=found.reads_failed,
+    )
+    return +broken == Counter()
