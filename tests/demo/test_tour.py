@@ -176,7 +176,10 @@ def test_a_demo_that_is_stopped_leaves_nothing(demo: Demo, number, code: int, wh
             break
     process.send_signal(number)
     ended, said, told = demo.ended(process)
-    assert ended == code, said + told
+    # An interrupt that Python takes inside an `eval` (the making of a namedtuple, say)
+    # marks the process: caught or not, it ends by that signal, and a shell says 130
+    # to both.
+    assert ended in {code, -number if number is signal.SIGINT else code}, said + told
     assert "Traceback" not in told
     assert (demo.processes, demo.labs) == ([], [])
 
