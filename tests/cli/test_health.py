@@ -22,7 +22,7 @@ def test_health_prints_each_node_and_writes_its_figures(database: Any, pair: Any
     assert "a primary on timeline" in shown.output
     assert "healthy, asked in" in shown.output
     written = CliRunner().invoke(app, ["health", "--json", "-"], env=env)
-    said = json.loads(written.output)
+    said = json.loads(written.stdout)
     assert said["command"] == "health"
     assert said["condition"] == "healthy"
     assert {f["name"]: f["value"] for f in said["figures"]}["nodes_answering"] == 2
