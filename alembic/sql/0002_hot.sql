@@ -173,7 +173,7 @@ COMMENT ON COLUMN authkit.rate_limit_tracking.policy IS 'name of the policy last
 COMMENT ON COLUMN authkit.rate_limit_tracking.theoretical_arrival_at IS
     'TAT of the generic cell rate algorithm (ITU-T I.371)';
 COMMENT ON COLUMN authkit.rate_limit_tracking.hits IS
-    'units counted since window_started_at; reserved attempts';
+    'attempts reserved since window_started_at; of a limiter, what its last batch let through';
 
 CREATE TABLE authkit.user_auth_cache (
     user_id uuid NOT NULL,

@@ -7,6 +7,7 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 
 from authkit.hot._async.attempts import AsyncAttempts
 from authkit.hot._async.auth_cache import AsyncAuthCache
+from authkit.hot._async.coalescing import AsyncCoalescing
 from authkit.hot._async.hot import AsyncHot
 from authkit.hot._async.oauth import AsyncOAuth
 from authkit.hot._async.rate_limits import AsyncRateLimits
@@ -14,6 +15,7 @@ from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
 from authkit.hot._sync.auth_cache import AuthCache
+from authkit.hot._sync.coalescing import Coalescing
 from authkit.hot._sync.hot import Hot
 from authkit.hot._sync.oauth import OAuth
 from authkit.hot._sync.rate_limits import RateLimits
@@ -22,6 +24,7 @@ from authkit.hot._sync.sessions import Sessions
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
 from authkit.hot.auth_cache import CachedLogin
+from authkit.hot.gathering import Limits
 from authkit.hot.limiting import RateDecision, RatePolicy
 from authkit.hot.oauth_tokens import TokenInfo
 from authkit.hot.oauth_values import (
@@ -51,6 +54,7 @@ __all__ = [
     "AsyncAttempts",
     "AsyncAuthCache",
     "AsyncBound",
+    "AsyncCoalescing",
     "AsyncHot",
     "AsyncOAuth",
     "AsyncRateLimits",
@@ -66,6 +70,7 @@ __all__ = [
     "Bound",
     "CachedLogin",
     "Cap",
+    "Coalescing",
     "CodeRefusal",
     "CreationRefused",
     "Durability",
@@ -75,6 +80,7 @@ __all__ = [
     "Hot",
     "Intent",
     "Lifetimes",
+    "Limits",
     "NewCode",
     "NewSession",
     "OAuth",

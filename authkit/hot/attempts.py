@@ -16,7 +16,6 @@ from uuid import UUID
 from authkit.hot.operation import (
     AnyOperation,
     Batch,
-    Durability,
     Intent,
     Operation,
 )
@@ -128,7 +127,6 @@ RECORD: Final = Operation(
     row=AttemptKey,
     intent=Intent.WRITE,
     idempotent=False,
-    durability=Durability.RELAXED,
     batch=Batch.ARRAY,
 )
 

@@ -24,9 +24,10 @@ class Intent(Enum):
 class Durability(Enum):
     """What a commit of the operation promises.
 
-    `FULL` is the server's own setting. `RELAXED` may be acknowledged before it is
-    flushed when the caller asks for it: a crash can lose the last moments of it, and
-    never corrupts (PostgreSQL documentation, section 28.4, "Asynchronous Commit").
+    `FULL` is the server's own setting. `RELAXED` is acknowledged before it is flushed,
+    and before a synchronous replica has it: a crash or a failover can lose the last
+    moments of it, and never corrupts (PostgreSQL documentation, section 28.4,
+    "Asynchronous Commit").
     """
 
     FULL = "full"
@@ -48,7 +49,8 @@ class Operation(Generic[Row_co]):
     `sql` uses the server's own placeholders (`$1`); `parameters` names them in order
     and `types` gives their PostgreSQL types, so that preparing needs no guess. A row
     is built by `row(*columns)`; `row` is None where the statement returns nothing.
-    `idempotent` says whether running it twice is the same as once.
+    `idempotent` says whether running it twice is the same as once. `within` runs in its
+    place inside somebody else's transaction, whose commit a relaxed one must not relax.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Operation(Generic[Row_co]):
     idempotent: bool
     durability: Durability = Durability.FULL
     batch: Batch = Batch.NONE
+    within: Operation[Row_co] | None = None
 
     def __post_init__(self) -> None:
         if len(self.parameters) != len(self.types):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from authkit.hot.operation import AnyOperation, Batch, Durability, Intent, Operation
+from authkit.hot.operation import AnyOperation, Batch, Intent, Operation
 
 
 @dataclass(slots=True)
@@ -74,7 +74,6 @@ CHECK: Final = Operation(
     row=Charge,
     intent=Intent.WRITE,
     idempotent=False,
-    durability=Durability.RELAXED,
     batch=Batch.ARRAY,
 )
 
@@ -141,7 +140,6 @@ CHECK_MANY: Final = Operation(
     row=Charge,
     intent=Intent.WRITE,
     idempotent=False,
-    durability=Durability.RELAXED,
 )
 
 # Makes rows that owe nothing, in the order of their keys; those that are there stay.

@@ -11,11 +11,13 @@ from typing import Final
 from authkit.hot import (
     attempts,
     auth_cache,
+    batches,
     oauth_codes,
     oauth_rotation,
     oauth_states,
     oauth_tokens,
     rate_limits,
+    relaxed,
     reservations,
     revocation,
     session_views,
@@ -35,6 +37,8 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *oauth_codes.OPERATIONS,
     *oauth_tokens.OPERATIONS,
     *oauth_rotation.OPERATIONS,
+    *batches.OPERATIONS,
+    *relaxed.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

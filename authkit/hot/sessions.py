@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from authkit.hot.operation import AnyOperation, Durability, Intent, Operation
+from authkit.hot.operation import AnyOperation, Batch, Durability, Intent, Operation
 
 
 @dataclass(slots=True)
@@ -181,10 +181,11 @@ VALIDATE: Final = Operation(
     row=Session,
     intent=Intent.READ,
     idempotent=True,
+    batch=Batch.ARRAY,
 )
 
-TOUCH: Final[Operation[None]] = Operation(
-    name="sessions.touch",
+TOUCH_WITHIN: Final[Operation[None]] = Operation(
+    name="sessions.touch_within",
     sql="""
     UPDATE authkit.active_sessions
     SET last_activity = clock_timestamp()
@@ -199,7 +200,30 @@ TOUCH: Final[Operation[None]] = Operation(
     row=None,
     intent=Intent.WRITE,
     idempotent=True,
+)
+
+# Losing the last moments of use makes a session look idle for a moment longer: no
+# reason to wait for the disk, or for a replica.
+TOUCH: Final[Operation[None]] = Operation(
+    name="sessions.touch",
+    sql="""
+    UPDATE authkit.active_sessions
+    SET last_activity = clock_timestamp()
+    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
+    WHERE id = $1
+      AND revoked_at IS NULL
+      AND expires_at > clock_timestamp()
+      AND last_activity + idle_timeout > clock_timestamp()
+      AND last_activity <= clock_timestamp() - $2::interval
+    """,
+    parameters=("id", "every"),
+    types=("uuid", "interval"),
+    row=None,
+    intent=Intent.WRITE,
+    idempotent=True,
     durability=Durability.RELAXED,
+    batch=Batch.ARRAY,
+    within=TOUCH_WITHIN,
 )
 
 # The new token takes the old one's place in one guarded statement: of many callers
@@ -274,6 +298,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     CREATE,
     VALIDATE,
     TOUCH,
+    TOUCH_WITHIN,
     ROTATE,
     EXTEND,
 )

@@ -197,7 +197,8 @@ class RateLimitColumns(TypedColumns):
     hits: Named[int] = Column(
         BIG,
         server_default=text("0"),
-        comment="units counted since window_started_at; reserved attempts",
+        comment="attempts reserved since window_started_at;"
+        " of a limiter, what its last batch let through",
     )
     window_started_at: Named[datetime | None] = Column(INSTANT)
     blocked_until: Named[datetime | None] = Column(INSTANT)

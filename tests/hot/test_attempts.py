@@ -3,9 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from authkit.errors import InvalidInput
-from authkit.hot import AttemptRecord
+from authkit.hot import AttemptRecord, Durability, batches, sessions
+from authkit.hot._sync import statement
+from authkit.hot.relaxed import RECORD_RELAXED
 from authkit.ids import uuid7
 
 SUBJECT = b"s" * 32
@@ -171,3 +174,27 @@ def test_bad_input_is_refused_before_the_database_is_asked(kit, asked, parts):
     with pytest.raises(InvalidInput):
         kit.attempts.record(AttemptRecord(**parts))
     assert asked == []
+
+
+def test_durability_is_relaxed_where_asked_for_and_never_in_a_transaction(kit, user_id):
+    """Seen from outside: a relaxed commit leaves its setting to nobody."""
+    made = kit.sessions.create(user_id)
+    attempt = AttemptRecord(outcome="failed", user_id=user_id)
+    relaxed = "SELECT current_setting('synchronous_commit')"
+    with kit.cluster.writer() as connection:
+        for operation, params in (
+            (sessions.TOUCH, (made.id, timedelta(0))),
+            (batches.TOUCH, ([made.id], [timedelta(0)])),
+            (RECORD_RELAXED, attempt.params()),
+        ):
+            assert operation.durability is Durability.RELAXED
+            with connection.transaction():
+                statement.execute(connection, operation, params)
+                assert connection.execute(relaxed).fetchone() == ("off",)
+            assert connection.execute(relaxed).fetchone() == ("on",)
+    with kit.unit_of_work() as uow:
+        uow.hot.sessions.touch(made.id, every=timedelta(0))
+        uow.hot.attempts.record(attempt, durable=False)
+        found = uow.run(lambda w: w.session.execute(text(relaxed)).scalar_one())
+        assert found == "on"
+    assert kit.attempts.record(attempt, durable=False).id

@@ -269,7 +269,9 @@ class AsyncBound:
     async def execute(self, operation: AnyOperation, params: Params) -> int:
         """Return how many rows it touched."""
         try:
-            return await statement.execute(self._connection, operation, params)
+            return await statement.execute(
+                self._connection, operation.within or operation, params
+            )
         except psycopg.Error as exc:
             raise self._translated(exc) from exc
 
@@ -284,6 +286,7 @@ class AsyncBound:
         """Run a write, with a statement before it if given; the token is None."""
         del token
         connection = self._connection
+        operation = operation.within or operation
         try:
             if behind is None:
                 rows = await statement.fetch_all(connection, operation, params)

@@ -7,18 +7,21 @@ Names are keyed hashes (`KeyedHash.subject`), never e-mail addresses.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from authkit.cluster import Token
-from authkit.hot import attempts, inputs
+from authkit.hot import attempts, inputs, relaxed
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
+from authkit.hot.folding import FOLDS
 from authkit.hot.operation import Operation
 
 from .reservations import Reservations
 
 MAX_PAGE = 1000
+MAX_MANY = 10_000
 # How far back a question goes that does not say: it reads a month of daily partitions.
 LOOK_BACK = timedelta(days=30)
 
@@ -26,14 +29,34 @@ LOOK_BACK = timedelta(days=30)
 class Attempts(Reservations):
     """Attempts, run by a runner: on the cluster, or in a transaction."""
 
-    def record(self, attempt: AttemptRecord) -> AttemptKey:
+    def record(self, attempt: AttemptRecord, *, durable: bool = True) -> AttemptKey:
         """Write an attempt, settled or pending; returns where it stands.
+
+        Args:
+            attempt: what happened.
+            durable: False: return before it is on disk, or on a synchronous replica;
+                a crash or a failover may then lose the last moments of attempts.
 
         Raises:
             InvalidInput: a part of it is not acceptable.
         """
-        written = self._runner.write(attempts.RECORD, attempt.params())
+        operation = attempts.RECORD if durable else relaxed.RECORD_RELAXED
+        written = self._runner.write(operation, attempt.params())
         return written.rows[0]
+
+    def record_many(self, happened: Iterable[AttemptRecord]) -> list[AttemptKey]:
+        """Write up to 10,000 attempts in one statement: all of them, or none.
+
+        Raises:
+            InvalidInput: a part of one is not acceptable, or there are too many.
+        """
+        calls = [attempt.params() for attempt in happened]
+        inputs.count(len(calls), "number of attempts", low=0, high=MAX_MANY)
+        if not calls:
+            return []
+        fold = FOLDS[attempts.RECORD.name]
+        written = self._runner.write(fold.many, fold.pack(calls))
+        return [answer.rows[0] for answer in fold.answers(calls, written.rows)]
 
     def recent_by_subject(
         self,

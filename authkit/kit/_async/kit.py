@@ -17,6 +17,7 @@ from authkit.errors import ConfigError, InvalidInput
 from authkit.hot import (
     AsyncAttempts,
     AsyncAuthCache,
+    AsyncCoalescing,
     AsyncHot,
     AsyncOAuth,
     AsyncRateLimits,
@@ -106,6 +107,14 @@ class AsyncKit:
     def oauth(self) -> AsyncOAuth:
         """Logins at providers; authorisation codes; the tokens that we issue."""
         return self.hot.oauth
+
+    @cached_property
+    def coalesced(self) -> AsyncHot:
+        """The same repositories, where concurrent calls fold into one statement.
+
+        For many callers at once; a few go by themselves. A cancelled call may happen.
+        """
+        return AsyncHot(AsyncCoalescing(self._runner), lambda: self.key_ring)
 
     async def check(
         self, user_id: UUID, permission: str, **context: object

@@ -19,6 +19,7 @@ from authkit.errors import ConfigError, InvalidInput
 from authkit.hot import (
     Attempts,
     AuthCache,
+    Coalescing,
     Hot,
     OAuth,
     RateLimits,
@@ -108,6 +109,14 @@ class Kit:
     def oauth(self) -> OAuth:
         """Logins at providers; authorisation codes; the tokens that we issue."""
         return self.hot.oauth
+
+    @cached_property
+    def coalesced(self) -> Hot:
+        """The same repositories, where concurrent calls fold into one statement.
+
+        For many callers at once; a few go by themselves. A cancelled call may happen.
+        """
+        return Hot(Coalescing(self._runner), lambda: self.key_ring)
 
     def check(self, user_id: UUID, permission: str, **context: object) -> Decision:
         """Decide one permission of a user: from the cache, or else from the roles.

@@ -1,0 +1,91 @@
+"""Gathering the calls of tasks: one task runs the batch, the others await it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from authkit.hot.gathering import Failure, Limits
+
+Result = TypeVar("Result")
+Run: TypeAlias = Callable[[Sequence[Any]], Coroutine[Any, Any, Sequence[Any]]]
+
+
+class Gathering:
+    """Calls of one operation that wait for each other.
+
+    A batch holds what came while the ones before it were under way: nobody waits for a
+    clock. A caller who is cancelled before the batch sets out is left out of it; later
+    it happens without them.
+
+    Args:
+        run: answers many calls, in order; a `Failure` for one that failed.
+        limits: how many go alone, how many batches run at once and how large they are.
+        read: whether running them twice does no harm; unused here.
+    """
+
+    __slots__ = ("_limits", "_run", "_running", "_tasks", "_waiting", "flying")
+
+    def __init__(self, run: Run, limits: Limits, *, read: bool) -> None:
+        del read
+        self._run = run
+        self._limits = limits
+        self._waiting: deque[tuple[Any, asyncio.Future[Any]]] = deque()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.flying = 0
+
+    async def submit(self, call: Any, alone: Callable[[], Awaitable[Result]]) -> Result:
+        """Answer a call: alone while few are under way, else with the others."""
+        self.flying += 1
+        try:
+            if self.flying <= self._limits.alone:
+                return await alone()
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            self._waiting.append((call, future))
+            if self._running < self._limits.batches:
+                self._running += 1
+                task = asyncio.create_task(self._drain())
+                # The loop itself holds tasks weakly.
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            return await future
+        finally:
+            self.flying -= 1
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch: list[tuple[Any, asyncio.Future[Any]]] = []
+                while self._waiting and len(batch) < self._limits.most:
+                    entry = self._waiting.popleft()
+                    if not entry[1].done():
+                        batch.append(entry)
+                if batch:
+                    await self._serve(batch)
+        finally:
+            self._running -= 1
+            if self._waiting and not self._running:
+                # This task was cancelled, by a loop that is being closed.
+                for _, future in self._waiting:
+                    future.cancel()
+
+    async def _serve(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+        try:
+            answers = await self._run([call for call, _ in batch])
+        except BaseException as exc:
+            for _, future in batch:
+                if isinstance(exc, Exception) and not future.done():
+                    future.set_exception(exc)
+                else:
+                    future.cancel()
+            raise
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if type(answer) is Failure:
+                future.set_exception(answer.error)
+            else:
+                future.set_result(answer)
