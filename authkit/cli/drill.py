@@ -18,6 +18,14 @@ class Drill(StrEnum):
 
     FAILOVER = "failover"
     FREEZE = "freeze"
+    BLACKHOLE = "blackhole"
+    FLAP = "flap"
+    SLOW = "slow"
+    RESTART = "restart"
+    REPLICA_LOST = "replica-lost"
+    SPLIT_BRAIN = "split-brain"
+    OUTAGE = "outage"
+    CHAOS = "chaos"
 
 
 class Colour(StrEnum):

@@ -122,6 +122,7 @@ class Crew:
         self.clients.cluster.events.subscribe(self._heard, Quarantined)
         self._working: list[Future[Any]] = []
         self._held: list[Future[Any]] = []
+        self._storm: list[Future[Any]] = []
 
     def __enter__(self) -> Crew:
         try:
@@ -139,7 +140,7 @@ class Crew:
         self.clients.stopping = True
         try:
             self._stage.spawn(self.clients.close).result(_END_S)
-            for future in (*self._working, *self._held):
+            for future in (*self._working, *self._held, *self._storm):
                 future.result(_END_S)
         finally:
             self._stage.close()
@@ -179,6 +180,19 @@ class Crew:
         """Let one more caller stay in a long statement on the primary, or this node."""
         self._held = [future for future in self._held if not future.done()]
         self._held.append(self._stage.spawn(self.clients.hold, node))
+
+    def storm(self, calls: int) -> None:
+        """Let so many callers arrive at once, half of them to read."""
+        self._storm = [
+            self._stage.spawn(
+                self.clients.read if number % 2 else self.clients.keyed, "storm"
+            )
+            for number in range(calls)
+        ]
+
+    def storm_over(self) -> bool:
+        """Whether every one of them was answered, one way or the other."""
+        return all(future.done() for future in self._storm)
 
     def newcomer(self, calls: int) -> None:
         """Be a client that was restarted: a cluster of its own, a few writes, closed.

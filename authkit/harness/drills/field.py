@@ -69,10 +69,11 @@ class Field:
 
     def _reset(self) -> None:
         self.harmed: set[str] = set()
-        self.idle_errors_since: float | None = None
+        self._idle_since: float | None = None
+        self._drill = ""
         self.outage: tuple[float, float] | None = None
         self._node = ""
-        self._fault = 0.0
+        self._fault = self._hurt = 0.0
         self._possible: float | None = None
         self._timeline = 0
         self._first = self.crew.ledger.number()
@@ -111,7 +112,7 @@ class Field:
 
     def _judged(self, drill: str, began: float) -> Round:
         ledger = self.crew.ledger
-        written = ledger.written(self._timeline)
+        written = ledger.written(self._timeline, self._hurt)
         calls, spans = ledger.take()
         writes = [call for call in calls if call.kind != "read"]
         reads = [call for call in calls if call.kind == "read"]
@@ -119,19 +120,18 @@ class Field:
         self.examine(self.servers.primary)
         rows = dict(self._ask(self.servers.primary, COUNTS, (first,)))
         verdict = judge(calls, rows, frozenset(self._late))
-        promotion_ms = fault_ms = everyone_ms = None
+        write_ms = fault_ms = everyone_ms = None
         if self._possible is not None:
-            since = {w: at for w, at in written.items() if at >= self._fault}
             writers = self.crew.writers
-            promotion_ms, everyone_ms = first_ms(since, writers, self._possible)
-            fault_ms, _ = first_ms(since, writers, self._fault)
+            write_ms, everyone_ms = first_ms(written, writers, self._possible)
+            fault_ms, _ = first_ms(written, writers, self._fault)
         given_up = {
             event.node
             for _, event in self.crew.events
             if isinstance(event, Quarantined)
         } - {self._names[node] for node in self.harmed}
         return Round(
-            drill=drill,
+            drill=self._drill or drill,
             colour=self.crew.colour,
             number=self.number,
             seconds=round(monotonic() - began, 3),
@@ -144,7 +144,7 @@ class Field:
             ),
             writes_refused=sum(call.outcome == "failed" for call in writes),
             given_up=len(given_up),
-            promotion_ms=promotion_ms,
+            write_ms=write_ms,
             fault_ms=fault_ms,
             everyone_ms=everyone_ms,
             freed_ms=freed_ms(spans, self._names.get(self._node, ""), self._fault),
@@ -162,7 +162,7 @@ class Field:
         return (touched + repeated) / touched if touched else None
 
     def _idle_errors(self, calls: tuple[Call, ...]) -> int | None:
-        since = self.idle_errors_since
+        since = self._idle_since
         if since is None:
             return None
         return sum(bool(call.error) and call.began > since for call in calls)
@@ -174,6 +174,7 @@ class Field:
         self.harmed.add(node)
         self._node, self._fault = node, monotonic()
         hurt(node)
+        self._hurt = monotonic()
 
     def take_over(
         self,
@@ -201,6 +202,14 @@ class Field:
             new = self.servers.promote(fence=fence)
             self._possible = watch.moment(new)
         self._timeline = self._ask(new, _TIMELINE)[0][0]
+
+    def named(self, drill: str) -> None:
+        """Say which drill this round turned out to be."""
+        self._drill = drill
+
+    def idle_errors_from_now(self) -> None:
+        """Count the errors of callers who come from now on."""
+        self._idle_since = monotonic()
 
     def possible(self) -> None:
         """Say that from now on a write can succeed again."""
@@ -230,6 +239,21 @@ class Field:
             lambda: all(ledger.answers(name, now) >= times for name in workers), what
         )
 
+    def down_for(self, seconds: float, nodes: tuple[str, ...], calls: int) -> None:
+        """Kill nodes; let so many callers arrive; start the nodes after a while."""
+        began = monotonic()
+        for node in nodes:
+            self.fault(node, self.servers.kill)
+        self.crew.storm(calls)
+        for node in nodes:
+            self.unusable(node)
+        self.until(lambda: monotonic() > began + seconds, "the outage is over")
+        for node in nodes:
+            self.servers.start(node)
+        self.possible()
+        self.until(self.crew.storm_over, "the callers of the outage were answered")
+        self.outage = began, monotonic()
+
     def newcomer(self) -> None:
         """Let a client that was restarted write."""
         self.crew.newcomer(5)
@@ -246,9 +270,9 @@ class Field:
 
     def unusable(self, node: str) -> None:
         """Wait until the clients know that a node cannot be used."""
-        name = self._names[node]
+        name, cluster = self._names[node], self.crew.clients.cluster
         self.until(
-            lambda: not self.crew.clients.cluster.topology.node(name).usable,
+            lambda: not cluster.topology.node(name).usable,
             f"{node} is known to be gone",
         )
 

@@ -129,13 +129,14 @@ class Ledger:
             for call in calls
         )
 
-    def written(self, timeline: int) -> dict[str, float]:
-        """Return when each worker was first acknowledged on a timeline."""
+    def written(self, timeline: int, since: float) -> dict[str, float]:
+        """Return when each worker was first acknowledged on a timeline since then."""
         with self._lock:
             calls = tuple(self._calls)
         first: dict[str, float] = {}
         for call in calls:
-            if call.acknowledged and call.timeline == timeline:
+            there = call.timeline == timeline and call.answered >= since
+            if call.acknowledged and there:
                 first.setdefault(call.worker, call.answered)
         return first
 

@@ -34,7 +34,10 @@ class PromotionWatch:
 
     def __enter__(self) -> Self:
         for name, url in self._urls.items():
-            connection = psycopg.connect(url, autocommit=True, connect_timeout=3)
+            try:
+                connection = psycopg.connect(url, autocommit=True, connect_timeout=3)
+            except psycopg.OperationalError:
+                continue  # it is down, so it is not the one
             thread = threading.Thread(
                 target=self._watch, args=(name, connection), name=f"promotion {name}"
             )

@@ -30,7 +30,7 @@ class Round:
     writes_doubted: int
     writes_refused: int
     given_up: int
-    promotion_ms: float | None = None
+    write_ms: float | None = None
     fault_ms: float | None = None
     everyone_ms: float | None = None
     freed_ms: float | None = None
@@ -65,11 +65,14 @@ def first_ms(
         workers: those who count.
         since: the moment that is zero; what came before it counts as zero.
     """
-    moments = [max(0.0, 1000 * (at - since)) for at in written.values()]
+    moments = [
+        max(0.0, 1000 * (written[worker] - since))
+        for worker in workers
+        if worker in written
+    ]
     if not moments:
         return None, None
-    whole = all(worker in written for worker in workers)
-    return min(moments), max(moments) if whole else None
+    return min(moments), max(moments) if len(moments) == len(workers) else None
 
 
 def errors_of(calls: Iterable[Call]) -> dict[str, int]:
@@ -108,9 +111,13 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """What a drill is judged by; None is reported without a goal."""
+    """What a drill is judged by; None is reported without a goal.
 
-    promotion_ms: float | None = None
+    `since` names the moment from which on a write could succeed again.
+    """
+
+    since: str = "promotion"
+    write_ms: float | None = None
     freed_ms: float | None = None
     amplification: float | None = None
     reads_failed: bool = True
@@ -128,9 +135,9 @@ def figures(rounds: Sequence[Round], goals: Goals, *, durable: bool) -> list[Fig
     colour = rounds[0].colour
     made: list[Figure] = [figure(f"{colour}_rounds", len(rounds))]
     timed: tuple[tuple[str, list[float | None], float | None], ...] = (
-        ("promotion_to_write", [r.promotion_ms for r in rounds], goals.promotion_ms),
+        (f"{goals.since}_to_write", [r.write_ms for r in rounds], goals.write_ms),
         ("fault_to_write", [r.fault_ms for r in rounds], None),
-        ("promotion_to_every_writer", [r.everyone_ms for r in rounds], None),
+        (f"{goals.since}_to_every_writer", [r.everyone_ms for r in rounds], None),
         ("blocked_call_freed", [r.freed_ms for r in rounds], goals.freed_ms),
     )
     for name, values, goal in timed:

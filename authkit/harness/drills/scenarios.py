@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from authkit.harness.drills.field import Field
 from authkit.harness.drills.rounds import Goals
+
+# Each way: together well above what a probe calls late, below what it calls hung.
+_SLOW_S: Final = 0.04
+_FLAPS: Final = 3
+_STORM: Final = 40
+_OUTAGE_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,31 @@ def _freeze(field: Field) -> None:
     _left_behind(field, old)
 
 
+def _blackhole(field: Field) -> None:
+    if field.number % 2 == 0:
+        _blackhole_replica(field)
+        return
+    old = field.servers.primary
+    field.hold(old)
+    # Every other time nothing but its silence tells the clients.
+    first = field.released if field.number % 4 == 1 else None
+    field.take_over(old, field.links.blackhole, fence=False, first=first)
+    field.written()
+    field.released()
+    field.links.heal(old)
+    _left_behind(field, old)
+
+
+def _blackhole_replica(field: Field) -> None:
+    replica = field.chance.choice(field.servers.replicas)
+    field.hold(replica)
+    field.fault(replica, field.links.blackhole)
+    field.released()
+    field.unusable(replica)
+    field.read(times=5)
+    field.links.heal(replica)
+
+
 def _left_behind(field: Field, old: str) -> None:
     """An old primary is alive again: nobody may write to it, then it rejoins."""
     field.newcomer()
@@ -50,21 +82,165 @@ def _left_behind(field: Field, old: str) -> None:
     field.rejoin(old)
 
 
+def _split_brain(field: Field) -> None:
+    """Two primaries.
+
+    A further replica that went on confirming the old one's commits would make losses
+    that no client can prevent: whoever promotes has to take it away first, and does.
+    """
+    old, others = field.servers.primary, field.servers.replicas[1:]
+    for other in others:
+        field.fault(other, field.servers.kill)
+    field.take_over(old, _nothing, fence=False)
+    field.written()
+    _left_behind(field, old)
+    for other in others:
+        field.rejoin(other)
+
+
+def _nothing(_node: str) -> None:
+    """Nothing is done to it: it goes on as a primary."""
+
+
+def _flap(field: Field) -> None:
+    servers = field.servers
+    node = (
+        servers.primary if field.number % 2 else field.chance.choice(servers.replicas)
+    )
+    for _ in range(_FLAPS):
+        field.fault(node, field.links.refuse)
+        field.unusable(node)
+        field.links.heal(node)
+        if node == servers.primary:
+            field.possible()
+        field.settle()
+
+
+def _slow(field: Field) -> None:
+    node = field.chance.choice(field.servers.nodes)
+    field.links.delay(node, _SLOW_S)
+    field.written(times=3)
+    field.read(times=10)
+    field.links.heal(node)
+
+
+def _restart(field: Field) -> None:
+    """Callers who were idle meanwhile find connections that are none any more."""
+    primary = field.servers.primary
+    immediate = field.number % 2 == 0
+    field.fault(primary, lambda node: field.servers.stop(node, immediate=immediate))
+    field.servers.start(primary)
+    field.possible()
+    field.idle_errors_from_now()
+    field.written(times=5)
+    field.read(times=5)
+
+
+def _replica_lost(field: Field) -> None:
+    replica = field.chance.choice(field.servers.replicas)
+    field.fault(replica, field.servers.kill)
+    field.unusable(replica)
+    field.written(times=3)
+    field.read(times=5)
+    field.rejoin(replica)
+
+
+def _outage(field: Field) -> None:
+    nodes = (field.servers.primary, *field.servers.replicas)
+    field.down_for(_OUTAGE_S, nodes, _STORM)
+
+
+_SINGLE: Final = (
+    Scenario(
+        "failover",
+        "the primary is killed, a replica promoted, the old one rejoins",
+        _failover,
+        Goals(write_ms=250),
+    ),
+    Scenario(
+        "freeze",
+        "the primary stops, is replaced, and goes on as if nothing had been",
+        _freeze,
+        Goals(write_ms=250, freed_ms=1000),
+    ),
+    Scenario(
+        "blackhole",
+        "nothing reaches one node any more: a primary that is replaced, a replica",
+        _blackhole,
+        Goals(write_ms=250, freed_ms=1000),
+        links=True,
+    ),
+    Scenario(
+        "flap",
+        "the way to one node breaks and is mended, again and again",
+        _flap,
+        Goals(since="heal"),
+        links=True,
+    ),
+    Scenario(
+        "slow",
+        "every answer of one node takes 80 ms longer",
+        _slow,
+        Goals(given_up=True),
+        links=True,
+    ),
+    Scenario(
+        "restart",
+        "the primary is restarted; every idle connection to it is stale",
+        _restart,
+        Goals(since="restart"),
+    ),
+    Scenario(
+        "replica-lost",
+        "one of two replicas is killed",
+        _replica_lost,
+        Goals(),
+        replicas=2,
+    ),
+    Scenario(
+        "split-brain",
+        "a replica is promoted while the primary lives: there are two",
+        _split_brain,
+        Goals(write_ms=250),
+    ),
+    Scenario(
+        "outage",
+        "every node is down while callers keep coming",
+        _outage,
+        Goals(since="restart", amplification=1.1, reads_failed=False),
+    ),
+)
+# How often each comes in a hundred rounds of chaos, about.
+_SHARES: Final[Mapping[str, int]] = {
+    "failover": 25,
+    "freeze": 20,
+    "blackhole": 20,
+    "split-brain": 10,
+    "restart": 8,
+    "flap": 7,
+    "replica-lost": 7,
+    "slow": 3,
+}
+
+
+def _chaos(field: Field) -> None:
+    (name,) = field.chance.choices(tuple(_SHARES), tuple(_SHARES.values()))
+    field.named(name)
+    SCENARIOS[name].play(field)
+
+
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         scenario.name: scenario
         for scenario in (
+            *_SINGLE,
             Scenario(
-                "failover",
-                "the primary is killed, a replica promoted, the old one rejoins",
-                _failover,
-                Goals(promotion_ms=250),
-            ),
-            Scenario(
-                "freeze",
-                "the primary stops, is replaced, and goes on as if nothing had been",
-                _freeze,
-                Goals(promotion_ms=250, freed_ms=1000),
+                "chaos",
+                "all but the outage, in an order that the seed decides",
+                _chaos,
+                Goals(write_ms=250, freed_ms=1000),
+                links=True,
+                replicas=2,
             ),
         )
     }
