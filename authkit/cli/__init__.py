@@ -17,7 +17,7 @@ from authkit.errors import AuthkitError, ConfigError
 
 # One module per command; `app` is a group of commands, a function is one command.
 _GROUPS = ("db", "lab")
-_COMMANDS = ("demo", "drill", "example", "fsck", "health", "load", "notebook")
+_COMMANDS = ("demo", "drill", "example", "fsck", "health", "ingest", "load", "notebook")
 
 app = typer.Typer(
     name="authkit",

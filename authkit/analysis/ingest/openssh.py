@@ -1,0 +1,206 @@
+"""OpenSSH's log: what `sshd` says of logins, as attempts.
+
+`auth.c` (`auth_log`) writes `Failed METHOD for [invalid user ]NAME from ADDRESS port N
+ssh2`, and `Accepted` likewise. NAME is whatever the client sent, spaces and a forged
+` from 192.0.2.1 port 1 ssh2` included, so the *last* address counts, never the first.
+
+A connection that ends before anything was tried is an abandoned attempt, if it got so
+far as to name somebody. What was tried already is not counted again when the connection
+closes, nor by PAM's own lines about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from authkit.analysis.ingest.addresses import address_of
+from authkit.analysis.ingest.event import Event, Found, Item, Passed, Unreadable, What
+from authkit.analysis.ingest.syslog import Clock, Line
+from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome
+
+# Since OpenSSH 9.8 the network-facing part is a program of its own.
+_PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth"})
+_TRIED = re.compile(
+    r"(?P<verb>Failed|Accepted) (?P<method>\S+) for "
+    r"(?P<unknown>(?:invalid|illegal) user )?(?P<name>.*) from (?P<address>\S+)"
+    r"(?: port \d+)?(?: ssh2?\d?)?(?:: .*)?",
+    re.ASCII | re.DOTALL,
+)
+_REPEATED = re.compile(
+    r"message repeated (?P<times>\d{1,6}) times: \[ ?(?P<message>.*)\]", re.DOTALL
+)
+_UNKNOWN = re.compile(
+    r"(?:Invalid|Illegal) user (?P<name>.*) from (?P<address>\S+)(?: port \d+)?",
+    re.DOTALL,
+)
+_CLOSED = re.compile(
+    r"(?:error: )?(?:Connection (?:closed|reset) by|Disconnected from|"
+    r"Disconnecting|Received disconnect from|Timeout before authentication for)\b"
+    r"(?: (?P<kind>invalid|authenticating) user "
+    r"(?P<name>.*) (?P<address>\S+) port \d+)?",
+    re.DOTALL,
+)
+_REFUSED = re.compile(
+    r"User (?P<name>.*) from (?P<address>\S+) not allowed because ", re.DOTALL
+)
+_METHODS: dict[str, AttemptMethod] = {
+    "password": "password",
+    "publickey": "public_key",
+    "hostbased": "public_key",
+    "keyboard-interactive/pam": "password",
+    "keyboard-interactive": "password",
+    "keyboard-interactive/bsdauth": "password",
+    "gssapi-with-mic": "other",
+    "gssapi-keyex": "other",
+}
+_MOST_CONNECTIONS = 65_536
+# Process ids come again; nobody may take so long to log in (LoginGraceTime is 2 min).
+_FORGOTTEN_US = 600 * 1_000_000
+
+
+class _Connection(NamedTuple):
+    """What a connection has said so far, and when it last did."""
+
+    at_us: int
+    name: str | None = None
+    address: str | None = None
+    refused: bool = False
+    settled: bool = False
+
+
+class OpenSSH:
+    """Reads the lines of a syslog file and keeps what `sshd` says of logins.
+
+    Args:
+        clock: the year and the zone of the log.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # By host and process; the oldest goes when there are too many.
+        self._open: dict[tuple[str, str], _Connection] = {}
+
+    def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
+        """Yield an item for every line."""
+        for number, raw in enumerate(lines, start=1):
+            content = raw.rstrip(b"\r\n")
+            if content:
+                yield Item(number, content, self._found(content, raw))
+
+    def _found(self, content: bytes, raw: bytes) -> Found:
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            # Names are bytes to sshd; what is no UTF-8 stands as an escape, as in vis.
+            text = content.decode("utf-8", "backslashreplace")
+        if "\x00" in text:
+            return Unreadable("it holds NUL bytes: was the log cut off by a crash?")
+        line = self._clock.read(text)
+        if isinstance(line, str):
+            half = "" if raw.endswith(b"\n") else "; the line has no end"
+            return Unreadable(line + half)
+        if line.program not in _PROGRAMS:
+            return Passed(f"of another program ({line.program[:40]})")
+        return self._said(line, line.message, 1)
+
+    def _said(self, line: Line, message: str, times: int) -> Found:
+        if message.startswith(("Failed ", "Accepted ")):
+            return self._tried(line, message, times)
+        if message.startswith("message repeated "):
+            match = _REPEATED.fullmatch(message)
+            if match is None or times > 1:
+                return Unreadable("what was repeated is cut off")
+            return self._said(line, match["message"].rstrip(), int(match["times"]))
+        if message.startswith(("Invalid user ", "Illegal user ")):
+            match = _UNKNOWN.fullmatch(message)
+            if match is None:
+                return Unreadable("the line about an unknown user is cut off")
+            self._note(line, _Connection(line.at_us, match["name"], match["address"]))
+            return Passed("the name of an unknown user, before it is tried")
+        if match := _REFUSED.match(message):
+            self._note(
+                line,
+                _Connection(line.at_us, match["name"], match["address"], refused=True),
+            )
+            return Passed("a user whom the configuration refuses, before it is tried")
+        return self._closed(line, message)
+
+    def _tried(self, line: Line, message: str, times: int) -> Found:
+        match = _TRIED.fullmatch(message)
+        if match is None:
+            return Unreadable("the line about an attempt is cut off")
+        verb, method, unknown, name, address = match.groups()
+        if method == "none":
+            return Passed("a question for the ways to log in, no attempt")
+        before = self._before(line)
+        outcome: AttemptOutcome = "succeeded" if verb == "Accepted" else "failed"
+        reason = None
+        exists = unknown is None
+        if outcome == "failed":
+            kind = _METHODS.get(method, "other")
+            reason = "wrong_password" if kind == "password" else "wrong_key"
+            if before is not None and before.refused:
+                outcome, reason, exists = "denied", "not_allowed", True
+            elif unknown is not None:
+                reason = "unknown_account"
+        self._note(
+            line, _Connection(line.at_us, settled=True, refused=reason == "not_allowed")
+        )
+        return Event(
+            line.at_us,
+            What(
+                name,
+                exists,
+                None,
+                address_of(address),
+                outcome,
+                reason,
+                _METHODS.get(method, "other"),
+                line.host,
+            ),
+            times,
+        )
+
+    def _closed(self, line: Line, message: str) -> Found:
+        match = _CLOSED.match(message)
+        if match is None:
+            return Passed("nothing about an attempt")
+        before = self._before(line)
+        kind, name, address = match["kind"], match["name"], match["address"]
+        known = kind == "authenticating"
+        if before is not None and before.name is not None and not before.settled:
+            name, address = before.name, address or before.address
+            known = before.refused
+        if name is None or (before is not None and before.settled):
+            return Passed("the end of a connection")
+        self._note(line, _Connection(line.at_us, settled=True))
+        return Event(
+            line.at_us,
+            What(
+                name,
+                known,
+                None,
+                address_of(address),
+                "abandoned",
+                None if known else "unknown_account",
+                "other",
+                line.host,
+            ),
+        )
+
+    def _before(self, line: Line) -> _Connection | None:
+        found = self._open.get((line.host, line.pid))
+        if found is None or line.at_us - found.at_us > _FORGOTTEN_US:
+            return None
+        return found
+
+    def _note(self, line: Line, connection: _Connection) -> None:
+        if not line.pid:
+            return
+        key = (line.host, line.pid)
+        self._open.pop(key, None)  # the newest stands last
+        self._open[key] = connection
+        if len(self._open) > _MOST_CONNECTIONS:
+            del self._open[next(iter(self._open))]

@@ -1,0 +1,126 @@
+"""The head of a syslog line: its time, its host, its program.
+
+Two forms: `Nov 23 12:00:01 host sshd[77]: ...` (RFC 3164 section 4.1.2), which names no
+year and no zone, and `2026-11-23T12:00:01.123+00:00 host sshd[77]: ...`, as rsyslog and
+`journalctl -o short-iso` write it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NAMES = ("Jan Feb Mar Apr May Jun", "Jul Aug Sep Oct Nov Dec")
+_MONTHS = {
+    name: number for number, name in enumerate(" ".join(_NAMES).split(), start=1)
+}
+_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?"
+    r"(?P<minute>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d):(?P<second>\d\d) "
+    r"(?P<host>\S+) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: ?(?P<message>.*)",
+    re.ASCII | re.DOTALL,
+)
+_ISO_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?"
+    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
+    r"(?:Z|[+-]\d\d:?\d\d)?) "
+    r"(?P<host>\S+) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: ?(?P<message>.*)",
+    re.ASCII | re.DOTALL,
+)
+# A log may be a little out of order; a step back of half a year is a new year.
+_HALF_A_YEAR = 6
+_LEAP_SECOND = 60
+
+
+class Line(NamedTuple):
+    """The head of a line, and its message."""
+
+    at_us: int
+    host: str
+    program: str
+    pid: str
+    message: str
+
+
+class Clock:
+    """Turns the times of one log into microseconds since 1970 UTC.
+
+    Args:
+        year: the year in which the log begins.
+        zone: the zone of its clock; in the hour that winter time repeats, the first.
+        now: when it is read: nothing in a log comes later.
+    """
+
+    def __init__(self, year: int, zone: tzinfo = UTC, *, now: datetime) -> None:
+        self.year = year
+        self._zone = zone
+        self._latest_us = (now + timedelta(days=1) - _EPOCH) // _MICROSECOND
+        self._month: int | None = None
+        self._minute = ""
+        self._minute_us = 0
+
+    def read(self, text: str) -> Line | str:
+        """Return a line taken apart, or why it cannot be."""
+        match = _HEAD.match(text)
+        if match is not None:
+            minute, second, host, program, pid, message = match.groups()
+            if minute != self._minute:
+                begin = self._begin(minute)
+                if isinstance(begin, str):
+                    return begin
+                self._minute, self._minute_us = minute, begin
+            seconds = int(second)
+            if seconds > _LEAP_SECOND:
+                return "its time does not exist"
+            at_us = self._minute_us + seconds * 1_000_000
+        else:
+            match = _ISO_HEAD.match(text)
+            if match is None:
+                return "it is no syslog line: no time, host and program"
+            time, host, program, pid, message = match.groups()
+            try:
+                moment = datetime.fromisoformat(time.replace(",", "."))
+            except ValueError:
+                return "its time does not exist"
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=self._zone)
+            at_us = (moment - _EPOCH) // _MICROSECOND
+        if at_us > self._latest_us:
+            return "its time is yet to come: is the year right?"
+        return Line(at_us, host, program, pid or "", message)
+
+    def _begin(self, minute: str) -> int | str:
+        month = _MONTHS.get(minute[:3])
+        if month is None:
+            return "its time does not exist"
+        year = self.year
+        if self._month is not None:
+            if self._month - month > _HALF_A_YEAR:
+                year += 1
+            elif month - self._month > _HALF_A_YEAR:
+                year -= 1  # a straggler of December, after January has begun
+        try:
+            moment = datetime(
+                year,
+                month,
+                int(minute[4:6]),
+                int(minute[7:9]),
+                int(minute[10:12]),
+                tzinfo=self._zone,
+            )
+        except ValueError:
+            return f"its time does not exist in {year}: is the year right?"
+        if year >= self.year:
+            self.year, self._month = year, month
+        return (moment - _EPOCH) // _MICROSECOND
+
+
+def first_date(text: str) -> tuple[int, int] | None:
+    """Return month and day of a line whose time names no year; None of any other."""
+    match = _HEAD.match(text)
+    if match is None or (month := _MONTHS.get(match["minute"][:3])) is None:
+        return None
+    return month, int(match["minute"][4:6])

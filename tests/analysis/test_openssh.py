@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authkit.analysis.ingest import Clock, OpenSSH
+from authkit.analysis.ingest.event import Event, Found, Passed, Unreadable
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HEAD = "Nov 20 03:00:01 gate sshd[77]: "
+
+
+def read(*messages: str, year: int = 2026) -> list[Found]:
+    reader = OpenSSH(Clock(year, now=NOW))
+    lines = [f"{HEAD}{message}\n".encode() for message in messages]
+    return [item.found for item in reader.read(lines)]
+
+
+def events(*messages: str) -> list[Event]:
+    return [found for found in read(*messages) if isinstance(found, Event)]
+
+
+def at(line: str, *, year: int = 2026, zone: str = "UTC") -> datetime:
+    clock = Clock(year, ZoneInfo(zone), now=NOW)
+    found = clock.read(line)
+    assert not isinstance(found, str), found
+    return datetime.fromtimestamp(found.at_us / 1e6, UTC)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "Failed password for root from 192.0.2.7 port 40022 ssh2",
+            ("root", True, "192.0.2.7", "failed", "wrong_password", "password"),
+        ),
+        (
+            "Failed password for invalid user oracle from 192.0.2.7 port 1 ssh2",
+            ("oracle", False, "192.0.2.7", "failed", "unknown_account", "password"),
+        ),
+        (
+            "Failed password for invalid user  from 2001:db8::7 port 1 ssh2",
+            ("", False, "2001:db8::7", "failed", "unknown_account", "password"),
+        ),
+        (
+            "Accepted publickey for ann from fe80::1%eth0 port 5 ssh2: RSA SHA256:x",
+            ("ann", True, "fe80::1", "succeeded", None, "public_key"),
+        ),
+        (
+            "Accepted keyboard-interactive/pam for ann from ::ffff:192.0.2.7 port 5",
+            ("ann", True, "192.0.2.7", "succeeded", None, "password"),
+        ),
+        (
+            "Failed publickey for git from UNKNOWN port 65535 ssh2: RSA SHA256:x",
+            ("git", True, None, "failed", "wrong_key", "public_key"),
+        ),
+        (
+            "Connection closed by authenticating user bob 192.0.2.7 port 9 [preauth]",
+            ("bob", True, "192.0.2.7", "abandoned", None, "other"),
+        ),
+        (
+            "Disconnected from invalid user a b 192.0.2.7 port 9 [preauth]",
+            ("a b", False, "192.0.2.7", "abandoned", "unknown_account", "other"),
+        ),
+    ],
+)
+def test_a_line_about_a_login_is_an_attempt(message: str, expected: tuple[object, ...]):
+    (event,) = events(message)
+    what = event.what
+    told = (
+        what.account,
+        what.exists,
+        what.ip,
+        what.outcome,
+        what.reason,
+        what.method,
+    )
+    assert told == expected
+    assert what.client == "gate"
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00\r\n")))
+def test_a_name_that_forges_an_address_does_not_move_the_attempt(name: str):
+    forged = f"{name} from 198.51.100.1 port 22 ssh2"
+    (event,) = events(f"Failed password for {forged} from 192.0.2.7 port 40022 ssh2")
+    assert event.what.ip == "192.0.2.7"
+
+
+def test_repeated_lines_count_as_often_as_they_say():
+    (event,) = events(
+        "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 1]"
+    )
+    assert event.times == 5
+
+
+def test_what_was_tried_is_not_counted_again_when_the_connection_ends():
+    found = events(
+        "Invalid user oracle from 192.0.2.7 port 4",
+        "pam_unix(sshd:auth): check pass; user unknown",
+        "Failed password for invalid user oracle from 192.0.2.7 port 4 ssh2",
+        "Connection closed by invalid user oracle 192.0.2.7 port 4 [preauth]",
+    )
+    assert [event.what.outcome for event in found] == ["failed"]
+
+
+def test_who_leaves_without_trying_has_given_up_once():
+    found = events(
+        "Invalid user oracle from 192.0.2.7",
+        "Received disconnect from 192.0.2.7: 11: Bye Bye [preauth]",
+        "Connection closed by 192.0.2.7 [preauth]",
+    )
+    assert [(e.what.outcome, e.what.account, e.what.ip) for e in found] == [
+        ("abandoned", "oracle", "192.0.2.7")
+    ]
+
+
+def test_a_user_whom_the_configuration_refuses_is_denied():
+    found = events(
+        "User root from 192.0.2.7 not allowed because not listed in AllowUsers",
+        "Failed password for invalid user root from 192.0.2.7 port 4 ssh2",
+    )
+    assert [(e.what.outcome, e.what.reason, e.what.exists) for e in found] == [
+        ("denied", "not_allowed", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Server listening on 0.0.0.0 port 22.",
+        "Did not receive identification string from 192.0.2.7",
+        "Failed none for invalid user x from 192.0.2.7 port 4 ssh2",
+        "PAM 5 more authentication failures; logname= uid=0 rhost=192.0.2.7  user=root",
+        "error: maximum authentication attempts exceeded for root from 192.0.2.7",
+        "Connection closed by 192.0.2.7 [preauth]",
+        "Disconnected from user ann 192.0.2.7 port 4",
+        "pam_unix(sshd:session): session opened for user ann(uid=1000) by ann(uid=0)",
+    ],
+)
+def test_other_lines_of_sshd_are_understood_and_no_attempts(message: str):
+    assert [type(found) for found in read(message)] == [Passed]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"Nov 20 03:00:01 gate sshd[77]: Failed password for ro", "cut off"),
+        (b"Nov 20 03:0", "no end"),
+        (b"\x00\x00\x00\x00\n", "NUL"),
+        (b"Nov 31 03:00:01 gate sshd[77]: x\n", "is the year right"),
+        (b"Dec 24 03:00:01 gate sshd[77]: x\n", "is the year right"),
+        (b"Nov 20 25:00:01 gate sshd[77]: x\n", "does not exist"),
+        (b"2026-13-01T00:00:00Z gate sshd[77]: x\n", "does not exist"),
+        (b"once upon a time\n", "no syslog line"),
+    ],
+)
+def test_what_cannot_be_read_says_why(raw: bytes, why: str):
+    (item,) = OpenSSH(Clock(2026, now=NOW)).read([raw])
+    assert isinstance(item.found, Unreadable)
+    assert why in item.found.reason
+
+
+def test_a_name_in_another_encoding_is_still_an_attempt():
+    raw = HEAD.encode() + b"Failed password for \xfc from 192.0.2.7 port 1 ssh2\n"
+    (item,) = OpenSSH(Clock(2026, now=NOW)).read([raw])
+    assert isinstance(item.found, Event)
+    assert item.found.what.account == "\\xfc"
+
+
+def test_times_are_read_in_the_zone_and_the_year_of_the_log():
+    winter = "Jan 20 03:00:01 gate sshd[77]: x"
+    summer = "Jul 20 03:00:01 gate sshd[77]: x"
+    assert at(winter, zone="Europe/Berlin") == datetime(
+        2026, 1, 20, 2, 0, 1, tzinfo=UTC
+    )
+    assert at(summer, zone="Europe/Berlin") == datetime(
+        2026, 7, 20, 1, 0, 1, tzinfo=UTC
+    )
+    exact = "2026-07-20T03:00:01.250+02:00 gate sshd[77]: x"
+    assert at(exact) == datetime(2026, 7, 20, 1, 0, 1, 250_000, tzinfo=UTC)
+
+
+def test_a_log_over_new_year_goes_on_in_the_next_and_stragglers_do_not_go_back():
+    clock = Clock(2025, now=NOW)
+    days = ("Dec 31", "Jan  1", "Dec 31", "Jan  2")
+    found = [clock.read(f"{day} 00:00:01 gate sshd[77]: x") for day in days]
+    years = [
+        datetime.fromtimestamp(line.at_us / 1e6, UTC).year
+        for line in found
+        if not isinstance(line, str)
+    ]
+    assert years == [2025, 2026, 2025, 2026]
