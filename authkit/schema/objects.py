@@ -22,6 +22,9 @@ FUNCTIONS: dict[str, bool] = {
     "keyed_token": False,
     "address_prefix": False,
     "id_bytes": False,
+    "risk_merge": True,
+    "risk_age": True,
+    "risk_freeman_ratio": False,
 }
 
 TRIGGERS: frozenset[tuple[str, str]] = frozenset(

@@ -23,6 +23,7 @@ VERSION_TABLE = "alembic_version"
 _READ = frozenset({"SELECT"})
 _KEEP = frozenset({"SELECT", "INSERT", "UPDATE"})
 _ALL = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_APPEND = frozenset({"INSERT"})
 _PURGE = frozenset({"SELECT", "DELETE"})
 
 # What is ended or marked, and so never deleted by the application.
@@ -50,7 +51,13 @@ _DELETED = (
     "rate_limit_tracking",
     "user_auth_cache",
     "oauth_token_cache",
+    "risk_logins",
+    "risk_users",
+    "risk_user_counts",
 )
+# What only merging moves.
+_MERGED = ("risk_counts", "risk_pairs", "risk_totals")
+_APPENDED = ("risk_deltas",)
 _SEEN = (VERSION_TABLE, "audit_logs", "audit_chain_heads")
 # What grows, and so is purged by maintenance.
 _PURGED = (
@@ -70,6 +77,8 @@ _PURGED = (
 _EVERYTHING = (
     *_KEPT,
     *_DELETED,
+    *_MERGED,
+    *_APPENDED,
     *_SEEN,
     "masking_keys",
     *MASKED_VIEWS,
@@ -86,7 +95,11 @@ def _each(
 
 TABLE_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
     {
-        APP: _each(_KEPT, _KEEP) | _each(_DELETED, _ALL) | _each(_SEEN, _READ),
+        APP: _each(_KEPT, _KEEP)
+        | _each(_DELETED, _ALL)
+        | _each(_MERGED, _READ)
+        | _each(_APPENDED, _APPEND)
+        | _each(_SEEN, _READ),
         ANALYST: _each(MASKED_VIEWS, _READ),
         MAINTENANCE: _each(_PURGED, _PURGE) | _each(_SEEN, _READ),
         BACKUP: _each(_EVERYTHING, _READ),
@@ -118,10 +131,16 @@ COLUMN_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
 
 FUNCTION_PRIVILEGES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        APP: frozenset({"audit_append"}),
+        APP: frozenset({"audit_append", "risk_freeman_ratio"}),
         ANALYST: frozenset({"keyed_token", "address_prefix", "id_bytes"}),
         MAINTENANCE: frozenset(
-            {"audit_append", "ensure_partitions", "drop_attempt_partitions"}
+            {
+                "audit_append",
+                "ensure_partitions",
+                "drop_attempt_partitions",
+                "risk_merge",
+                "risk_age",
+            }
         ),
         BACKUP: frozenset(),
     }
