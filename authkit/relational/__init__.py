@@ -4,10 +4,13 @@ from authkit.relational._async.unit_of_work import AsyncUnitOfWork
 from authkit.relational.access import Decision, Explanation, Holder, Path, Reason
 from authkit.relational.accounts import ProviderTokens
 from authkit.relational.audit import AuditEntry, Receipt
-from authkit.relational.chain import Broken, Fault, Head, Verification
+from authkit.relational.chain import Broken, Fault, Head, Seal, Verification
+from authkit.relational.checkpoint import Checkpoint, Evidence
+from authkit.relational.checkpoint_log import CheckpointLog
 from authkit.relational.credentials import NewCredential, Refusal, Used
 from authkit.relational.event import AuditEvent, entity
 from authkit.relational.grants import Change, Grant
+from authkit.relational.inclusion import Inclusion
 from authkit.relational.journal import Origin
 from authkit.relational.unit_of_work import UnitOfWork
 from authkit.relational.users import KEEP
@@ -21,12 +24,16 @@ __all__ = [
     "AuditEvent",
     "Broken",
     "Change",
+    "Checkpoint",
+    "CheckpointLog",
     "Decision",
+    "Evidence",
     "Explanation",
     "Fault",
     "Grant",
     "Head",
     "Holder",
+    "Inclusion",
     "NewCredential",
     "Origin",
     "Path",
@@ -35,6 +42,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Removal",
+    "Seal",
     "UnitOfWork",
     "Used",
     "Verification",

@@ -7,19 +7,22 @@ event belongs into a unit of work of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from secrets import randbelow
-from typing import Any
 
-from sqlalchemy import Row, select, text, tuple_
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
 from authkit.hot import inputs
-from authkit.relational.chain import ChainVerifier, Entry, Head, Verification
+from authkit.relational import verification, witnessing
+from authkit.relational.chain import ChainVerifier, Head, Verification
+from authkit.relational.checkpoint import Checkpoint, Evidence
+from authkit.relational.checkpoint import evidence as sort_evidence
 from authkit.relational.event import AuditEvent
+from authkit.relational.inclusion import Inclusion, prove
 from authkit.relational.journal import Journal
 from authkit.schema.audit import AUDIT_SHARDS
 from authkit.schema.columns import JsonObject
@@ -34,23 +37,8 @@ APPEND = text("""
     ORDER BY event.place
 """)
 
-# Entries and heads from one snapshot, so that appending goes on meanwhile: the heads
-# ride on one row, which is there even without entries. (period, shard, seq) is
-# the primary key's order: nothing is sorted, and rows stream.
-STREAM = text("""
-    WITH heads AS MATERIALIZED (
-      SELECT jsonb_agg(jsonb_build_array(shard, seq, encode(hash, 'hex'))) AS ends
-      FROM authkit.audit_chain_heads
-    )
-    SELECT CASE WHEN row_number() OVER () = 1 THEN heads.ends END AS heads,
-           period, shard, seq, recorded_at, prev_hash, hash, canonical, actor, action,
-           target, outcome, before, after, details, ip, user_agent, correlation_id,
-           occurred_at
-    FROM heads LEFT JOIN authkit.audit_logs ON true
-    ORDER BY period, shard, seq
-""")
 
-_AT_ONCE = 2000
+NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +220,7 @@ class Audit:
         *,
         pruned: bool = False,
         witnesses: Iterable[Head] = (),
+        evidence: Evidence = NO_EVIDENCE,
         progress: Callable[[int], None] | None = None,
     ) -> Verification:
         """Check every link, stopping at the first that is broken.
@@ -242,49 +231,54 @@ class Audit:
             pruned: old partitions were dropped, so shards may begin after entry 1.
             witnesses: heads kept elsewhere (`Verification.heads`): without them
                 nobody can tell a chain that was cut off together with its head.
+            evidence: of signed checkpoints (`evidence`): the better witnesses.
             progress: called now and then with how many entries were checked.
         """
-        verifier = ChainVerifier(pruned=pruned, witnesses=witnesses)
-        heads: tuple[Head, ...] = ()
-        rows = self._session.execute(
-            STREAM, execution_options={"stream_results": True, "yield_per": _AT_ONCE}
+        kept = (*evidence.witnesses, *witnesses)
+        return verification.verify(
+            self._session,
+            lambda: ChainVerifier(
+                pruned=pruned,
+                witnesses=kept,
+                excused=evidence.excused,
+                seals=evidence.seals,
+            ),
+            progress,
         )
-        try:
-            for count, row in enumerate(rows, start=1):
-                if row.heads is not None:
-                    heads = tuple(Head(s, n, bytes.fromhex(h)) for s, n, h in row.heads)
-                if row.seq is None:
-                    continue
-                broken = verifier.feed(_entry(row))
-                if broken is not None:
-                    return verifier.result(broken)
-                if progress is not None and count % _AT_ONCE == 0:
-                    progress(count)
-        finally:
-            rows.close()
-        return verifier.finish(heads)
 
+    def checkpoint(self, previous: Checkpoint | None = None) -> Checkpoint:
+        """Return what a checkpoint says of the trail as it is; sign and keep it.
 
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
-        period=row.period,
-        shard=row.shard,
-        seq=row.seq,
-        recorded_at=row.recorded_at,
-        prev_hash=row.prev_hash,
-        hash=row.hash,
-        canonical=row.canonical,
-        columns={
-            "actor": row.actor,
-            "action": row.action,
-            "target": row.target,
-            "outcome": row.outcome,
-            "before": row.before,
-            "after": row.after,
-            "details": row.details,
-            "ip": row.ip,
-            "user_agent": row.user_agent,
-            "correlation_id": row.correlation_id,
-            "occurred_at": row.occurred_at,
-        },
-    )
+        On the primary. `authkit.relational.checkpoint_log` keeps it in a file.
+
+        Args:
+            previous: the checkpoint before it, which months were sealed with.
+        """
+        return witnessing.observe(self._session, previous)
+
+    def evidence(
+        self,
+        checkpoints: Sequence[Checkpoint],
+        *,
+        left: Mapping[int, int] | None = None,
+    ) -> Evidence:
+        """Say what checkpoints prove about the trail on this server, the primary.
+
+        Args:
+            checkpoints: the oldest first, their signatures checked.
+            left: where each earlier timeline was left, from the server's history file;
+                read there if this role may. Unknown, a loss by failover shows as
+                tampering.
+        """
+        timeline = witnessing.current_timeline(self._session)
+        if left is None:
+            left = witnessing.timelines_left(self._session, timeline) or {}
+        return sort_evidence(checkpoints, timeline=timeline, left=left)
+
+    def prove(self, entry: Receipt | AuditEntry) -> Inclusion:
+        """Prove that an entry is one of its month's, to whoever holds the seal.
+
+        Raises:
+            NotFound: the entry is not there, or its month was dropped.
+        """
+        return prove(self._session, entry.shard, entry.seq, entry.recorded_at)

@@ -6,38 +6,23 @@ The layout of the hash is written down in `authkit.schema.audit`.
 
 What a chain alone cannot show: that somebody who may rewrite everything rewrote all of
 it, or cut off the end and moved the head back as well. For that, keep the heads
-(`Verification.heads`) somewhere else and hand them in as `witnesses`.
+(`Verification.heads`) somewhere else and hand them in as `witnesses`; or better, keep
+signed checkpoints (`authkit.relational.checkpoint`), which hold seals as well.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from hashlib import sha256
-from typing import cast
 
-from authkit.errors import InvalidInput
-from authkit.relational.canonical import canonical
+from authkit.relational.faithful import unfaithful_column
 from authkit.schema.audit import GENESIS_HASH, HASH_DOMAIN
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_COLUMNS = (
-    "actor",
-    "action",
-    "target",
-    "outcome",
-    "before",
-    "after",
-    "details",
-    "ip",
-    "user_agent",
-    "correlation_id",
-    "occurred_at",
-)
 
 
 class Fault(Enum):
@@ -77,6 +62,20 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """A month that is over: how many entries, their Merkle root, where shards ended.
+
+    The tree is over the entries' hashes in order of (shard, seq). Once the month's
+    partition is dropped, each shard must go on right after its end.
+    """
+
+    period: date
+    entries: int
+    root: bytes
+    ends: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """The first broken link: which row, what is wrong, and the column if one is."""
 
@@ -94,11 +93,18 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification found; `broken` is None where every link holds."""
+    """What a verification found; `broken` is None where every link holds.
+
+    `lost` are heads that a failover may have lost: they were seen on a timeline that
+    was left before they were safe, and are not in the chain. `dropped` are the sealed
+    months of which nothing is left: by retention, if you dropped them.
+    """
 
     entries: int
     heads: tuple[Head, ...]
     broken: Broken | None
+    lost: tuple[Head, ...] = ()
+    dropped: tuple[date, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -127,16 +133,47 @@ class ChainVerifier:
     Args:
         pruned: old partitions were dropped, so a shard may begin after entry 1.
         witnesses: heads that were kept elsewhere and must still be in the chain.
+        excused: heads that a failover may have lost; if so it is told, and no fault.
+        seals: of months that are over. Where the first of them were dropped, each
+            shard must begin right behind them: `pruned` is not needed then.
     """
 
-    def __init__(self, *, pruned: bool = False, witnesses: Iterable[Head] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        pruned: bool = False,
+        witnesses: Iterable[Head] = (),
+        excused: Iterable[Head] = (),
+        seals: Iterable[Seal] = (),
+    ) -> None:
         self._pruned = pruned
         self._witnesses = {(w.shard, w.seq): w.hash for w in witnesses if w.seq}
+        self._excused = {(w.shard, w.seq): w.hash for w in excused if w.seq}
+        self._seals = tuple(sorted(seals, key=lambda seal: seal.period))
         self._last: dict[int, Head] = {}
         self._entries = 0
+        self._lost: list[Head] = []
+        self._dropped: tuple[date, ...] = ()
+
+    def _begin(self, first: date) -> None:
+        """Take up each shard where the dropped months ended."""
+        dropped = [seal for seal in self._seals if seal.period < first]
+        self._dropped = tuple(seal.period for seal in dropped)
+        for seal in self._seals:
+            for end in seal.ends:
+                if seal.period < first:
+                    self._last[end.shard] = end
+                else:
+                    self._witnesses[end.shard, end.seq] = end.hash
+        for heads in (self._witnesses, self._excused):
+            for shard, seq in tuple(heads):
+                if shard in self._last and seq <= self._last[shard].seq:
+                    del heads[shard, seq]
 
     def feed(self, entry: Entry) -> Broken | None:
         """Check the next entry; the first one that is returned ends the check."""
+        if self._entries == 0:
+            self._begin(entry.period)
         fault, column = self._check(entry)
         if fault is not None:
             return Broken(entry.shard, entry.seq, entry.period, fault, column)
@@ -161,18 +198,27 @@ class ChainVerifier:
         seen = self._witnesses.pop((entry.shard, entry.seq), entry.hash)
         if seen != entry.hash:
             return Fault.REWRITTEN, None
-        column = unfaithful_column(entry)
+        excused = self._excused.pop((entry.shard, entry.seq), entry.hash)
+        if excused != entry.hash:
+            self._lost.append(Head(entry.shard, entry.seq, excused))
+        column = unfaithful_column(entry.canonical, entry.columns)
         return (None, None) if column is None else (Fault.COLUMN_EDITED, column)
 
     def finish(self, heads: Iterable[Head]) -> Verification:
         """Compare the ends with the heads, and with what the witnesses saw."""
+        if self._entries == 0:
+            self._begin(date.max)
         broken = self._check_ends(tuple(heads))
         return self.result(broken)
 
     def result(self, broken: Broken | None) -> Verification:
         """Sum up: how many entries hold, and where each shard ends."""
         ends = tuple(self._last[shard] for shard in sorted(self._last))
-        return Verification(self._entries, ends, broken)
+        missing = [Head(*place, seen) for place, seen in self._excused.items()]
+        lost = tuple(sorted([*self._lost, *missing], key=lambda head: head.shard))
+        return Verification(
+            self._entries, ends, broken, () if broken else lost, self._dropped
+        )
 
     def _check_ends(self, heads: tuple[Head, ...]) -> Broken | None:
         for head in sorted(heads, key=lambda h: h.shard):
@@ -203,61 +249,15 @@ def verify(
     *,
     pruned: bool = False,
     witnesses: Iterable[Head] = (),
+    excused: Iterable[Head] = (),
+    seals: Iterable[Seal] = (),
 ) -> Verification:
     """Check entries in order of (period, shard, seq) against their heads."""
-    verifier = ChainVerifier(pruned=pruned, witnesses=witnesses)
+    verifier = ChainVerifier(
+        pruned=pruned, witnesses=witnesses, excused=excused, seals=seals
+    )
     for entry in entries:
         broken = verifier.feed(entry)
         if broken is not None:
             return verifier.result(broken)
     return verifier.finish(heads)
-
-
-def unfaithful_column(entry: Entry) -> str | None:
-    """Name a column that does not say what the stored bytes say, or None.
-
-    The hash covers the bytes; people and queries read the columns.
-    """
-    if not entry.columns:
-        return None
-    try:
-        event: object = json.loads(entry.canonical)
-    except ValueError:
-        return "canonical"
-    if not isinstance(event, dict):
-        return "canonical"
-    said = cast("dict[str, object]", event)
-    for name in _COLUMNS:
-        expected = said.get(name)
-        if name == "details" and expected is None:
-            expected = cast("dict[str, object]", {})
-        if not _same(name, expected, entry.columns.get(name)):
-            return name
-    return None
-
-
-def _same(name: str, said: object, stored: object) -> bool:
-    if said is None or stored is None:
-        return said is stored
-    if name == "occurred_at":
-        return isinstance(stored, datetime) and _instant(said) == stored
-    if name == "ip":
-        return str(stored) == said
-    if isinstance(said, dict):
-        return _same_object(cast("object", said), stored)
-    return stored == said
-
-
-def _same_object(said: object, stored: object) -> bool:
-    # Not ==, to which 1, 1.0 and true are the same.
-    try:
-        return canonical(said) == canonical(stored)
-    except InvalidInput:
-        return False
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
