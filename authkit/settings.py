@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         ge=1.0,
         description="Factor from one repetition's delay to the next.",
     )
+    authkit_password_command: SecretStr | None = Field(
+        default=None,
+        description="A command that prints the database password, asked as it changes.",
+    )
+    authkit_epoch_file: Path | None = Field(
+        default=None,
+        description="Where the highest timeline seen outlives this process.",
+    )
     authkit_token_key: SecretStr | None = Field(
         default=None,
         description="Base64 key (32 bytes) of the keyed hashes of e-mails and devices.",

@@ -72,6 +72,14 @@ class EpochRaised(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EpochNotKept(Event):
+    """The file of the highest timeline could not be written: a restart forgets it."""
+
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictChanged(Event):
     """Writes became possible (`primary` names where), or impossible."""
 
@@ -155,6 +163,7 @@ _LEVELS: dict[type[Event], int] = {
     HealthChanged: logging.WARNING,
     RoleChanged: logging.WARNING,
     EpochRaised: logging.WARNING,
+    EpochNotKept: logging.ERROR,
     VerdictChanged: logging.WARNING,
     BreakerChanged: logging.WARNING,
     Quarantined: logging.WARNING,

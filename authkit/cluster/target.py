@@ -7,13 +7,16 @@ discovered, so `target_session_attrs` and `load_balance_hosts` are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import socket
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from authkit.errors import ConfigError
+from authkit.cluster.credentials import Password, login_of
+from authkit.errors import AuthkitError, ConfigError, Unavailable
 from authkit.settings import plain_url
 
 SEARCH_PATH = "authkit,public"
@@ -42,11 +45,61 @@ class Target:
     database: str
     zone: str | None = None
     parameters: Mapping[str, str] = field(repr=False, default_factory=dict[str, str])
+    password: Password | None = field(repr=False, default=None, compare=False)
 
     @property
-    def conninfo(self) -> str:
-        """The connection string for libpq; a secret."""
-        return make_conninfo(**self.parameters)
+    def question(self) -> Hashable:
+        """What tells two questions for a password apart."""
+        return self.password, login_of(self.parameters)
+
+    def ask_password(self) -> str | None:
+        """Return the password of the moment; None where the URL's own will do.
+
+        Raises:
+            Unavailable: it was not to be had; safe to show.
+        """
+        if self.password is None:
+            return None
+        try:
+            return self.password(login_of(self.parameters))
+        except AuthkitError:
+            raise
+        except Exception as exc:  # noqa: BLE001 # a caller's function raises what it likes
+            raise Unavailable(
+                f"there is no password for {self.name} ({type(exc).__name__})"
+            ) from None
+
+    def conninfo(self, password: str | None, **more: str) -> str:
+        """Return the connection string for libpq; a secret.
+
+        Args:
+            password: the one of the moment; None leaves the URL's own.
+            more: further parameters, which go before the URL's.
+        """
+        own = {} if password is None else {"password": password}
+        return make_conninfo(**{**self.parameters, **own, **more})
+
+    def addresses(self) -> tuple[str, ...]:
+        """Look its host name up; may wait for as long as the resolver likes.
+
+        Raises:
+            OSError: the name is not known.
+        """
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    @property
+    def needs_resolver(self) -> bool:
+        """Whether its host is a name that has to be looked up."""
+        if "host" not in self.parameters or "hostaddr" in self.parameters:
+            return False
+        if self.host.startswith(("/", "@")):
+            return False
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -55,13 +108,17 @@ class Target:
 
 
 def targets(
-    urls: Iterable[str], *, zones: Mapping[str, str] | None = None
+    urls: Iterable[str],
+    *,
+    zones: Mapping[str, str] | None = None,
+    password: Password | None = None,
 ) -> tuple[Target, ...]:
     """Turn candidate URLs into targets, in their order.
 
     Args:
         urls: `postgresql://` URLs or `key=value` strings.
         zones: the zone of a node by its name (`host:port`).
+        password: asked for each new connection, in place of the URL's own.
 
     Raises:
         ConfigError: every malformed or repeated URL at once, by position.
@@ -88,8 +145,8 @@ def targets(
     if unknown:
         raise ConfigError(f"a zone is given for an unknown node {n}" for n in unknown)
     return tuple(
-        Target(t.name, t.host, t.port, t.database, zones.get(t.name), t.parameters)
-        for t in named
+        replace(target, zone=zones.get(target.name), password=password)
+        for target in named
     )
 
 

@@ -140,7 +140,7 @@ class AsyncDriver(Driver):
     colour = "async"
 
     def _make(self, settings: Settings, options: dict[str, Any]) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = options.pop("new_loop", asyncio.new_event_loop)()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.cluster = AsyncCluster(settings, **options)

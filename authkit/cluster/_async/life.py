@@ -12,6 +12,8 @@ from authkit.cluster._async.engines import AsyncEngines
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._async.transactions import AsyncTransactions
 from authkit.cluster.cadence import Cadence, Seconds, seconds
+from authkit.cluster.credentials import Password, password_of
+from authkit.cluster.epochs import epoch_file
 from authkit.cluster.events import Drained, Events, Opened
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus
@@ -31,6 +33,8 @@ class AsyncLife:
         settings: the URLs, the pools' sizes and the times.
         zones: the zone of a node by its name (`host:port`), for `prefer`.
         cadence: how often and how patiently nodes are asked.
+        password: asked for each new connection, with who connects where; may wait,
+            and be called from any thread. The settings' command, unless given.
     """
 
     def __init__(
@@ -39,15 +43,21 @@ class AsyncLife:
         *,
         zones: Mapping[str, str] | None = None,
         cadence: Cadence | None = None,
+        password: Password | None = None,
     ) -> None:
         self.events = Events()
         self._limits = Limits.of(settings)
         self._cadence = cadence or Cadence()
         self._roster = AsyncRoster(
-            targets((url.get_secret_value() for url in settings.urls), zones=zones),
+            targets(
+                (url.get_secret_value() for url in settings.urls),
+                zones=zones,
+                password=password or password_of(settings),
+            ),
             self._limits,
             self._cadence,
             self.events,
+            epoch_file(settings),
         )
         self._dispatch = AsyncDispatch(self._roster)
         self._engines = AsyncEngines(self._roster, self._limits.acquire_s)

@@ -16,10 +16,18 @@ from psycopg import OperationalError
 
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.pool import AsyncNodePool
-from authkit.cluster._primitives.aio import Signal, Worker, is_done, join, spawn
+from authkit.cluster._primitives.aio import (
+    Signal,
+    Worker,
+    is_done,
+    join,
+    outside,
+    spawn,
+)
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
+from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
@@ -54,7 +62,6 @@ class AsyncNode:
         self._returned = Signal()
         self._burials: list[Worker] = []
         self._pool_name = f"authkit {target.name} {id(self):x}"
-        self._conninfo = target.conninfo
         self._limits = limits
         self._events = events
         self._suspect = suspect
@@ -220,6 +227,15 @@ class AsyncNode:
             timeout=self._limits.acquire_s,
             max_idle=self._limits.idle_s,
             reconnect_timeout=5.0,
+        )
+
+    async def _conninfo(self) -> str:
+        """Say where to connect, for each connection anew: passwords change."""
+        target = self.target
+        if target.password is None:
+            return target.conninfo(None)
+        return target.conninfo(
+            await outside(target.question, target.ask_password, LIMIT_S)
         )
 
     async def _configure(self, connection: AsyncNodeConnection) -> None:

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from psycopg import OperationalError, pq
-from psycopg.conninfo import make_conninfo
 
-from authkit.cluster._primitives.aio import ready, resolve
+from authkit.cluster._primitives.aio import outside, ready
 from authkit.cluster.probe_query import QUESTION, read_answer
 from authkit.cluster.target import Target
 from authkit.cluster.views import Observation
+from authkit.errors import Unavailable
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
@@ -110,12 +110,9 @@ class AsyncProbe:
         return sent, await self._query(pgconn, patience)
 
     async def _connect(self, patience: _Patience) -> PGconn:
-        conninfo = make_conninfo(
-            **{
-                **self._target.parameters,
-                **await self._address(patience),
-                "application_name": "authkit probe",
-            }
+        place = await self._address(patience)
+        conninfo = self._target.conninfo(
+            await self._password(patience), **place, application_name="authkit probe"
         )
         pgconn = self._pgconn = pq.PGconn.connect_start(conninfo.encode())
         while True:
@@ -132,16 +129,31 @@ class AsyncProbe:
 
     async def _address(self, patience: _Patience) -> dict[str, str]:
         """Resolve the name ourselves: libpq would block on it."""
-        host = self._target.parameters.get("host", "")
-        if not host or host.startswith(("/", "@")):
-            return {}
-        if "hostaddr" in self._target.parameters:
+        target = self._target
+        if not target.needs_resolver:
             return {}
         try:
-            found = await resolve(host, self._target.port, patience.left())
+            found = await outside(
+                (target.host, target.port), target.addresses, patience.left()
+            )
         except OSError as exc:
-            raise Refused(f"its host name cannot be resolved: {exc}") from exc
-        return {"host": ",".join([host] * len(found)), "hostaddr": ",".join(found)}
+            why = str(exc) or "the resolver does not answer"
+            raise Refused(f"its host name cannot be resolved: {why}") from exc
+        return {
+            "host": ",".join([target.host] * len(found)),
+            "hostaddr": ",".join(found),
+        }
+
+    async def _password(self, patience: _Patience) -> str | None:
+        target = self._target
+        if target.password is None:
+            return None
+        try:
+            return await outside(target.question, target.ask_password, patience.left())
+        except TimeoutError as exc:
+            raise Refused("no password was given for it in time") from exc
+        except Unavailable as exc:
+            raise Refused(str(exc)) from exc
 
     async def _query(self, pgconn: PGconn, patience: _Patience) -> PGresult:
         pgconn.send_query_params(QUESTION.encode(), None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, TypeAlias
 
 from sqlalchemy import Engine as CoreEngine
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from authkit.cluster._primitives.outside import beside
 
 Lock = asyncio.Lock
 Engine: TypeAlias = AsyncEngine
@@ -112,17 +113,14 @@ async def nap(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def resolve(host: str, port: str, limit_s: float) -> list[str]:
-    """Look a host name up; addresses in the order the resolver gives them.
+async def outside(key: Hashable, function: Callable[[], Any], limit_s: float) -> Any:
+    """Call what may wait for long; calls of one key that overlap are one call.
 
     Raises:
-        OSError: the name is not known, or the resolver did not answer in time.
+        TimeoutError: it goes on, but nobody waits any more.
     """
-    loop = asyncio.get_running_loop()
-    found = await asyncio.wait_for(
-        loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), limit_s
-    )
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    future = asyncio.wrap_future(beside(key, function))
+    return await asyncio.wait_for(future, max(limit_s, 0))
 
 
 def core(engine: Engine) -> CoreEngine:

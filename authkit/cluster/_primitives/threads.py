@@ -1,21 +1,22 @@
 """Waiting, spawning and locking for threads; under gevent, for greenlets.
 
-Everything here is of the standard library's `threading`, `select` and `socket`, which
-gevent replaces; nothing waits in C.
+Everything here is of the standard library's `threading` and `select`, which gevent
+replaces; nothing waits in C.
 """
 
 from __future__ import annotations
 
 import select
-import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Any, TypeAlias
 
 import psycopg_pool.pool
 import sqlalchemy
+
+from authkit.cluster._primitives.outside import beside
 
 # A thread that is interrupted (Ctrl-C in a notebook), or a greenlet that is killed,
 # while it waits for a connection loses for good the one it is handed at that moment:
@@ -84,16 +85,13 @@ def nap(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def resolve(host: str, port: str, limit_s: float) -> list[str]:
-    """Look a host name up; addresses in the order the resolver gives them.
-
-    The C library's resolver knows no limit but its own (resolv.conf).
+def outside(key: Hashable, function: Callable[[], Any], limit_s: float) -> Any:
+    """Call what may wait for long; calls of one key that overlap are one call.
 
     Raises:
-        OSError: the name is not known.
+        TimeoutError: it goes on, but nobody waits any more.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return beside(key, function).result(max(limit_s, 0))
 
 
 def core(engine: Engine) -> Engine:

@@ -33,6 +33,8 @@ class Cluster(Life):
         settings: the URLs, the pools' sizes and the times.
         zones: the zone of a node by its name (`host:port`), for `prefer`.
         cadence: how often and how patiently nodes are asked.
+        password: asked for each new connection, with who connects where; may wait,
+            and be called from any thread. The settings' command, unless given.
     """
 
     def writer(self, timeout: Seconds | None = None) -> Lease:

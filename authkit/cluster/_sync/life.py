@@ -14,6 +14,8 @@ from authkit.cluster._sync.engines import Engines
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster._sync.transactions import Transactions
 from authkit.cluster.cadence import Cadence, Seconds, seconds
+from authkit.cluster.credentials import Password, password_of
+from authkit.cluster.epochs import epoch_file
 from authkit.cluster.events import Drained, Events, Opened
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus
@@ -33,6 +35,8 @@ class Life:
         settings: the URLs, the pools' sizes and the times.
         zones: the zone of a node by its name (`host:port`), for `prefer`.
         cadence: how often and how patiently nodes are asked.
+        password: asked for each new connection, with who connects where; may wait,
+            and be called from any thread. The settings' command, unless given.
     """
 
     def __init__(
@@ -41,15 +45,21 @@ class Life:
         *,
         zones: Mapping[str, str] | None = None,
         cadence: Cadence | None = None,
+        password: Password | None = None,
     ) -> None:
         self.events = Events()
         self._limits = Limits.of(settings)
         self._cadence = cadence or Cadence()
         self._roster = Roster(
-            targets((url.get_secret_value() for url in settings.urls), zones=zones),
+            targets(
+                (url.get_secret_value() for url in settings.urls),
+                zones=zones,
+                password=password or password_of(settings),
+            ),
             self._limits,
             self._cadence,
             self.events,
+            epoch_file(settings),
         )
         self._dispatch = Dispatch(self._roster)
         self._engines = Engines(self._roster, self._limits.acquire_s)

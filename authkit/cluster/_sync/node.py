@@ -16,12 +16,20 @@ from time import monotonic
 
 from psycopg import OperationalError
 
-from authkit.cluster._primitives.threads import Signal, Worker, is_done, join, spawn
+from authkit.cluster._primitives.threads import (
+    Signal,
+    Worker,
+    is_done,
+    join,
+    outside,
+    spawn,
+)
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.pool import NodePool
 from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
+from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
@@ -56,7 +64,6 @@ class Node:
         self._returned = Signal()
         self._burials: list[Worker] = []
         self._pool_name = f"authkit {target.name} {id(self):x}"
-        self._conninfo = target.conninfo
         self._limits = limits
         self._events = events
         self._suspect = suspect
@@ -219,6 +226,13 @@ class Node:
             max_idle=self._limits.idle_s,
             reconnect_timeout=5.0,
         )
+
+    def _conninfo(self) -> str:
+        """Say where to connect, for each connection anew: passwords change."""
+        target = self.target
+        if target.password is None:
+            return target.conninfo(None)
+        return target.conninfo(outside(target.question, target.ask_password, LIMIT_S))
 
     def _configure(self, connection: NodeConnection) -> None:
         connection.settle(self)

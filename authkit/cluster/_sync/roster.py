@@ -21,7 +21,8 @@ from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
 from authkit.cluster.classify import Blame, Fault
-from authkit.cluster.events import Event, Events, Suspected
+from authkit.cluster.epochs import Epoch, EpochFile
+from authkit.cluster.events import EpochNotKept, Event, Events, Suspected
 from authkit.cluster.faults import understand
 from authkit.cluster.sizes import Limits
 from authkit.cluster.status import ClusterStatus, NodeStatus
@@ -29,6 +30,7 @@ from authkit.cluster.target import Target
 from authkit.cluster.timelines import Timelines
 from authkit.cluster.topology import Topology, Verdict, lose, observe
 from authkit.cluster.views import Health, Loss, Observation
+from authkit.errors import ConfigError
 
 
 class Roster:
@@ -40,15 +42,22 @@ class Roster:
         limits: Limits,
         cadence: Cadence,
         events: Events,
+        epochs: EpochFile | None,
     ) -> None:
         self.changed = Signal()
         self.nodes = {
             t.name: Node(t, limits, events, self.suspect, self.changed) for t in targets
         }
-        self.picture = Topology.of((t.name, t.zone) for t in targets)
+        known = epochs.load() if epochs else Epoch()
+        self.picture = Topology.of(
+            ((t.name, t.zone) for t in targets),
+            epoch=known.timeline,
+            system_id=known.system_id,
+        )
         self.writer: Node | None = None
         self.replicas: tuple[Node, ...] = ()
         self.timelines = Timelines()
+        self._epochs = epochs
         self._events = events
         self._cadence = cadence
         self._lock = Lock()
@@ -196,6 +205,8 @@ class Roster:
             after = lose(before, news)
         if after is before:
             return []
+        if after.epoch > before.epoch:
+            self._keep_epoch(after)
         buried = self._shut_out(before, after)
         for view in after.nodes:
             if view.usable:
@@ -209,6 +220,16 @@ class Roster:
         if after.verdict is not before.verdict:
             self._hurry_all()
         return buried
+
+    def _keep_epoch(self, picture: Topology) -> None:
+        """Remember a timeline before anybody may act on it."""
+        if self._epochs is None:
+            return
+        try:
+            self._epochs.keep(Epoch(picture.system_id, picture.epoch))
+        except ConfigError as exc:
+            # A full disk must not keep this process from following a failover.
+            self._events.publish(EpochNotKept(epoch=picture.epoch, reason=str(exc)))
 
     def _shut_out(
         self, before: Topology, after: Topology
