@@ -12,14 +12,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import Buffer
+from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
+from psycopg.generators import execute, fetch, send
 
+from authkit.cluster import Token
+from authkit.cluster.consistency import lsn_number
+from authkit.errors import DatabaseError
 from authkit.hot.operation import AnyOperation
 
 # The statement is not there (any more), or its plan does not fit the tables any more:
@@ -29,6 +33,9 @@ GONE: Final = (InvalidSqlStatementName, FeatureNotSupported)
 # psycopg's compiled dumpers of these take any value for one of theirs.
 _UNGUARDED: Final[dict[str, type]] = {"interval": timedelta, "timestamptz": datetime}
 _numbers = count()
+_KEPT: Final = "_authkit_lane"
+
+AnyConnection: TypeAlias = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 Dump = Callable[[Any], "Buffer | None"]
 
@@ -56,6 +63,9 @@ class Prepared:
         """Take a result to read rows from; the columns are the same every time."""
         self.reader.set_pgresult(result, set_loaders=not self.started)
         self.started = True
+
+
+Call: TypeAlias = tuple[Prepared, list["Buffer | None"]]
 
 
 def context() -> AdaptersMap:
@@ -105,7 +115,84 @@ def _oid(name: str) -> int:
     return info.oid if element == name else info.array_oid
 
 
-def fits(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+def of(connection: AnyConnection) -> dict[str, Prepared]:
+    """Return what is prepared on a connection, by the operation's name.
+
+    It is kept with the connection: a table of connections would cost a weak reference
+    at every call.
+    """
+    kept = connection.__dict__
+    found: dict[str, Prepared] | None = kept.get(_KEPT)
+    if found is None:
+        found = kept[_KEPT] = {}
+    return found
+
+
+def ask(
+    pgconn: pq.abc.PGconn, prepared: Prepared, values: list[Buffer | None]
+) -> PQGen[list[pq.abc.PGresult]]:
+    """Send one statement and fetch its result.
+
+    Sent from here and not before, so that the connection notes the state in which the
+    statement found it: a write that is lost on the way is in doubt.
+    """
+    pgconn.send_query_prepared(
+        prepared.name, values, prepared.formats, pq.Format.BINARY
+    )
+    return (yield from execute(pgconn))
+
+
+def exchange(
+    pgconn: pq.abc.PGconn, calls: Sequence[Call], after: str | None
+) -> PQGen[list[pq.abc.PGresult]]:
+    """Send statements as one transaction, and one more after it; fetch every result.
+
+    All of them go out before the first answer is read. Up to the first Sync they are
+    one implicit transaction (PostgreSQL documentation, section 34.5.1.1); `after` is a
+    statement without parameters that runs behind it, in its own.
+    """
+    results: list[pq.abc.PGresult] = []
+    try:
+        pgconn.enter_pipeline_mode()
+        for prepared, values in calls:
+            pgconn.send_query_prepared(
+                prepared.name, values, prepared.formats, pq.Format.BINARY
+            )
+        pgconn.pipeline_sync()
+        if after is not None:
+            pgconn.send_query_params(after.encode(), None)
+            pgconn.pipeline_sync()
+        yield from send(pgconn)
+        for statements in (len(calls),) if after is None else (len(calls), 1):
+            for _ in range(statements):
+                while (result := (yield from fetch(pgconn))) is not None:
+                    results.append(result)
+            yield from fetch(pgconn)  # what answers the Sync
+        pgconn.exit_pipeline_mode()
+    except psycopg.OperationalError:
+        # What the server said before it went away tells more than that it did.
+        if first_refused(results) is None:
+            raise
+    return results
+
+
+def first_refused(results: Sequence[pq.abc.PGresult]) -> psycopg.Error | None:
+    """Return the error of the first statement that failed; the rest were left out."""
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            return refused(result)
+    return None
+
+
+def token_of(result: pq.abc.PGresult) -> Token:
+    """Read a position that the server sent."""
+    timeline, position = result.get_value(0, 0), result.get_value(0, 1)
+    if timeline is None or position is None:
+        raise DatabaseError("the server sent no position")
+    return Token(int(timeline, 16), lsn_number(position.decode()))
+
+
+def fits(connection: AnyConnection) -> bool:
     """Tell whether a statement may run by itself on this connection, by its name.
 
     Not inside a transaction: psycopg deallocates every statement when it rolls back,

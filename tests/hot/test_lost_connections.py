@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+import authkit
 from authkit.crypto import issue
-from authkit.errors import NodeLost
+from authkit.errors import InDoubt, NodeLost
 from authkit.ids import uuid7
+from authkit.settings import Settings
 
 KILL_BLOCKED = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -41,11 +43,22 @@ def test_a_read_that_was_cut_off_is_answered_by_another_connection(
     assert [(name, error) for name, *_, error in asked] == [("sessions.validate", None)]
 
 
-def test_a_write_that_was_cut_off_before_its_commit_is_not_repeated_unasked(
-    kit, database, asked
-):
-    with pytest.raises(NodeLost):
-        cut_off(database, lambda: kit.sessions.touch(uuid7()))
-    assert [(name, type(error)) for name, *_, error in asked] == [
-        ("sessions.touch", NodeLost)
-    ]
+@pytest.mark.parametrize(
+    ("prepared", "outcome"), [(False, NodeLost), (True, InDoubt)], ids=["new", "known"]
+)
+def test_a_write_that_was_cut_off_is_not_repeated_unasked(database, prepared, outcome):
+    """What was not prepared yet cannot have happened; anything else is in doubt."""
+    single = Settings.load(
+        None,
+        database_url=database.url,
+        database_pool_min=1,
+        database_pool_max=1,
+    )
+    with authkit.connect(single) as kit:
+        if prepared:
+            kit.sessions.touch(uuid7())
+        asked: list[tuple[str, type]] = []
+        kit.observe(lambda name, _n, _r, _s, error: asked.append((name, type(error))))
+        with pytest.raises(outcome):
+            cut_off(database, lambda: kit.sessions.touch(uuid7()))
+    assert asked == [("sessions.touch", outcome)]

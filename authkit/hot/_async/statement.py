@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, AsyncRawCursor, pq
 from psycopg.generators import execute as execute_gen
 
+from authkit.cluster import Token
+from authkit.cluster._async.connection import POSITION
 from authkit.hot import lane
 from authkit.hot.binding import bind
 from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
+from authkit.hot.written import Step
 
 Row = TypeVar("Row")
 
-_lanes: WeakKeyDictionary[AsyncConnection[Any], dict[str, Prepared]] = (
-    WeakKeyDictionary()
-)
 _COMMAND_OK, _TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 
 
@@ -83,9 +82,50 @@ async def execute(
     return cursor.rowcount
 
 
-async def fetch_behind(
+async def together(
+    connection: AsyncConnection[Any], steps: Sequence[Step], *, token: bool
+) -> tuple[list[Any], Token | None]:
+    """Run operations as one transaction in one round trip; commit it.
+
+    Returns the rows of the last one, which sees with a snapshot of its own what
+    committed while the ones before it waited for their locks; and a token for the
+    commit, where one is asked for. The connection must fit the lane.
+
+    Raises:
+        psycopg.Error: as the server reported it; nothing of it was applied.
+    """
+    statements = lane.of(connection)
+    again = False
+    while True:
+        calls: list[lane.Call] = []
+        for operation, params in steps:
+            prepared = statements.get(operation.name)
+            if prepared is None:
+                prepared = await _prepare(connection, operation)
+                statements[operation.name] = prepared
+            calls.append((prepared, prepared.values(params)))
+        async with connection.lock:
+            results = await connection.wait(
+                lane.exchange(connection.pgconn, calls, POSITION if token else None)
+            )
+        error = lane.first_refused(results)
+        if error is None:
+            break
+        if again or not isinstance(error, lane.GONE):
+            raise error
+        again = True
+        for operation, _ in steps:
+            del statements[operation.name]
+    last, read = steps[-1][0], calls[-1][0]
+    result = results[len(steps) - 1]
+    read.read(result)
+    rows = read.reader.load_rows(0, result.ntuples, last.build)
+    return rows, lane.token_of(results[-1]) if token else None
+
+
+async def behind(
     connection: AsyncConnection[Any],
-    first: tuple[AnyOperation, Sequence[object]],
+    first: Step,
     operation: Operation[Row],
     params: Sequence[object],
 ) -> list[Row]:
@@ -115,9 +155,7 @@ async def _execute(
 async def _run(
     connection: AsyncConnection[Any], operation: AnyOperation, params: Sequence[object]
 ) -> tuple[Prepared, pq.abc.PGresult]:
-    statements = _lanes.get(connection)
-    if statements is None:
-        statements = _lanes[connection] = {}
+    statements = lane.of(connection)
     prepared = statements.get(operation.name)
     if prepared is not None:
         result = await _send(connection, prepared, params)
@@ -139,6 +177,8 @@ async def _prepare(
     connection: AsyncConnection[Any], operation: AnyOperation
 ) -> Prepared:
     prepared = Prepared(operation)
+    # Sent before the wait, which then notes that something was under way: what is lost
+    # while it is prepared was not applied.
     async with connection.lock:
         connection.pgconn.send_prepare(
             prepared.name, operation.sql.encode(), prepared.oids
@@ -154,8 +194,5 @@ async def _send(
 ) -> pq.abc.PGresult:
     values = prepared.values(params)
     async with connection.lock:
-        connection.pgconn.send_query_prepared(
-            prepared.name, values, prepared.formats, pq.Format.BINARY
-        )
-        (result,) = await connection.wait(execute_gen(connection.pgconn))
+        (result,) = await connection.wait(lane.ask(connection.pgconn, prepared, values))
     return result

@@ -4,22 +4,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
-from authkit.errors import InvalidInput, RetryLater
 from authkit.hot import attempts, inputs, rate_limits, reservations
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import AttemptKey
 from authkit.hot.reservations import Reservation
-from authkit.hot.throttling import (
-    CounterKey,
-    Reserved,
-    Throttle,
-    Throttled,
-    counters,
-    forgiven,
-)
+from authkit.hot.reserving import answer, ask
+from authkit.hot.throttling import CounterKey, Reserved, Throttle, Throttled
 from authkit.hot.written import Params
 
 from .runner import Runner
@@ -28,7 +20,6 @@ DEFAULT_THROTTLE = Throttle()
 # A counter's row can be purged between making it and moving it.
 _TRIES = 3
 _RESOURCE = "attempt"
-_NONE = timedelta(0)
 
 
 class Reservations:
@@ -61,33 +52,8 @@ class Reservations:
             InvalidInput: a part of it is not acceptable.
             RetryLater: its counters were purged again and again meanwhile.
         """
-        subject = attempt.subject
-        if subject is None or attempt.outcome != "pending":
-            raise InvalidInput("what is reserved is pending, and has a subject")
-        if known_device and attempt.device is None:
-            raise InvalidInput("a known device needs its fingerprint")
-        checked = attempt.params()
-        keys = counters(
-            throttle,
-            subject=subject,
-            address=inputs.optional_address(attempt.ip),
-            known_device=attempt.device if known_device else None,
-        )
-        params = (
-            [key.identifier for key in keys],
-            [key.allowance.attempts for key in keys],
-            [key.allowance.window for key in keys],
-            *checked[1:9],
-            *checked[10:13],
-        )
-        found = self._reserve(keys, params)
-        if found.occurred_at is None or found.id is None:
-            raise RetryLater("the counters of the attempt were purged meanwhile")
-        key = AttemptKey(found.occurred_at, found.id)
-        if found.denying is None:
-            return Reserved(key, forgiven(keys))
-        wait = _NONE if found.free_at is None else found.free_at - found.at
-        return Throttled(key, keys[found.denying - 1].counter, wait)
+        asked = ask(attempt, known_device=known_device, throttle=throttle)
+        return answer(self._reserve(asked.keys, asked.params), asked.keys)
 
     def _reserve(self, keys: tuple[CounterKey, ...], params: Params) -> Reservation:
         written = self._runner.write(reservations.RESERVE, params)

@@ -20,6 +20,7 @@ from authkit.cluster import Cluster, Lease, NodeConnection, Token
 from authkit.cluster.classify import Phase
 from authkit.cluster.faults import translate, understand
 from authkit.errors import AuthkitError, NodeLost, RetryLater
+from authkit.hot import lane
 from authkit.hot.observing import Observers, Served
 from authkit.hot.operation import AnyOperation, Intent, Operation
 from authkit.hot.written import Params, Step, Written
@@ -157,12 +158,21 @@ class Routed:
         """
 
         def work(connection: NodeConnection) -> Written[Row]:
+            steps = (
+                [(operation, params)]
+                if behind is None
+                else [behind, (operation, params)]
+            )
+            if (token or behind is not None) and lane.fits(connection):
+                rows, at = statement.together(connection, steps, token=token)
+                return Written(rows, at)
             if behind is None:
                 rows = statement.fetch_all(connection, operation, params)
                 return Written(rows, connection.token() if token else None)
+            # Behind a pooler that prepares nothing: a transaction of three trips.
             connection.managed = True
             connection.set_autocommit(False)
-            rows = statement.fetch_behind(connection, behind, operation, params)
+            rows = statement.behind(connection, behind, operation, params)
             if token:
                 return Written(rows, connection.commit_with_token())
             connection.commit()
@@ -291,7 +301,7 @@ class Bound:
             if behind is None:
                 rows = statement.fetch_all(connection, operation, params)
             else:
-                rows = statement.fetch_behind(connection, behind, operation, params)
+                rows = statement.behind(connection, behind, operation, params)
         except psycopg.Error as exc:
             raise self._translated(exc) from exc
         return Written(rows, None)
