@@ -27,6 +27,22 @@ def load(
         float | None, typer.Option(help="How long it measures; default: the profile's.")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Load generators to fork.")] = 1,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="at=10s,kind=kill-primary; also restart-primary, freeze-primary,"
+            " pause-replica, lag (lag=1s), lock-table, drop-connections; for=2s says"
+            " how long. May be given several times.",
+            metavar="FAULT",
+        ),
+    ] = None,
+    fault_outside_lab: Annotated[
+        bool,
+        typer.Option(
+            "--fault-outside-lab",
+            help="Let faults hit a database that is no embedded cluster.",
+        ),
+    ] = False,
     slo: Annotated[
         Path | None,
         typer.Option(help="TOML file of goals: exit 0 when met, 1 when missed."),
@@ -39,6 +55,10 @@ def load(
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="File for the HTML report.")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder to add this run's result to, as a line of JSON."),
     ] = None,
     locustfile: Annotated[
         Path | None,
@@ -70,6 +90,9 @@ def load(
         slo=slo,
         json=json,
         report=report,
+        results=results,
+        fault="; ".join(fault) if fault else None,
+        fault_outside_lab="1" if fault_outside_lab else None,
     )
     # Its own process: locust patches what it runs in, before psycopg is imported.
     process = subprocess.Popen([sys.executable, *arguments], env=os.environ | variables)

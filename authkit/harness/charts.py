@@ -23,6 +23,17 @@ _WORDS: Final = {
     "writing": "writes again",
     "rejoined": "rejoined",
     "streaming": "in sync again",
+    "stopped": "stopped",
+    "restarted": "runs again",
+    "frozen": "frozen",
+    "thawed": "thawed",
+    "paused": "replay paused",
+    "resumed": "replay resumed",
+    "delayed": "replay delayed",
+    "lifted": "delay lifted",
+    "locked": "table locked",
+    "unlocked": "table unlocked",
+    "dropped": "connections dropped",
 }
 _WHICH: Final[Spec] = {
     "field": "which",
@@ -100,12 +111,21 @@ def timeline(frame: Frame, roles: Rows) -> Spec:
                     "y": {
                         "field": "node",
                         "type": "nominal",
-                        "title": "node",
+                        "title": None,
                         "axis": {"minExtent": _LABELS, "grid": False},
                     },
                     "color": _colour(
                         "role", list(ROLE_COLOURS), list(ROLE_COLOURS.values())
                     ),
+                },
+            },
+            {
+                "data": {"values": [row for row in roles if "text" in row]},
+                "mark": {"type": "text", "align": "left", "dx": 4, "color": INK},
+                "encoding": {
+                    "x": _time(frame, field="to"),
+                    "y": {"field": "node", "type": "nominal"},
+                    "text": {"field": "text"},
                 },
             },
             _rules(frame),

@@ -123,6 +123,15 @@ def node_name(url: str) -> str:
     return f"{found.get('host', 'localhost')}:{found.get('port', 5432)}"
 
 
+def credentials(url: str) -> tuple[str, str, str]:
+    """Return what tells one server from another: host, port and password."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = conninfo_to_dict(plain_url(url))
+    host = str(found.get("host", "localhost"))
+    return (host, str(found.get("port", 5432)), str(found.get("password", "")))
+
+
 class Sampler:
     """Watches nodes from threads of its own between `start` and `stop`.
 

@@ -8,7 +8,10 @@ the master, or the only process, writes files and decides the exit code.
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -18,15 +21,17 @@ from locust.env import Environment
 from locust.runners import STATE_STOPPED, MasterRunner, Runner, WorkerRunner
 
 from authkit.errors import AuthkitError, ConfigError
+from authkit.harness import faults, outcome
 from authkit.harness import options as load_options
-from authkit.harness import outcome
+from authkit.harness.attendant import Attendant
+from authkit.harness.interrupting import Interruption, bound_the_end
 from authkit.harness.recorder import Recording
 from authkit.harness.run import LoadRun
-from authkit.harness.throwaway import Throwaway
 
 logger: Final = logging.getLogger("authkit.harness")
 STOP_TIMEOUT_S: Final = 5.0
 _LAST_WORD_S: Final = 20.0
+_START_S: Final = 180.0
 _PROGRESS_S: Final = 0.5
 _PART: Final = "authkit_recording"
 _STARTED: Final = "authkit-started"
@@ -41,12 +46,15 @@ class Hooks:
     def __init__(self, environment: Environment, runner: Runner) -> None:
         self.environment = environment
         self.runner = runner
-        self.throwaway: Throwaway | None = None
+        self.attendant: Attendant | None = None
         self.failure: str | None = None
         self._started: set[str] = set()
         self._final: set[str] = set()
         self._timer: Any = None
+        self._strikes: list[Any] = []
+        self._history: Path | None = None
         self._ended = False
+        Interruption(lambda: self._ended).listen()
         # Without one, locust kills its users in the middle of a statement.
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         self.run = LoadRun(environment, self._options())
@@ -64,9 +72,34 @@ class Hooks:
             messages.register_message(_STARTED, self.on_started)
             messages.register_message(_FINAL, self.on_final)
             messages.register_message(_FAILED, self.on_failed, concurrent=True)
-        if not self.run.has_database():
-            self.throwaway = Throwaway()
-            self._values()["authkit_database"] = self.throwaway.start()
+        self._attend()
+
+    def _attend(self) -> None:
+        """Start the process that holds the lab or inflicts the faults, where needed."""
+        options = self.run.options
+        urls = [url.get_secret_value() for url in self.run.settings().urls]
+        if urls and not options.faults:
+            return
+        attendant = self.attendant = Attendant()
+        try:
+            ready = attendant.start(urls)
+            if not urls:
+                self._values()["authkit_database"] = ready
+            faults.check(
+                options.faults,
+                lab=attendant.lab,
+                allowed=options.fault_outside_lab,
+                tables=faults.table_names(),
+            )
+        except BaseException:
+            attendant.stop()
+            raise
+        if options.faults and options.history is None:
+            # What was acknowledged must be there after a fault: always asked.
+            handle, path = mkstemp(prefix="authkit-history-")
+            os.close(handle)
+            self._history = Path(path)
+            self._values()["authkit_history"] = path
 
     def _values(self) -> dict[str, Any]:
         """Every option by name; what is put here travels from master to workers."""
@@ -91,13 +124,19 @@ class Hooks:
             self.run.watch(self._database())
             return
         try:
-            self.run = LoadRun(self.environment, self._options())
-            self.run.start(self._database())
+            with gevent.Timeout(_START_S, TimeoutError(f"no answer in {_START_S:g} s")):
+                self.run = LoadRun(self.environment, self._options())
+                self.run.start(self._database())
         except AuthkitError as exc:
             self.fail(str(exc))
             return
+        except Exception as exc:
+            # Locust would log it and go on without users, for ever.
+            logger.exception("the load could not start")
+            self.fail(f"{type(exc).__name__} at the start")
+            return
         if isinstance(self.runner, WorkerRunner):
-            self.runner.send_message(_STARTED)
+            self.runner.send_message(_STARTED, {"postgres": self.run.postgres})
             return
         self.run.watch(self._database())
         self._timer = gevent.spawn(self._go_on, self.run)
@@ -106,8 +145,14 @@ class Hooks:
         return self._values().get("authkit_database") or {}
 
     def _go_on(self, run: LoadRun) -> None:
-        """Tell the progress, and end the run when its time is over."""
+        """Tell the progress, strike, and end the run when its time is over."""
         started = run.started_s or run.clock()
+        if self.attendant is not None:
+            self.attendant.marks.clear()
+            self._strikes = [
+                gevent.spawn_later(fault.at_s, self.attendant.inflict, fault)
+                for fault in run.options.faults
+            ]
         run.tell("started", at_s=started)
         while run.stopped_s is None:
             left = (run.options.seconds or float("inf")) - (run.clock() - started)
@@ -138,7 +183,12 @@ class Hooks:
         if isinstance(self.runner, MasterRunner):
             self._wait_for_workers(self.runner)
         self._timer = None
+        gevent.killall(self._strikes, block=False)
         self.run.stop()
+        if self.attendant is not None:
+            self.attendant.heal()
+            self.run.marks = tuple(self.attendant.marks)
+            self.failure = self.failure or self.attendant.problem
         self.run.unwatch()
         self.run.tell("stopped", at_s=self.run.stopped_s)
 
@@ -158,6 +208,7 @@ class Hooks:
         if self._ended:
             return
         self._ended = True
+        bound_the_end()
         if self.runner.state != STATE_STOPPED:
             if isinstance(self.runner, MasterRunner):
                 self.runner.stop(send_stop_to_client=False)
@@ -165,11 +216,13 @@ class Hooks:
                 self.runner.stop()
         if isinstance(self.runner, WorkerRunner):
             return
-        code = outcome.finish(self.run, self.failure)
+        code = outcome.finish(self.run, self.failure, self._database())
         if code is not None:
             self.environment.process_exit_code = code
-        if self.throwaway is not None:
-            self.throwaway.stop()
+        if self.attendant is not None:
+            self.attendant.stop()
+        if self._history is not None:
+            self._history.unlink(missing_ok=True)
 
     # --- messages between master and workers ------------------------------------------
 
@@ -195,6 +248,7 @@ class Hooks:
     def on_started(self, msg: Any, **_: Any) -> None:
         """A worker measures; the run begins when all of them do."""
         self._started.add(msg.node_id)
+        self.run.postgres = msg.data["postgres"]
         if len(self._started) == self.run.options.workers and self._timer is None:
             self.run.started_s = self.run.clock()
             self._timer = gevent.spawn(self._go_on, self.run)

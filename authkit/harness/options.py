@@ -10,6 +10,7 @@ from typing import Any, Final
 from authkit.errors import ConfigError
 from authkit.harness import profile as profiles
 from authkit.harness import slo as slos
+from authkit.harness.faults import Fault, parse_all
 from authkit.harness.profile import Profile
 from authkit.harness.slo import Slo
 
@@ -23,6 +24,13 @@ _ARGUMENTS: Final = (
     ("report", "AUTHKIT_LOAD_REPORT", "file for the HTML report"),
     ("recording", "AUTHKIT_LOAD_RECORDING", "file for all histograms of the run"),
     ("history", "AUTHKIT_LOAD_HISTORY", "file for every acknowledged write"),
+    ("fault", "AUTHKIT_LOAD_FAULT", "at=10s,kind=kill-primary; several with ; between"),
+    (
+        "fault-outside-lab",
+        "AUTHKIT_LOAD_FAULT_OUTSIDE_LAB",
+        "1: faults may hit a database that is no embedded cluster",
+    ),
+    ("results", "AUTHKIT_LOAD_RESULTS", "folder that every run's result is added to"),
     ("status", "AUTHKIT_LOAD_STATUS", "1: tell the progress on standard output"),
 )
 
@@ -38,6 +46,9 @@ class LoadOptions:
     report: Path | None = None
     recording: Path | None = None
     history: Path | None = None
+    faults: tuple[Fault, ...] = ()
+    fault_outside_lab: bool = False
+    results: Path | None = None
     status: bool = False
     workers: int = 1
 
@@ -51,7 +62,7 @@ def add_arguments(parser: Any) -> None:
             env_var=variable,
             default="",
             help=meaning,
-            dest=f"authkit_{name}",
+            dest=f"authkit_{name.replace('-', '_')}",
         )
 
 
@@ -78,16 +89,24 @@ def read(values: Mapping[str, Any], operations: Collection[str]) -> LoadOptions:
         if profile_path is None
         else profiles.read(profile_path)
     )
+    faults = parse_all(given("fault"))
+    seconds = _positive("seconds", given("seconds")) if given("seconds") else None
+    late = [fault for fault in faults if seconds and fault.at_s >= seconds]
+    if late:
+        raise ConfigError([f"{fault}: the run ends before that" for fault in late])
     if given("rate"):
         profile = replace(profile, model="open", rate=_positive("rate", given("rate")))
     return LoadOptions(
         profile=profile,
-        seconds=_positive("seconds", given("seconds")) if given("seconds") else None,
+        seconds=seconds,
         slo=None if slo_path is None else slos.read(slo_path, operations),
         json=given("json") or None,
         report=path("report"),
         recording=path("recording"),
         history=path("history"),
+        faults=faults,
+        fault_outside_lab=bool(given("fault_outside_lab")),
+        results=path("results"),
         status=bool(given("status")),
         workers=max(1, int(values.get("authkit_workers") or 1)),
     )

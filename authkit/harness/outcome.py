@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from authkit.errors import InvalidInput
-from authkit.figures import Figure, Report, figure
-from authkit.harness import report, series, slo
+from authkit.errors import AuthkitError, InvalidInput
+from authkit.figures import Figure, Report
+from authkit.harness import aftermath, report, results, series, slo, summary
 from authkit.harness.database import DatabaseSide
-from authkit.harness.phases import phases
-from authkit.harness.recorder import Recording
+from authkit.harness.phases import Phase
+from authkit.harness.recording import Recording
+from authkit.harness.summary import Told
 
 if TYPE_CHECKING:
     from authkit.harness.run import LoadRun
@@ -20,106 +23,121 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("authkit.harness")
 
 
-def summarise(recording: Recording, seconds: float) -> tuple[Figure, ...]:
-    """Return the figures of a recording: totals, then latency by operation."""
-    total = recording.select()
-    per_s = round(total.succeeded / seconds, 1) if seconds > 0 else None
-    figures = [
-        figure("operations", total.calls),
-        figure("operations_per_s", per_s, "1/s"),
-        figure("errors", total.failed.count),
-    ]
-    lag = series.lag_percentiles(recording)
-    if lag is not None:
-        figures += [
-            figure("generator_lag_p99_ms", lag["p99_ms"], "ms"),
-            figure("late_arrivals", lag["late"]),
-            figure("skipped_arrivals", lag["skipped"]),
-        ]
-    for row in series.percentiles(recording, ()):
-        figures += [
-            figure(f"{row['operation']}.{name}_ms", row[name], "ms")
-            for name in ("p50", "p95", "p99", "p99.9")
-        ]
-    return tuple(figures)
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended: what it measured, cut into phases, and when it was."""
+
+    recording: Recording
+    span: tuple[float, float]
+    fault: Told | None
+    phases: tuple[Phase, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it measured."""
+        return self.span[1] - self.span[0]
+
+
+def ended(run: LoadRun) -> Ended:
+    """Cut what a run measured into its phases."""
+    recording = run.total
+    started = run.started_s or run.clock()
+    # Of several workers the first to be ready may have begun before the run did.
+    if recording.span is not None and recording.span[0] + recording.slot_s < started:
+        started = recording.span[0]
+    span = (started, run.stopped_s or run.clock())
+    fault = summary.told(recording, run.options.faults, run.marks)
+    return Ended(recording, span, fault, summary.cut(span, recording, fault))
 
 
 def judge(
-    goals: slo.Slo | None, recording: Recording, failure: str | None
+    goals: slo.Slo | None, end: Ended, failure: str | None
 ) -> tuple[str | None, tuple[Figure, ...]]:
     """Return why the run is invalid (None when it is not), and the figures of goals."""
     limits = goals or slo.Slo()
-    reason = failure or slo.invalid(limits, recording)
-    return reason, slo.evaluate(limits, recording, ())
+    reason = failure or slo.invalid(limits, end.recording)
+    outage_ms = None if end.fault is None else end.fault.recovery_ms
+    return reason, slo.evaluate(limits, end.recording, end.phases, outage_ms)
 
 
-def finish(run: LoadRun, failure: str | None) -> int | None:
+def finish(
+    run: LoadRun, failure: str | None, overrides: Mapping[str, Any]
+) -> int | None:
     """Write what was asked for and return the exit code.
 
     Returns:
         2 when the run proves nothing, 1 when a goal is missed, 0 when goals were given
         and all hold; None when none were given, so that locust's own rule applies.
     """
-    recording = run.total
-    started = run.started_s or run.clock()
-    # Of several workers the first to be ready may have begun before the run did.
-    if recording.span is not None and recording.span[0] + recording.slot_s < started:
-        started = recording.span[0]
-    seconds = (run.stopped_s or run.clock()) - started
-    reason, goals = judge(run.options.slo, recording, failure)
+    end = ended(run)
+    recording = end.recording
+    reason, goals = judge(run.options.slo, end, failure)
+    written: tuple[Figure, ...] = ()
+    if run.options.faults and run.options.history is not None and reason is None:
+        urls = [url.get_secret_value() for url in run.settings(overrides).urls]
+        try:
+            written = aftermath.of_writes(urls, run.options.history)
+        except AuthkitError as exc:
+            reason = f"the writes could not be checked: {exc}"
     made = Report(
         command="load",
-        started=datetime.fromtimestamp(started, UTC),
-        seconds=seconds,
-        figures=(*summarise(recording, seconds), *goals),
+        started=datetime.fromtimestamp(end.span[0], UTC),
+        seconds=end.seconds,
+        figures=(
+            *summary.of_run(recording, end.seconds),
+            *(() if end.fault is None else summary.of_fault(end.fault)),
+            *summary.of_phases(recording, end.phases),
+            *written,
+            *goals,
+        ),
         postgres=run.postgres,
         extra={
             "valid": reason is None,
             "reason": reason,
             "profile": run.profile.name,
             "loop": recording.loop,
+            "faults": [fault.as_dict() for fault in run.options.faults],
+            "marks": [mark.as_dict() for mark in run.marks],
             "errors": series.error_counts(recording),
-            "percentiles": series.percentiles(recording, ()),
+            "percentiles": series.percentiles(recording, end.phases),
         },
     )
     try:
-        _write(run, made, recording, started, seconds)
+        _write(run, made, end)
     except InvalidInput as exc:
         reason = str(exc)
     if reason is not None:
         logger.error("the run proves nothing: %s", reason)
         return 2
-    if run.options.slo is None:
-        return None
-    for missed in (goal for goal in goals if goal.holds is False):
+    for missed in (found for found in made.figures if found.holds is False):
         logger.error("goal missed: %s is %s", missed.name, missed.value)
+    if run.options.slo is None and made.holds and not run.options.faults:
+        return None
     return made.exit_code
 
 
-def _write(
-    run: LoadRun, made: Report, recording: Recording, started: float, seconds: float
-) -> None:
+def _write(run: LoadRun, made: Report, end: Ended) -> None:
     options = run.options
     if options.json is not None:
         made.write_json(options.json)
+    if options.results is not None:
+        results.append(options.results, made)
     if options.recording is not None:
-        form: dict[str, Any] = {"started_s": started, "seconds": seconds}
-        text = json.dumps({**form, "recording": recording.as_dict()})
+        form: dict[str, Any] = {"started_s": end.span[0], "seconds": end.seconds}
+        text = json.dumps({**form, "recording": end.recording.as_dict()})
         try:
             options.recording.write_text(text, encoding="utf-8")
         except OSError as exc:
             raise InvalidInput(f"cannot write {options.recording}") from exc
-    if options.report is not None and recording.cells:
-        report.write(_story(run, made, recording, started, seconds), options.report)
+    if options.report is not None and end.recording.cells:
+        story = report.with_short_names(_story(run, made, end))
+        report.write(story, options.report)
 
 
-def _story(
-    run: LoadRun, made: Report, recording: Recording, started: float, seconds: float
-) -> report.Story:
-    total = recording.select()
+def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
+    recording, total = end.recording, end.recording.select()
     latency = series.latency_of(recording, total).percentiles_ns((50.0, 99.0))
     p50, p99 = latency or (0, 0)
-    span = (started, started + seconds)
     what = "response" if recording.loop == "open" else "service"
     roles: dict[str, str] = {}
     for (_, key), _cell in sorted(recording.cells.items()):
@@ -128,27 +146,48 @@ def _story(
     return report.Story(
         title=f"Load: {run.profile.title or run.profile.name}",
         summary=(
-            f"{total.calls:,} operations in {seconds:.0f} seconds,"
+            f"{total.calls:,} operations in {end.seconds:.0f} seconds,"
             f" {total.failed.count:,} of them failed."
         ),
         recording=recording,
-        span=span,
+        span=end.span,
         tiles=(
             report.Tile(
                 "operations",
                 f"{total.calls:,}",
-                f"{total.calls / seconds:,.0f} per second",
+                f"{total.calls / end.seconds:,.0f} per second",
             ),
             report.Tile(f"{what} time, p50", f"{p50 / 1e6:.3g} ms", "all operations"),
             report.Tile(f"{what} time, p99", f"{p99 / 1e6:.3g} ms", "all operations"),
             report.Tile("failed", f"{total.failed.count:,}", "calls"),
+            *_fault_tiles(made, end),
         ),
         figures=made.figures,
-        phases=phases(span, recording.slot_s),
+        marks=run.marks,
+        phases=end.phases,
+        outage=None if end.fault is None else end.fault.outage,
         start_roles=roles,
         database=run.database or DatabaseSide(),
         settings=_settings(run),
     )
+
+
+def _fault_tiles(made: Report, end: Ended) -> tuple[report.Tile, ...]:
+    if end.fault is None:
+        return ()
+    value = end.fault.recovery_ms
+    recovery = "never" if value is None else f"{value / 1000:.2f} s"
+    tiles = [report.Tile("recovery", recovery, "longest time without an answer")]
+    for name, label in (
+        ("acknowledged_writes_lost", "acknowledged writes lost"),
+        ("stale_authorisations", "stale authorisations"),
+    ):
+        tiles += [
+            report.Tile(label, str(found.value), "must be none", found.holds)
+            for found in made.figures
+            if found.name == name
+        ]
+    return tuple(tiles)
 
 
 def _settings(run: LoadRun) -> dict[str, str]:
@@ -159,10 +198,12 @@ def _settings(run: LoadRun) -> dict[str, str]:
         if profile.model == "open"
         else f"closed loop, users pause {low:g} to {high:g} ms"
     )
+    faults = run.options.faults
     share, lag = profile.replica_share, profile.max_lag_ms
     return {
         "profile": profile.name,
         "load": pace,
+        **({"faults": "; ".join(map(str, faults))} if faults else {}),
         "reads to a replica": f"{share:.0%}, at most {lag:g} ms behind",
         "PostgreSQL": run.postgres or "unknown",
     }

@@ -22,11 +22,33 @@ What = Literal[
     "rejoined",
     "streaming",
     "stopped",
+    "restarted",
+    "frozen",
+    "thawed",
+    "paused",
+    "resumed",
+    "delayed",
+    "lifted",
+    "locked",
+    "unlocked",
+    "dropped",
 ]
 ALL: Final = "all"
 BEFORE: Final = "before"
 DURING: Final = "during"
 AFTER: Final = "after"
+# What a mark makes of its node; "back" is the role it had before it was down.
+_AFTER: Final = {
+    "killed": "down",
+    "stopped": "down",
+    "frozen": "down",
+    "promoted": "primary",
+    "rejoined": "replica",
+    "restarted": "back",
+    "thawed": "back",
+}
+# A way back that does not end the effect of a fault: it has been answered before.
+_AFTERMATH: Final = frozenset({"rejoining", "rejoined", "streaming"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,16 @@ def phases(
     )
 
 
+def effect(marks: Sequence[Mark]) -> tuple[float, float] | None:
+    """Return when faults began and when the last of them was lifted or answered.
+
+    The rejoin of a node that a promotion has replaced is not waited for. None when
+    nothing happened.
+    """
+    moments = [mark.at_s for mark in marks if mark.what not in _AFTERMATH]
+    return (min(moments), max(moments)) if moments else None
+
+
 def roles(
     marks: Sequence[Mark], start: dict[str, str], until_s: float
 ) -> list[tuple[str, str, float, float]]:
@@ -99,14 +131,18 @@ def roles(
     ordered = sorted(marks, key=lambda mark: mark.at_s)
     if not ordered:
         return []
-    after = {"killed": "down", "promoted": "primary", "rejoined": "replica"}
     since = {node: (role, ordered[0].at_s) for node, role in start.items()}
+    had: dict[str, str] = {}
     spans: list[tuple[str, str, float, float]] = []
     for mark in ordered:
-        role = after.get(mark.what)
+        role = _AFTER.get(mark.what)
         if role is None or mark.node not in since:
             continue
         before, began = since[mark.node]
+        if role == "back":
+            role = had.get(mark.node, before)
+        elif role == "down":
+            had[mark.node] = before
         spans.append((mark.node, before, began, mark.at_s))
         since[mark.node] = (role, mark.at_s)
     spans.extend((node, role, began, until_s) for node, (role, began) in since.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,8 @@ class Drawing:
 class Story:
     """Everything a report shows of one run.
 
-    `span` is its start and end in wall-clock seconds; `start_roles` the role of each
+    `span` is its start and end in wall-clock seconds, `outage` those of the longest
+    time without an answer that a fault caused; `start_roles` the role of each
     node at its start; `settings` what was run, in words; `drawings` are shown below.
     """
 
@@ -67,10 +68,35 @@ class Story:
     figures: tuple[Figure, ...] = ()
     marks: tuple[Mark, ...] = ()
     phases: tuple[Phase, ...] = ()
+    outage: tuple[float, float] | None = None
     start_roles: Mapping[str, str] = field(default_factory=dict[str, str])
     database: DatabaseSide = field(default_factory=DatabaseSide)
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     drawings: tuple[Drawing, ...] = ()
+
+
+def with_short_names(story: Story) -> Story:
+    """Name nodes by their port alone where all are on one host."""
+    nodes = set(story.start_roles)
+    if len({node.rpartition(":")[0] for node in nodes}) != 1:
+        return story
+    short = {node: f":{node.rpartition(':')[2]}" for node in nodes}
+    database = story.database
+    return replace(
+        story,
+        recording=story.recording.renamed(short),
+        marks=tuple(
+            replace(mark, node=short.get(mark.node, mark.node)) for mark in story.marks
+        ),
+        start_roles={short[node]: role for node, role in story.start_roles.items()},
+        database=replace(
+            database,
+            statements=tuple(
+                replace(found, node=short.get(found.node, found.node))
+                for found in database.statements
+            ),
+        ),
+    )
 
 
 def render(story: Story) -> str:
@@ -137,6 +163,17 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
             (Mark(start, "started"), *story.marks), dict(story.start_roles), end
         )
     ]
+    if story.outage is not None:
+        since, until = map(frame.since_start, story.outage)
+        lanes.append(
+            {
+                "node": "no answer",
+                "role": "down",
+                "from": since,
+                "to": until,
+                "text": f"{until - since:.2f} s",
+            }
+        )
     if lanes:
         specs["timeline"] = charts.timeline(frame, lanes)
     what = "response time" if story.recording.loop == "open" else "service time"

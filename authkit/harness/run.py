@@ -19,14 +19,23 @@ from gevent import getcurrent
 from gevent.pool import Pool
 from locust.env import Environment
 
+from authkit.cluster.breaker import BreakerState
+from authkit.cluster.events import BreakerChanged, Doubted, Event, Retried
 from authkit.errors import ConfigError, NotFound
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
 from authkit.harness.history import History, Kind
 from authkit.harness.options import LoadOptions
-from authkit.harness.patching import check_order, keep_connections_of_killed_users
-from authkit.harness.recorder import Recorder, Recording, steady_wall_clock
+from authkit.harness.patching import (
+    check_order,
+    keep_connections_of_killed_users,
+    time_waits,
+)
+from authkit.harness.phases import Mark
+from authkit.harness.recorder import Recorder, steady_wall_clock
+from authkit.harness.recording import NO_NODE, Recording
 from authkit.harness.schedule import Due, Schedule, offsets
+from authkit.harness.summary import BREAKER_OPENED, IN_DOUBT, RETRY
 from authkit.harness.world import OpenSession, World
 from authkit.hot import CreationRefused
 
@@ -66,6 +75,7 @@ class LoadRun:
         self.stopped_s: float | None = None
         self.postgres: str | None = None
         self.database: DatabaseSide | None = None
+        self.marks: tuple[Mark, ...] = ()
         self.calls = 0
         self.errors = 0
         self._recorder: Recorder | None = None
@@ -75,6 +85,7 @@ class LoadRun:
         # By greenlet: the arrival it serves, and the error its last call ended with.
         self._due: dict[object, Due] = {}
         self._failed: dict[object, BaseException] = {}
+        self._waits: dict[object, float] = {}
         self._failures: dict[str, CallFailed] = {}
 
     def settings(self, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -102,6 +113,7 @@ class LoadRun:
 
         check_order()
         keep_connections_of_killed_users()
+        time_waits(self._waits)
         # The cluster tells what happens to nodes; a line for each connection says less.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         settings = self.settings(overrides).require_database()
@@ -121,6 +133,8 @@ class LoadRun:
             )
             self._schedule = Schedule(arrivals, self.clock())
         self.kit.observe(self.observe)
+        events = self.kit.cluster.events
+        events.subscribe(self._happened, Retried, BreakerChanged, Doubted)
         self.started_s, self.stopped_s = self.clock(), None
 
     def stop(self) -> None:
@@ -229,10 +243,9 @@ class LoadRun:
         if recorder is None:
             return
         here: object = getcurrent()
+        now = self.clock()
         due = self._due.pop(here, None)
-        response_s = seconds
-        if due is not None:
-            response_s = self.clock() - due.at_s
+        response_s = seconds if due is None else now - due.at_s
         failure: CallFailed | None = None
         name: str | None = None
         if error is not None:
@@ -250,6 +263,8 @@ class LoadRun:
             seconds,
             response_s=response_s if self._schedule is not None else None,
             error=name,
+            wait_s=self._waits.pop(here, 0.0) if self._waits else 0.0,
+            now=now,
         )
         self.environment.events.request.fire(
             request_type=role or "none",
@@ -260,10 +275,26 @@ class LoadRun:
             context={},
         )
 
+    def count(self, what: str, node: str = NO_NODE) -> None:
+        """Count something that happened beside the calls; see `summary`."""
+        if self._recorder is not None:
+            self._recorder.count(what, node)
+
+    def _happened(self, event: Event) -> None:
+        """Count what the cluster tells; it calls this where the event was seen."""
+        if isinstance(event, Retried):
+            self.count(RETRY)
+        elif isinstance(event, Doubted):
+            self.count(IN_DOUBT, event.node)
+        elif isinstance(event, BreakerChanged) and event.after is BreakerState.OPEN:
+            self.count(BREAKER_OPENED, event.node)
+
     # --- the world --------------------------------------------------------------------
 
     def _users(self, kit: Kit) -> list[UUID]:
         with kit.cluster.writer() as connection:
+            version = connection.info.server_version
+            self.postgres = f"{version // 10_000}.{version % 10_000}"
             found = [row[0] for row in connection.execute(_USERS).fetchall()]
         if not found:
             problem = "the database has no users to log in as: run `authkit db seed`"

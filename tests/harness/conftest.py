@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT, default_int_handler
 from typing import Any
 
 import pytest
@@ -64,7 +66,25 @@ class Locust:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # A test run that was started in the background ignores it, and so would
+            # its children.
+            preexec_fn=lambda: signal.signal(SIGINT, default_int_handler),  # noqa: PLW1509 # no thread holds a lock that the child needs
         )
+
+    def heard(self, process: subprocess.Popen[str], words: str) -> None:
+        """Wait until the process says the words; end it when it never does."""
+        assert process.stdout is not None
+        watch = threading.Timer(60, os.killpg, (process.pid, signal.SIGKILL))
+        watch.start()
+        try:
+            said = ""
+            for line in process.stdout:
+                said += line
+                if words in line:
+                    return
+        finally:
+            watch.cancel()
+        raise AssertionError(said)
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         try:

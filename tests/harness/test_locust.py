@@ -161,10 +161,7 @@ def test_a_failing_call_is_counted_by_its_class_and_ends_only_its_task(
 @pytest.mark.slow
 def test_ctrl_c_still_writes_the_figures_and_leaves_no_connection(locust):
     process = locust.start("-u", "2", "-r", "2")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"progress"' in line:
-            break
+    locust.heard(process, '"progress"')
     process.send_signal(signal.SIGINT)
     ran = locust.ended(process)
     assert ran.figures["operations"] > 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authkit.harness.phases import Mark, phases, roles
+from authkit.harness.phases import Mark, effect, phases, roles
 
 
 def spans(found) -> dict[str, tuple[int, int]]:
@@ -54,3 +54,24 @@ def test_roles_follow_the_marks():
         ("n2", "replica", 100.0, 108.5),
         ("n2", "primary", 108.5, 120.0),
     ]
+
+
+def test_a_node_that_was_frozen_is_afterwards_what_it_was_before():
+    marks = (Mark(2.0, "frozen", "a"), Mark(3.0, "thawed", "a"))
+    found = roles((Mark(0.0, "started"), *marks), {"a": "primary", "b": "replica"}, 5.0)
+    assert found == [
+        ("a", "primary", 0.0, 2.0),
+        ("a", "down", 2.0, 3.0),
+        ("a", "primary", 3.0, 5.0),
+        ("b", "replica", 0.0, 5.0),
+    ]
+
+
+def test_a_fault_has_its_effect_until_it_is_answered_not_until_the_rejoin():
+    marks = (
+        Mark(1.0, "killed", "a"),
+        Mark(1.5, "promoted", "b"),
+        Mark(9.0, "rejoined", "a"),
+    )
+    assert effect(marks) == (1.0, 1.5)
+    assert effect(()) is None

@@ -15,6 +15,7 @@ call = st.fixed_dictionaries(
         "operation": st.sampled_from(["sessions.validate", "sessions.create"]),
         "node": st.sampled_from([("primary", "a"), ("replica", "b"), (None, None)]),
         "seconds": st.floats(min_value=0, max_value=2),
+        "wait": st.sampled_from([0.0, 0.01]),
         "response": st.none() | st.floats(min_value=0, max_value=3),
         "error": st.none() | st.sampled_from(["NoPrimary", "40 rollback"]),
     }
@@ -35,7 +36,9 @@ def recorded(entries: list[dict]) -> Recording:
             entry["seconds"],
             response_s=entry["response"],
             error=entry["error"],
+            wait_s=entry["wait"],
         )
+        recorder.count("retry", node or "none")
         recorder.arrival(entry["seconds"] / 1000, late=entry["seconds"] > 1)
     return recorder.drain()
 
@@ -72,6 +75,7 @@ def test_slots_are_cut_by_the_clock_and_selected_by_key():
                 "operation": "sessions.validate",
                 "node": ("replica", "b"),
                 "seconds": 0.001,
+                "wait": 0.0,
                 "response": None,
                 "error": None,
             }
@@ -89,6 +93,19 @@ def test_failures_count_apart_from_latency():
     recorder.record("sessions.create", None, None, 0.5, error="NoPrimary")
     cell = recorder.drain().select()
     assert (cell.succeeded, cell.failed.count, cell.errors) == (0, 1, {"NoPrimary": 1})
+
+
+def test_a_silence_is_the_longest_gap_that_a_fault_touched():
+    now = [0.0]
+    recorder = Recorder(clock=lambda: now[0])
+    for at in (0.5, 1.0, 2.0, 2.9, 3.5, 9.0):
+        now[0] = at
+        recorder.record("sessions.validate", "primary", "a", 0.001)
+    recording = recorder.drain()
+    assert recording.silence("primary", 1.5, 2.5) == pytest.approx((1.0, 2.0))
+    assert recording.silence("primary", 0.1, 2.5) is None  # nothing before it
+    assert recording.silence("primary", 8.0, 9.5) is None  # nothing came back
+    assert recording.silence("replica", 1.5, 2.5) is None
 
 
 def test_recordings_with_other_slots_are_refused():

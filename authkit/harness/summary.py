@@ -1,0 +1,149 @@
+"""The figures of a load run, from its recording: totals, by operation, by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from authkit.figures import Figure, figure
+from authkit.harness import series
+from authkit.harness.faults import Fault
+from authkit.harness.phases import ALL, Mark, Phase, effect, phases
+from authkit.harness.recording import Recording
+
+STALE_READ: Final = "stale read"
+STALE_AUTHORISATION: Final = "stale authorisation"
+RETRY: Final = "retry"
+BREAKER_OPENED: Final = "breaker opened"
+IN_DOUBT: Final = "in doubt"
+_COUNTED: Final = (STALE_READ, RETRY, BREAKER_OPENED, IN_DOUBT)
+# Of these a single one is one too many, whatever the goals say.
+_NEVER: Final = (STALE_AUTHORISATION,)
+COUNTED: Final = (*_NEVER, *_COUNTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a fault did to a run.
+
+    `struck` is when it began and when it was lifted or answered, in wall-clock seconds;
+    `outage` the longest time without an answer of the role it took out, None when that
+    was not seen to come back.
+    """
+
+    struck: tuple[float, float]
+    outage: tuple[float, float] | None
+
+    @property
+    def recovery_ms(self) -> float | None:
+        """How long the outage was."""
+        if self.outage is None:
+            return None
+        return round((self.outage[1] - self.outage[0]) * 1000, 3)
+
+
+def told(
+    recording: Recording, faults: Sequence[Fault], marks: Sequence[Mark]
+) -> Told | None:
+    """Return what the faults of a run did, None when none struck."""
+    struck = effect(marks)
+    if struck is None:
+        return None
+    roles = {fault.role for fault in faults} or {"primary"}
+    gaps = [recording.silence(role, *struck) for role in sorted(roles)]
+    seen = [gap for gap in gaps if gap is not None]
+    whole = len(seen) == len(gaps)
+    return Told(struck, max(seen, key=lambda gap: gap[1] - gap[0]) if whole else None)
+
+
+def cut(
+    span: tuple[float, float], recording: Recording, what: Told | None
+) -> tuple[Phase, ...]:
+    """Cut a run into its phases; a fault lasts until its outage is over."""
+    if what is None:
+        return phases(span, recording.slot_s)
+    began, lifted = what.struck
+    ended = None if what.outage is None else max(lifted, what.outage[1])
+    return phases(span, recording.slot_s, (began, ended))
+
+
+def of_run(recording: Recording, seconds: float) -> tuple[Figure, ...]:
+    """Return the figures of the whole run: totals, then latency by operation."""
+    total = recording.select()
+    per_s = round(total.succeeded / seconds, 1) if seconds > 0 else None
+    figures = [
+        figure("operations", total.calls),
+        figure("operations_per_s", per_s, "1/s"),
+        figure("errors", total.failed.count),
+    ]
+    lag = series.lag_percentiles(recording)
+    if lag is not None:
+        figures += [
+            figure("generator_lag_p99_ms", lag["p99_ms"], "ms"),
+            figure("late_arrivals", lag["late"]),
+            figure("skipped_arrivals", lag["skipped"]),
+            figure("response_p99_ms", _ms(total.response.percentile_ns(99.0)), "ms"),
+        ]
+    figures += [
+        figure("service_p99_ms", _ms(total.service.percentile_ns(99.0)), "ms"),
+        figure("pool_waits", total.wait.count),
+        figure("pool_wait_p99_ms", _ms(total.wait.percentile_ns(99.0)), "ms"),
+    ]
+    figures += [
+        figure(_name(what), recording.counted(what), goal=("==", 0)) for what in _NEVER
+    ]
+    figures += [figure(_name(what), recording.counted(what)) for what in _COUNTED]
+    for row in series.percentiles(recording, ()):
+        figures += [
+            figure(f"{row['operation']}.{name}_ms", row[name], "ms")
+            for name in ("p50", "p95", "p99", "p99.9")
+        ]
+    return tuple(figures)
+
+
+def of_phases(recording: Recording, cuts: Sequence[Phase]) -> tuple[Figure, ...]:
+    """Return calls, share of errors and latency of each phase."""
+    figures: list[Figure] = []
+    for phase in cuts:
+        if phase.name == ALL or phase.first == phase.end:
+            continue
+        cell = recording.select(None, phase.holds)
+        latency = series.latency_of(recording, cell)
+        rate = round(cell.failed.count / cell.calls, 6) if cell.calls else None
+        figures += [
+            figure(f"{phase.name}.operations", cell.calls),
+            figure(f"{phase.name}.error_rate", rate, "1"),
+            figure(f"{phase.name}.p50_ms", _ms(latency.percentile_ns(50.0)), "ms"),
+            figure(f"{phase.name}.p99_ms", _ms(latency.percentile_ns(99.0)), "ms"),
+        ]
+        figures += [
+            figure(f"{phase.name}.{_name(what)}", recording.counted(what, phase.holds))
+            for what in COUNTED
+        ]
+    return tuple(figures)
+
+
+def of_fault(what: Told) -> tuple[Figure, ...]:
+    """Return how long faults lasted, and how long it took to recover."""
+    lasted = (what.struck[1] - what.struck[0]) * 1000
+    return (
+        figure("fault_ms", round(lasted, 3), "ms"),
+        figure("recovery_ms", what.recovery_ms, "ms"),
+    )
+
+
+def _name(what: str) -> str:
+    """Return the figure's name: a noun in the plural, with underscores."""
+    plural = {
+        STALE_READ: "stale_reads",
+        STALE_AUTHORISATION: "stale_authorisations",
+        RETRY: "retries",
+        BREAKER_OPENED: "breaker_openings",
+        IN_DOUBT: "writes_in_doubt",
+    }
+    return plural[what]
+
+
+def _ms(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else round(nanoseconds / 1e6, 3)
