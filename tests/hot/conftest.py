@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ import psycopg
 import pytest
 
 import authkit
+from authkit import testing
 from authkit.ids import uuid7
 from authkit.settings import Settings
 from authkit.testing.plugin import Database
@@ -145,15 +144,4 @@ def settings_of(database: Database) -> Settings:
 @pytest.fixture
 def race() -> Callable[[Callable[[int], Result], int], list[Result]]:
     """Run a function in many threads at once; returns every answer."""
-
-    def run(operation: Callable[[int], Result], callers: int) -> list[Result]:
-        barrier = threading.Barrier(callers)
-
-        def one(number: int) -> Result:
-            barrier.wait(timeout=30)
-            return operation(number)
-
-        with ThreadPoolExecutor(callers) as pool:
-            return list(pool.map(one, range(callers)))
-
-    return run
+    return testing.race
