@@ -8,7 +8,7 @@ type of a column never depends on the rows that happened to come.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from ipaddress import ip_address
@@ -44,6 +44,33 @@ def to_pandas(table: Any) -> DataFrame:
     for name, series in special.items():
         frame[name] = series
     return frame[list(table.column_names)]
+
+
+def tables(stream: Iterable[Any], rows: int) -> Iterator[Any]:
+    """Cut a schema and its batches into tables of `rows` rows; one at least."""
+    batches = iter(stream)
+    rest: Any = pa.Table.from_batches([], schema=next(batches))
+    made = 0
+    for batch in batches:
+        rest = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+        while rest.num_rows >= rows:
+            yield rest.slice(0, rows)
+            rest, made = rest.slice(rows), made + 1
+    if rest.num_rows or not made:
+        yield rest
+
+
+def storable(table: Any) -> Any:
+    """Return a table with no type that other readers of Parquet would not know."""
+    columns: list[Any] = []
+    for column in table.columns:
+        kind = column.type
+        name = getattr(kind, "extension_name", None)
+        if name in {"arrow.json", "arrow.opaque"}:
+            columns.append(column.cast(kind.storage_type))
+        else:
+            columns.append(column)
+    return pa.table(columns, names=list(table.column_names))
 
 
 _PLAIN: dict[Any, Any] = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from authkit.analysis import sources
-from authkit.analysis.arrow import to_pandas
-from authkit.analysis.reading import ANALYST, Standing, reading, too_many
+from authkit.analysis.arrow import tables, to_pandas
+from authkit.analysis.reading import ANALYST, Reader, Standing, reading, too_many
 from authkit.analysis.sources import Condition, Source
 from authkit.analysis.window import When, Window, window
 from authkit.errors import InvalidInput
@@ -18,7 +20,10 @@ from authkit.errors import InvalidInput
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from authkit.analysis.export import Manifest
+
 MAX_ROWS = 5_000_000
+STREAMED_ROWS = 200_000
 # The planner's guess may be off; only what is far beyond is refused unread.
 _DOUBT = 3
 
@@ -173,6 +178,75 @@ class Frames:
         """
         return self._frame(sources.RATE_LIMITS, since, until, [], columns)
 
+    def stream(
+        self,
+        name: str = "attempts",
+        since: When = None,
+        until: When = None,
+        columns: Sequence[str] | None = None,
+        rows: int = STREAMED_ROWS,
+    ) -> Generator[DataFrame]:
+        """Yield frames of about `rows` rows each, in order of time, of any number.
+
+        All are of one moment of the database, and no more than one is in memory.
+
+        Args:
+            name: `attempts`, `sessions`, `scores`, `audit` or `rate_limits`.
+            since: where the window begins; None is all there is.
+            until: where it ends; None is now.
+            columns: names of the columns wanted, in order.
+            rows: how many at once, about.
+        """
+        source = sources.named(name)
+        within = window(since, until, now=self._now())
+        statement, values = source.select(within, (), columns, masked=self._masked)
+        with self.reading() as reader:
+            for table in tables(reader.batches(statement, values), rows):
+                yield self._told(to_pandas(table), name, reader.standing, within)
+
+    def export(
+        self,
+        directory: Path | str,
+        since: When = "30d",
+        until: When = None,
+        *,
+        name: str = "attempts",
+        columns: Sequence[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Manifest:
+        """Write Parquet files that DuckDB, Polars, Dask and Spark read as they are.
+
+        See `authkit.analysis.export`. What is there already is not written again.
+
+        Args:
+            directory: where to; made if it is not there.
+            since: where the window begins; whole days are written, in UTC.
+            until: where it ends; None is now.
+            name: `attempts`, `scores` or `audit`.
+            columns: names of the columns wanted; the time is always among them.
+            progress: called with how many days are done, and how many there are.
+
+        Raises:
+            InvalidInput: something else stands there, or the window is not usable.
+        """
+        from authkit.analysis.export import export
+
+        return export(
+            self,
+            Path(directory),
+            window(since, until or self._now(), now=self._now()),
+            name=name,
+            columns=columns,
+            progress=progress,
+            say=self._say,
+            now=self._now(),
+        )
+
+    def reading(self, *, ours: bool = True) -> AbstractContextManager[Reader]:
+        """Open one connection to read with, under the role that these frames have."""
+        role = ANALYST if self._masked else None
+        return reading(self._url_for(), role=role, ours=ours)
+
     def query(self, sql: str, params: Sequence[object] = ()) -> DataFrame:
         """Return the rows of your own SELECT; parameters are `$1`, `$2` and so on.
 
@@ -183,8 +257,7 @@ class Frames:
         if not sql.strip():
             raise InvalidInput("the query is empty")
         frame, standing = self._read(sql, params, ours=False)
-        self._describe(frame, "query", standing, None)
-        return frame
+        return self._told(frame, "query", standing, None)
 
     def _frame(
         self,
@@ -194,44 +267,17 @@ class Frames:
         conditions: list[Condition],
         columns: Sequence[str] | None,
     ) -> DataFrame:
-        masked = self._masked
         within = window(since, until, now=self._now())
-        if within.since is not None:
-            conditions.append(Condition(f"{source.time} >= {{}}", within.since))
-        if within.until is not None:
-            conditions.append(Condition(f"{source.time} < {{}}", within.until))
-        relation = source.relation(masked=masked)
-        listed = ", ".join(
-            f'{column.masked if masked else column.clear} AS "{column.name}"'
-            for column in source.chosen(columns, masked=masked)
+        statement, values = source.select(
+            within, conditions, columns, masked=self._masked
         )
-        where = [source.condition] if source.condition else []
-        where += [
-            condition.sql.format(f"${number}")
-            for number, condition in enumerate(conditions, start=1)
-        ]
-        statement = " ".join(
-            (
-                "SELECT",
-                listed,
-                "FROM",
-                relation,
-                *(("WHERE", " AND ".join(where)) if where else ()),
-                "ORDER BY",
-                source.time,
-            )
-        )
-        frame, standing = self._read(
-            statement, [condition.value for condition in conditions], ours=True
-        )
-        self._describe(frame, source.name, standing, within)
-        return frame
+        frame, standing = self._read(statement, values, ours=True)
+        return self._told(frame, source.name, standing, within)
 
     def _read(
         self, statement: str, parameters: Sequence[object], *, ours: bool
     ) -> tuple[DataFrame, Standing]:
-        role = ANALYST if self._masked else None
-        with reading(self._url_for(), role=role, ours=ours) as reader:
+        with self.reading(ours=ours) as reader:
             if self._max_rows is not None:
                 expected = reader.estimate(statement, parameters)
                 if expected > self._max_rows * _DOUBT:
@@ -239,13 +285,13 @@ class Frames:
             table = reader.table(statement, parameters, max_rows=self._max_rows)
             return to_pandas(table), reader.standing
 
-    def _describe(
+    def _told(
         self,
         frame: DataFrame,
         name: str,
         standing: Standing,
         within: Window | None,
-    ) -> None:
+    ) -> DataFrame:
         frame.attrs.update(
             source=name,
             masked=self._masked,
@@ -256,3 +302,4 @@ class Frames:
         )
         covered = "" if within is None else f", {within}"
         self._say(f"{name}: {len(frame):,} rows{covered} ({standing.words})")
+        return frame

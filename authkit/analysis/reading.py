@@ -104,6 +104,16 @@ class Reader:
                     raise InvalidInput(too_many(f"more than {max_rows:,}"))
             return pa.Table.from_batches(batches, schema=reader.schema)
 
+    def batches(
+        self, statement: str, parameters: Sequence[object] = ()
+    ) -> Generator[Any]:
+        """Yield the schema, then the rows as they come, `pyarrow.RecordBatch` each."""
+        with named_faults(ours=self._ours), self._connection.cursor() as cursor:
+            cursor.execute(statement, list(parameters) or None)
+            reader = cursor.fetch_record_batch()
+            yield reader.schema
+            yield from reader
+
     def estimate(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Return how many rows the planner expects."""
         import json

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from uuid import UUID
 
+from authkit.analysis.window import Window
 from authkit.errors import InvalidInput, NotPermitted
 
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -26,6 +27,14 @@ class Column:
     name: str
     clear: str
     masked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a WHERE clause with one `{}` where its parameter's number goes."""
+
+    sql: str
+    value: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,41 @@ class Source:
                 " it: use Frames(..., masked=False) with a role that may"
             )
         return self.view
+
+    def select(
+        self,
+        within: Window,
+        conditions: Sequence[Condition],
+        wanted: Sequence[str] | None,
+        *,
+        masked: bool,
+    ) -> tuple[str, list[object]]:
+        """Return the SELECT of a window in order of time, and its parameters.
+
+        Raises:
+            InvalidInput: a column is not there, or not when masked.
+            NotPermitted: there is no masked view of it.
+        """
+        held = list(conditions)
+        if within.since is not None:
+            held.append(Condition(f"{self.time} >= {{}}", within.since))
+        if within.until is not None:
+            held.append(Condition(f"{self.time} < {{}}", within.until))
+        relation = self.relation(masked=masked)
+        listed = ", ".join(
+            f'{column.masked if masked else column.clear} AS "{column.name}"'
+            for column in self.chosen(wanted, masked=masked)
+        )
+        where = [self.condition] if self.condition else []
+        where += [
+            condition.sql.format(f"${number}")
+            for number, condition in enumerate(held, start=1)
+        ]
+        filtered = f" WHERE {' AND '.join(where)}" if where else ""
+        return (
+            f"SELECT {listed} FROM {relation}{filtered} ORDER BY {self.time}",  # noqa: S608 # names of our own; every value is a parameter
+            [condition.value for condition in held],
+        )
 
     def chosen(
         self, wanted: Sequence[str] | None, *, masked: bool
@@ -206,12 +250,18 @@ RATE_LIMITS = Source(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A part of a WHERE clause with one `{}` where its parameter's number goes."""
+SOURCES = {s.name: s for s in (ATTEMPTS, SESSIONS, SCORES, AUDIT, RATE_LIMITS)}
 
-    sql: str
-    value: object
+
+def named(name: str) -> Source:
+    """Return the source of a name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    if name not in SOURCES:
+        raise InvalidInput(f"{name} is none of {', '.join(SOURCES)}")
+    return SOURCES[name]
 
 
 def of_user(value: str | UUID, *, masked: bool) -> Condition:

@@ -1,0 +1,247 @@
+"""Parquet files of a time, for machines that have more room than pandas.
+
+`year=2026/month=11/attempts-20261123.parquet`: a file a day in UTC, sorted by time,
+zstd. Beside them `manifest.json` says of each file how many rows it has, of what time,
+under which hash, and for all of them the columns, the models of the scores and whether
+people are masked. A file stands under its name only when it is whole, and the manifest
+is replaced whole, so an export that stopped is gone on with; a day that was not over,
+or that the replica had not reached, is written again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import file_digest
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from authkit.analysis import sources
+from authkit.analysis.arrow import storable, tables
+from authkit.analysis.manifest import (
+    Manifest,
+    Part,
+    read_manifest,
+    write_manifest,
+)
+from authkit.analysis.reading import Reader
+from authkit.analysis.window import Window
+from authkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from authkit.analysis.frames import Frames
+
+EXPORTED = ("attempts", "scores", "audit")
+_GROUP_ROWS = 122_880  # what DuckDB writes, and reads in parallel
+_DAY = timedelta(days=1)
+_LONGEST = timedelta(days=3660)
+
+
+def export(
+    frames: Frames,
+    directory: Path,
+    within: Window,
+    *,
+    name: str,
+    columns: Sequence[str] | None,
+    progress: Callable[[int, int], None] | None,
+    say: Callable[[str], None],
+    now: datetime,
+) -> Manifest:
+    """Write the days of a window; see `Frames.export`.
+
+    Raises:
+        InvalidInput: something else stands in the folder, or the window is not usable.
+    """
+    if name not in EXPORTED:
+        raise InvalidInput(f"{name} is not exported: choose {', '.join(EXPORTED)}")
+    source = sources.named(name)
+    chosen = [column.name for column in source.chosen(columns, masked=frames.masked)]
+    chosen = list(dict.fromkeys([source.time, *chosen]))
+    days = list(_days(within))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        before = _before(directory, name, masked=frames.masked)
+        with frames.reading() as reader:
+            writing = _Writing(reader, directory, source, chosen, frames.masked, now)
+            manifest = writing.start(before)
+            for done, (since, until) in enumerate(days):
+                if progress is not None:
+                    progress(done, len(days))
+                manifest = writing.day(manifest, since, until)
+            manifest = replace(manifest, complete=True)
+            write_manifest(manifest)
+            if progress is not None:
+                progress(len(days), len(days))
+            say(
+                f"{name}: {manifest.rows:,} rows in {len(manifest.parts)} files of"
+                f" {directory} ({reader.standing.words})"
+            )
+    except OSError as exc:
+        raise InvalidInput(f"cannot write to {directory}: {exc.strerror}") from exc
+    return manifest
+
+
+class _Writing:
+    """One run: a connection, and what it writes."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        directory: Path,
+        source: sources.Source,
+        columns: list[str],
+        masked: bool,
+        now: datetime,
+    ) -> None:
+        self._reader = reader
+        self._directory = directory
+        self._source = source
+        self._columns = columns
+        self._masked = masked
+        lag = reader.standing.lag_s
+        # Nothing new comes with a time before this one; unknown lag: never.
+        self._settled = None if lag is None else now - timedelta(seconds=lag)
+        self._parquet: Any = import_module("pyarrow.parquet")
+
+    def start(self, before: Manifest | None) -> Manifest:
+        """Return the manifest to go on with.
+
+        Raises:
+            InvalidInput: what is there has other columns.
+        """
+        statement, values = self._source.select(
+            Window(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 2, tzinfo=UTC)),
+            (),
+            self._columns,
+            masked=self._masked,
+        )
+        empty = storable(self._reader.table(statement, values))
+        columns = tuple((field.name, str(field.type)) for field in empty.schema)
+        if before is not None and before.columns != columns:
+            raise InvalidInput(
+                f"{self._directory} holds an export with other columns: choose another"
+                " folder"
+            )
+        return Manifest(
+            source=self._source.name,
+            masked=self._masked,
+            columns=columns,
+            parts=() if before is None else before.parts,
+            complete=False,
+            directory=self._directory,
+        )
+
+    def day(self, manifest: Manifest, since: datetime, until: datetime) -> Manifest:
+        """Write one day unless it stands there whole; the manifest after it."""
+        folder = f"year={since:%Y}/month={since:%m}"
+        name = f"{folder}/{self._source.name}-{since:%Y%m%d}.parquet"
+        target = self._directory / name
+        had = {part.path: part for part in manifest.parts}
+        there = had.get(name)
+        bounds = (since.isoformat(), until.isoformat())
+        if (
+            there is not None
+            and there.closed
+            and (there.since, there.until) == bounds
+            and target.is_file()
+            and target.stat().st_size == there.bytes
+        ):
+            return manifest
+        rows, models = self._write(target, since, until)
+        if rows:
+            with target.open("rb") as stream:
+                digest = file_digest(stream, "sha256").hexdigest()
+            had[name] = Part(
+                path=name,
+                rows=rows,
+                bytes=target.stat().st_size,
+                sha256=digest,
+                since=bounds[0],
+                until=bounds[1],
+                closed=self._settled is not None and until <= self._settled,
+                models=dict(models),
+            )
+        else:
+            had.pop(name, None)
+            target.unlink(missing_ok=True)
+        made = replace(manifest, parts=tuple(had[path] for path in sorted(had)))
+        write_manifest(made)
+        return made
+
+    def _write(
+        self, target: Path, since: datetime, until: datetime
+    ) -> tuple[int, Counter[str]]:
+        statement, values = self._source.select(
+            Window(since, until), (), self._columns, masked=self._masked
+        )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        writer: Any = None
+        rows = 0
+        models: Counter[str] = Counter()
+        try:
+            for piece in tables(self._reader.batches(statement, values), _GROUP_ROWS):
+                table = storable(piece)
+                if writer is None:
+                    writer = self._parquet.ParquetWriter(
+                        part, table.schema, compression="zstd"
+                    )
+                writer.write_table(table, row_group_size=_GROUP_ROWS)
+                rows += table.num_rows
+                models.update(_models(table))
+            writer.close()
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return rows, models
+
+
+def _models(table: Any) -> Counter[str]:
+    for model, version in (("risk_model", "risk_model_version"), ("model", "version")):
+        if {model, version} <= set(table.column_names):
+            pairs = table.select([model, version]).group_by([model, version])
+            return Counter(
+                {
+                    f"{row[model]} {row[version]}": row[f"{model}_count"]
+                    for row in pairs.aggregate([(model, "count")]).to_pylist()
+                    if row[model] is not None
+                }
+            )
+    return Counter()
+
+
+def _days(within: Window) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the days of a window, whole at its beginning.
+
+    Raises:
+        InvalidInput: it has no beginning, or is longer than ten years.
+    """
+    if within.since is None or within.until is None:
+        raise InvalidInput("an export needs a beginning: since")
+    if within.until - within.since > _LONGEST:
+        raise InvalidInput("an export is of ten years at most")
+    at = within.since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    until = within.until.astimezone(UTC)
+    while at < until:
+        yield at, min(at + _DAY, until)
+        at += _DAY
+
+
+def _before(directory: Path, name: str, *, masked: bool) -> Manifest | None:
+    before = read_manifest(directory)
+    if before is None:
+        if any(directory.iterdir()):
+            raise InvalidInput(
+                f"{directory} is not empty and holds no export: choose another folder"
+            )
+        return None
+    if (before.source, before.masked) != (name, masked):
+        how = "masked" if before.masked else "clear"
+        raise InvalidInput(
+            f"{directory} holds {how} {before.source}: choose another folder"
+        )
+    return before
