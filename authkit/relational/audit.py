@@ -26,7 +26,7 @@ from authkit.relational.inclusion import Inclusion, prove
 from authkit.relational.journal import Journal
 from authkit.schema.audit import AUDIT_SHARDS
 from authkit.schema.columns import JsonObject
-from authkit.schema.relational import AuditLog
+from authkit.schema.relational import AuditChainHead, AuditLog
 from authkit.schema.vocabulary import AuditOutcome
 
 # All events of a transaction in one statement, in order, on one shard.
@@ -246,6 +246,12 @@ class Audit:
             progress,
         )
 
+    def heads(self) -> tuple[Head, ...]:
+        """Return where each shard ends now."""
+        columns = (AuditChainHead.shard, AuditChainHead.seq, AuditChainHead.hash)
+        rows = self._session.execute(select(*columns).order_by(AuditChainHead.shard))
+        return tuple(Head(*row) for row in rows)
+
     def checkpoint(self, previous: Checkpoint | None = None) -> Checkpoint:
         """Return what a checkpoint says of the trail as it is; sign and keep it.
 
@@ -270,6 +276,8 @@ class Audit:
                 read there if this role may. Unknown, a loss by failover shows as
                 tampering.
         """
+        if not checkpoints:
+            return NO_EVIDENCE
         timeline = witnessing.current_timeline(self._session)
         if left is None:
             left = witnessing.timelines_left(self._session, timeline) or {}
