@@ -17,6 +17,7 @@ from authkit.errors import (
     DatabaseError,
     DeadlineExceeded,
     InDoubt,
+    NodeLost,
     InvalidInput,
     RetryLater,
     Unavailable,
@@ -305,8 +306,12 @@ def blocked(driver):
         )
 
 
-def test_a_lost_commit_with_a_key_is_settled_and_the_result_returned(numbers):
-    """The backend dies in the middle of COMMIT, by a deferred trigger."""
+DIE = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+
+@pytest.fixture
+def deadly(numbers):
+    """A table whose 13 ends the backend in the middle of COMMIT."""
     with numbers.writer() as connection:
         name = numbers.table.split(".")[1]
         connection.execute(
@@ -319,7 +324,62 @@ def test_a_lost_commit_with_a_key_is_settled_and_the_result_returned(numbers):
             " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.n = 13)"
             f" EXECUTE FUNCTION public.die_{name}()"
         )
-    attempts = []
+    return numbers
+
+
+def by_commit(driver, connection):
+    driver.wait(connection.raw.set_autocommit(False))
+    insert(driver, 13)(connection)
+    connection.call("commit")
+
+
+def by_statements(driver, connection):
+    connection.execute("BEGIN")
+    insert(driver, 13)(connection)
+    connection.execute("COMMIT")
+
+
+def by_block(driver, connection):
+    async def block():
+        async with connection.raw.transaction():
+            await connection.raw.execute(f"INSERT INTO {driver.table} VALUES (13)")
+
+    if driver.colour == "async":
+        driver.wait(block())
+        return
+    with connection.raw.transaction():
+        insert(driver, 13)(connection)
+
+
+@pytest.mark.parametrize("way", [by_commit, by_statements, by_block])
+def test_a_lost_commit_is_in_doubt_however_it_was_said(deadly, way):
+    with pytest.raises(InDoubt), deadly.writer() as connection:
+        way(deadly, connection)
+
+
+def in_a_block(driver, connection):
+    async def block():
+        async with connection.raw.transaction():
+            await connection.raw.execute(DIE)
+
+    if driver.colour == "async":
+        driver.wait(block())
+        return
+    with connection.raw.transaction():
+        connection.execute(DIE)
+
+
+def test_work_that_is_lost_in_a_block_is_known_to_be_undone(deadly):
+    with (
+        pytest.raises(NodeLost, match="nothing was applied"),
+        deadly.writer() as connection,
+    ):
+        in_a_block(deadly, connection)
+
+
+def test_a_lost_commit_with_a_key_is_settled_and_the_result_returned(deadly):
+    """The backend dies in the middle of COMMIT, by a deferred trigger."""
+    numbers, attempts = deadly, []
 
     def work(connection):
         attempts.append(13 + len(attempts))

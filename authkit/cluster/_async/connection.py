@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.errors import Diagnostic
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
@@ -24,6 +24,8 @@ from authkit.cluster.views import Role
 from authkit.errors import DatabaseError, NotPermitted
 
 if TYPE_CHECKING:
+    from psycopg.abc import PQGen, QueryNoTemplate
+    from psycopg.pq.abc import PGresult
     from psycopg_pool import AsyncConnectionPool
 
     from authkit.cluster._async.node import AsyncNode
@@ -67,8 +69,10 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     born: float = inf
     overdue: bool = False
     severed: bool = False
-    # The transaction's state before the operation that may yet fail.
+    # The transaction's state before the operation that may yet fail, and whether a
+    # transaction then was begun and is ended by statements of the caller's own.
     before: int = TransactionStatus.IDLE
+    unmanaged: bool = False
 
     @property
     def home(self) -> AsyncNode:
@@ -88,9 +92,13 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         """How far its transaction had come when its last operation began."""
         if self.committing:
             return Phase.COMMIT
-        if self.managed or self.before != TransactionStatus.IDLE:
+        if self.managed:
             return Phase.WORK
-        return Phase.AUTOCOMMIT
+        if self.before == TransactionStatus.IDLE:
+            return Phase.AUTOCOMMIT
+        # Where BEGIN was a statement of the caller's own, the one that was lost may
+        # have been COMMIT.
+        return Phase.COMMIT if self.unmanaged else Phase.WORK
 
     def lend(self, pool: AsyncConnectionPool[Any], intent: Intent) -> None:
         """Mark it as checked out of this pool."""
@@ -131,14 +139,24 @@ class AsyncNodeConnection(AsyncConnection[Any]):
             # Nothing is sent on a socket that we shut: no doubt comes of it.
             self.before = TransactionStatus.INTRANS
             raise OperationalError("the connection was shut by the cluster")
-        self.before = self.pgconn.transaction_status
+        status = self.pgconn.transaction_status
+        if status != TransactionStatus.UNKNOWN:  # then the loss is already known
+            self.before = status
+            self.unmanaged = self._autocommit and not self._num_transactions
         return await super().wait(*arguments, **options)
 
-    async def commit(self) -> None:
-        """Commit; a failure from here on leaves the outcome in doubt."""
-        self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        await super().commit()
+    def _exec_command(
+        self, command: QueryNoTemplate, result_format: Format = Format.TEXT
+    ) -> PQGen[PGresult | None]:
+        # What psycopg says by itself: for `commit`, and at the end of `transaction`. A
+        # failure of COMMIT leaves the outcome in doubt.
+        self.committing = (
+            command == b"COMMIT"
+            and self.pgconn.transaction_status == TransactionStatus.INTRANS
+        )
+        result = yield from super()._exec_command(command, result_format)
         self.committing = False
+        return result
 
     async def commit_with_token(self) -> Token:
         """Commit, and return a token for it, in the same round trip.
