@@ -26,6 +26,12 @@ class Drill(StrEnum):
     SPLIT_BRAIN = "split-brain"
     OUTAGE = "outage"
     CHAOS = "chaos"
+    SATURATION = "saturation"
+    STALENESS = "staleness"
+
+
+# Those that are played in rounds.
+ROUNDS = frozenset(Drill) - {Drill.SATURATION, Drill.STALENESS}
 
 
 class Colour(StrEnum):
@@ -39,8 +45,17 @@ class Colour(StrEnum):
 def drill(
     name: Annotated[Drill, typer.Argument(help="What is done to the servers.")],
     rounds: Annotated[
-        int, typer.Option(min=1, max=10_000, help="How often, in each colour.")
-    ] = 5,
+        int | None,
+        typer.Option(min=1, max=10_000, help="How often, in each colour; default: 5."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1, max=86_400, help="Saturation: how long; default: 30."),
+    ] = None,
+    reads: Annotated[
+        int | None,
+        typer.Option(min=100, help="Staleness: how many reads; default: 20,000."),
+    ] = None,
     colour: Annotated[
         Colour, typer.Option(help="Clients: threads, asyncio, or one after the other.")
     ] = Colour.BOTH,
@@ -65,20 +80,42 @@ def drill(
     Exit code 1: a goal is missed. Exit code 2: the run proves nothing.
     """
     from authkit.cli.showing import progress
+    from authkit.errors import ConfigError
     from authkit.harness.drills import run
+    from authkit.harness.drills.saturation import saturation
+    from authkit.harness.drills.staleness import staleness
 
+    problems = [
+        f"{option} is not for the drill {name.value}"
+        for option, given, owners in (
+            ("--seconds", seconds is not None, {Drill.SATURATION}),
+            ("--reads", reads is not None, {Drill.STALENESS}),
+            ("--rounds", rounds is not None, ROUNDS),
+            ("--asynchronous", asynchronous, ROUNDS),
+        )
+        if given and name not in owners
+    ]
+    if problems:
+        raise ConfigError(problems)
     # What is killed politely removes its servers as well.
     signal.signal(signal.SIGTERM, _end)
     colours = ("sync", "async") if colour is Colour.BOTH else (colour.value,)
     with progress() as show:
-        report = run.drill(
-            name.value,
-            rounds=rounds,
-            colours=colours,
-            seed=seed,
-            synchronous=not asynchronous,
-            progress=show,
-        )
+        if name is Drill.SATURATION:
+            report = saturation(seconds=seconds or 30.0, colours=colours, progress=show)
+        elif name is Drill.STALENESS:
+            report = staleness(
+                reads=reads or 20_000, colours=colours, seed=seed, progress=show
+            )
+        else:
+            report = run.drill(
+                name.value,
+                rounds=rounds or 5,
+                colours=colours,
+                seed=seed,
+                synchronous=not asynchronous,
+                progress=show,
+            )
     if json is not None:
         report.write_json(json)
     show_report(report, to_error=json == "-")

@@ -5,12 +5,28 @@ import subprocess
 import sys
 from pathlib import Path
 
-from authkit.cli.drill import Drill
+import pytest
+
+from authkit import cli
+from authkit.cli.drill import ROUNDS
 from authkit.harness.drills.scenarios import SCENARIOS
 
 
 def test_every_drill_has_a_name_on_the_command_line() -> None:
-    assert set(SCENARIOS) == {drill.value for drill in Drill}
+    assert set(SCENARIOS) == {drill.value for drill in ROUNDS}
+
+
+def test_an_option_of_another_drill_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["authkit", "drill", "staleness", "--rounds", "3", "--seconds", "9"]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert "--rounds is not for the drill staleness" in error
+    assert "--seconds is not for the drill staleness" in error
 
 
 def test_a_drill_prints_its_figures_and_writes_them_as_json(tmp_path: Path) -> None:

@@ -10,12 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authkit.harness.drills.crew import Colour
 from authkit.harness.drills.ledger import Call, Span, judge
-from authkit.harness.drills.rounds import Distribution, Goals, first_ms, freed_ms
-from authkit.harness.drills.run import BOTH, Ground
+from authkit.harness.drills.rounds import (
+    BOTH,
+    Colour,
+    Distribution,
+    Goals,
+    first_ms,
+    freed_ms,
+)
+from authkit.harness.drills.run import Ground
+from authkit.harness.drills.saturation import saturation
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
 from authkit.harness.drills.servers import LabServers
+from authkit.harness.drills.staleness import staleness
 from authkit.lab import Lab, cluster
 from authkit.ops.migrate import upgrade
 
@@ -125,7 +133,6 @@ QUICK = {
     "flap": "async",
     "restart": "sync",
     "replica-lost": "async",
-    "split-brain": "async",
 }
 PLAYED = [
     pytest.param(
@@ -144,7 +151,7 @@ def test_a_drill_loses_and_repeats_nothing_and_writes_to_no_old_timeline(
     ground: Ground, name: str, colour: Colour
 ):
     scenario = SCENARIOS[name]
-    rounds = 5 if name == "chaos" else 1
+    rounds = 3 if name == "chaos" else 1
     for found in ground.play(scenario, rounds=rounds, colour=colour, seed=2):
         assert whole(found), found
         assert found.reads_failed == 0 or not scenario.goals.reads_failed, found.errors
@@ -163,3 +170,24 @@ def whole(found) -> bool:
         misjudged=len(verdict.misjudged),
     )
     return +broken == Counter()
+
+
+@pytest.mark.slow
+def test_saturation_gives_no_healthy_node_up():
+    report = saturation(seconds=3, colours=("async",))
+    found = {figure.name: figure.value for figure in report.figures}
+    assert found["async_healthy_nodes_given_up"] == 0
+    assert found["async_breakers_opened"] == 0
+    assert found["async_share_saturated"] > 0
+
+
+@pytest.mark.parametrize(
+    "colour", [pytest.param("sync", marks=pytest.mark.slow), "async"]
+)
+def test_a_read_with_a_token_is_never_stale_where_one_without_can_be(colour: Colour):
+    report = staleness(reads=1500, colours=(colour,), seed=1)
+    found = {figure.name: figure.value for figure in report.figures}
+    assert found[f"{colour}_stale_reads"] == 0
+    assert found[f"{colour}_of_them_stale"] > 0
+    assert found[f"{colour}_share_by_replicas"] > 0
+    assert found[f"{colour}_failed_visits"] == 0

@@ -2,102 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from time import monotonic
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
-from authkit.cluster import AsyncCluster, Cluster, ClusterStatus
-from authkit.cluster.events import Event, Quarantined
-from authkit.harness.drills._async.clients import AsyncClients
-from authkit.harness.drills._sync.clients import Clients
-from authkit.harness.drills.ledger import Kind, Ledger
+from authkit.cluster import ClusterStatus
+from authkit.cluster.events import BreakerChanged, Event, Quarantined
+from authkit.harness.drills.ledger import WRITES, Kind, Ledger
+from authkit.harness.drills.rounds import Colour
+from authkit.harness.drills.stages import AnyClients, stage
 from authkit.settings import Settings
 
-Colour = Literal["sync", "async"]
-AnyClients: TypeAlias = Clients | AsyncClients
 # Enough callers for several to be inside the database at every moment.
 WORKERS: tuple[Kind, ...] = ("write", "write", "keyed", "keyed", "read", "read")
 PAUSE_S = 0.005
-_THREADS = 64
 _END_S = 30.0
-
-
-class Stage(Protocol):
-    """Where a colour's functions run."""
-
-    def clients(self, settings: Settings, ledger: Ledger, label: str) -> AnyClients:
-        """Make clients, their cluster not open yet."""
-        ...
-
-    def spawn(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run a function in the background."""
-        ...
-
-    def close(self) -> None:
-        """End what it runs in; everything spawned must have ended."""
-        ...
-
-
-class ThreadStage:
-    """Threads."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, "authkit drill")
-        self._closing = threading.Event()
-
-    def clients(self, settings: Settings, ledger: Ledger, label: str) -> Clients:
-        """Make clients for threads."""
-
-        def pause() -> object:
-            return self._closing.wait(PAUSE_S)
-
-        return Clients(Cluster(settings), ledger, pause, label=label)
-
-    def spawn(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run a function in a thread."""
-        return self._pool.submit(function, *arguments)
-
-    def close(self) -> None:
-        """End the threads."""
-        self._closing.set()
-        self._pool.shutdown()
-
-
-class LoopStage:
-    """An asyncio loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="authkit drill loop"
-        )
-        self._thread.start()
-
-    def clients(self, settings: Settings, ledger: Ledger, label: str) -> AsyncClients:
-        """Make clients for asyncio."""
-
-        def pause() -> asyncio.Future[None]:
-            return asyncio.ensure_future(asyncio.sleep(PAUSE_S))
-
-        return AsyncClients(AsyncCluster(settings), ledger, pause, label=label)
-
-    def spawn(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run a coroutine function in a task."""
-
-        async def run() -> Any:
-            return await function(*arguments)
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop)
-
-    def close(self) -> None:
-        """End the loop."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class Crew:
@@ -107,28 +28,43 @@ class Crew:
         colour: sync or async.
         settings: of the cluster.
         numbers: of the writes, unlike those of any other crew on these servers.
+        workers: what each of the callers does.
+        pause_s: how long each rests between two calls.
     """
 
     def __init__(
-        self, colour: Colour, settings: Settings, numbers: Iterator[int]
+        self,
+        colour: Colour,
+        settings: Settings,
+        numbers: Iterator[int],
+        *,
+        workers: Sequence[Kind] = WORKERS,
+        pause_s: float = PAUSE_S,
     ) -> None:
-        self.colour = colour
+        self.colour: Colour = colour
         self.ledger = Ledger(numbers)
         self.events: list[tuple[float, Event]] = []
         self._settings = settings
-        self._stage: Stage = ThreadStage() if colour == "sync" else LoopStage()
+        self._workers = {f"{kind} {n}": kind for n, kind in enumerate(workers)}
+        self._pause_s = pause_s
+        self._stage = stage(colour)
         self._label = secrets.token_hex(4)
-        self.clients = self._stage.clients(settings, self.ledger, self._label)
-        self.clients.cluster.events.subscribe(self._heard, Quarantined)
+        self.clients = self._clients(self._label)
+        events = self.clients.cluster.events
+        events.subscribe(self._heard, Quarantined, BreakerChanged)
         self._working: list[Future[Any]] = []
         self._held: list[Future[Any]] = []
         self._storm: list[Future[Any]] = []
 
+    def _clients(self, label: str) -> AnyClients:
+        return self._stage.clients(
+            self._settings, self.ledger, label=label, pause_s=self._pause_s
+        )
+
     def __enter__(self) -> Crew:
         try:
             self._stage.spawn(self.clients.open).result()
-            for number, kind in enumerate(WORKERS):
-                worker = f"{kind} {number}"
+            for worker, kind in self._workers.items():
                 future = self._stage.spawn(self.clients.work, kind, worker)
                 self._working.append(future)
         except BaseException:
@@ -151,16 +87,12 @@ class Crew:
     @property
     def writers(self) -> tuple[str, ...]:
         """The names of the workers that write."""
-        return tuple(
-            f"{kind} {number}" for number, kind in enumerate(WORKERS) if kind != "read"
-        )
+        return tuple(name for name, kind in self._workers.items() if kind in WRITES)
 
     @property
     def readers(self) -> tuple[str, ...]:
         """The names of the workers that read."""
-        return tuple(
-            f"{kind} {number}" for number, kind in enumerate(WORKERS) if kind == "read"
-        )
+        return tuple(name for name, kind in self._workers.items() if kind not in WRITES)
 
     def all_released(self) -> bool:
         """Whether nobody is in a long statement any more."""
@@ -200,7 +132,7 @@ class Crew:
         The epoch of which its rows tell is the crew's, as if it had been kept.
         """
         label = f"{self._label} {secrets.token_hex(4)}"
-        clients = self._stage.clients(self._settings, self.ledger, label)
+        clients = self._clients(label)
         self._stage.spawn(clients.open).result()
         try:
             for _ in range(calls):

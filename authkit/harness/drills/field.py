@@ -12,7 +12,7 @@ import psycopg
 from authkit.cluster import Health
 from authkit.cluster.events import Quarantined
 from authkit.harness.database import node_name
-from authkit.harness.drills.ledger import COUNTS, LATE, TABLE, Call, judge
+from authkit.harness.drills.ledger import COUNTS, LATE, TABLE, WRITES, Call, judge
 from authkit.harness.drills.promotion import PromotionWatch
 from authkit.harness.drills.rounds import Round, errors_of, first_ms, freed_ms
 from authkit.lab.replication import wait_until
@@ -70,7 +70,7 @@ class Field:
     def _reset(self) -> None:
         self.harmed: set[str] = set()
         self._idle_since: float | None = None
-        self._drill = ""
+        self._drill = self._since = ""
         self.outage: tuple[float, float] | None = None
         self._node = ""
         self._fault = self._hurt = 0.0
@@ -114,8 +114,8 @@ class Field:
         ledger = self.crew.ledger
         written = ledger.written(self._timeline, self._hurt)
         calls, spans = ledger.take()
-        writes = [call for call in calls if call.kind != "read"]
-        reads = [call for call in calls if call.kind == "read"]
+        writes = [call for call in calls if call.kind in WRITES]
+        reads = [call for call in calls if call.kind not in WRITES]
         first = min((call.number for call in writes), default=0)
         self.examine(self.servers.primary)
         rows = dict(self._ask(self.servers.primary, COUNTS, (first,)))
@@ -144,6 +144,7 @@ class Field:
             ),
             writes_refused=sum(call.outcome == "failed" for call in writes),
             given_up=len(given_up),
+            since=self._since,
             write_ms=write_ms,
             fault_ms=fault_ms,
             everyone_ms=everyone_ms,
@@ -200,7 +201,7 @@ class Field:
             if first is not None:
                 first()
             new = self.servers.promote(fence=fence)
-            self._possible = watch.moment(new)
+            self._possible, self._since = watch.moment(new), "promotion"
         self._timeline = self._ask(new, _TIMELINE)[0][0]
 
     def named(self, drill: str) -> None:
@@ -211,9 +212,9 @@ class Field:
         """Count the errors of callers who come from now on."""
         self._idle_since = monotonic()
 
-    def possible(self) -> None:
-        """Say that from now on a write can succeed again."""
-        self._possible = monotonic()
+    def possible(self, since: str) -> None:
+        """Say that from now on a write can succeed again, and thanks to what."""
+        self._possible, self._since = monotonic(), since
 
     def hold(self, node: str) -> None:
         """Have a caller inside a long statement on a node; returns when it is there."""
@@ -250,7 +251,7 @@ class Field:
         self.until(lambda: monotonic() > began + seconds, "the outage is over")
         for node in nodes:
             self.servers.start(node)
-        self.possible()
+        self.possible("restart")
         self.until(self.crew.storm_over, "the callers of the outage were answered")
         self.outage = began, monotonic()
 

@@ -37,7 +37,8 @@ LATE: LiteralString = """
 SELECT number FROM public.drill_writes WHERE number >= %s AND timeline < epoch
 """
 
-Kind = Literal["write", "keyed", "read"]
+Kind = Literal["write", "keyed", "read", "busy"]
+WRITES: Final = frozenset({"write", "keyed"})
 # done: acknowledged. doubt: unknown. applied and void: was in doubt, then resolved.
 Outcome = Literal["done", "doubt", "applied", "void", "failed"]
 # Statements that take less are not kept: nothing blocks them.
@@ -173,7 +174,7 @@ def judge(
     Returns:
         The verdict. Misjudged is a write that was resolved as void and is there.
     """
-    writes = [call for call in calls if call.kind != "read"]
+    writes = [call for call in calls if call.kind in WRITES]
     return Verdict(
         checked=sum(call.acknowledged for call in writes),
         lost=tuple(c.number for c in writes if c.acknowledged and c.number not in rows),

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from authkit.figures import Figure, figure
 from authkit.harness.drills.ledger import Call, Span, Verdict
 from authkit.harness.histogram import Histogram
 
+Colour = Literal["sync", "async"]
 PERCENTS: Final = (50.0, 95.0, 99.0)
 # From this many rounds on the tail is judged by its 99th percentile.
 MANY: Final = 100
+BOTH: Final[tuple[Colour, ...]] = ("sync", "async")
+WAYS_BACK: Final = ("promotion", "restart", "heal")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round. Times in milliseconds; None where nothing of the kind happened."""
+    """One round. Times in milliseconds; None where nothing of the kind happened.
+
+    `write_ms` is the first write after the moment that `since` names, from which on
+    one could succeed.
+    """
 
     drill: str
-    colour: str
+    colour: Colour
     number: int
     seconds: float
     verdict: Verdict
@@ -30,6 +37,7 @@ class Round:
     writes_doubted: int
     writes_refused: int
     given_up: int
+    since: str = ""
     write_ms: float | None = None
     fault_ms: float | None = None
     everyone_ms: float | None = None
@@ -113,10 +121,9 @@ class Distribution:
 class Goals:
     """What a drill is judged by; None is reported without a goal.
 
-    `since` names the moment from which on a write could succeed again.
+    `write_ms` is about promotions; there is no goal for other ways back.
     """
 
-    since: str = "promotion"
     write_ms: float | None = None
     freed_ms: float | None = None
     amplification: float | None = None
@@ -134,12 +141,18 @@ def figures(rounds: Sequence[Round], goals: Goals, *, durable: bool) -> list[Fig
     """
     colour = rounds[0].colour
     made: list[Figure] = [figure(f"{colour}_rounds", len(rounds))]
-    timed: tuple[tuple[str, list[float | None], float | None], ...] = (
-        (f"{goals.since}_to_write", [r.write_ms for r in rounds], goals.write_ms),
+    timed: list[tuple[str, list[float | None], float | None]] = []
+    for since in WAYS_BACK:
+        back = [r for r in rounds if r.since == since]
+        goal = goals.write_ms if since == "promotion" else None
+        timed += [
+            (f"{since}_to_write", [r.write_ms for r in back], goal),
+            (f"{since}_to_every_writer", [r.everyone_ms for r in back], None),
+        ]
+    timed += [
         ("fault_to_write", [r.fault_ms for r in rounds], None),
-        (f"{goals.since}_to_every_writer", [r.everyone_ms for r in rounds], None),
         ("blocked_call_freed", [r.freed_ms for r in rounds], goals.freed_ms),
-    )
+    ]
     for name, values, goal in timed:
         made += _timed(f"{colour}_{name}", Distribution.of(values), goal)
     ratios = [r.amplification for r in rounds if r.amplification is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -11,22 +11,15 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from authkit.figures import Figure, Report
-from authkit.harness.drills.crew import Colour, Crew
+from authkit.harness.drills.crew import Crew
 from authkit.harness.drills.field import Field, prepare
-from authkit.harness.drills.rounds import Round, figures
+from authkit.harness.drills.progress import Progress, silent
+from authkit.harness.drills.rounds import BOTH, Colour, Round, figures
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
-from authkit.harness.drills.servers import LabServers
-from authkit.settings import Settings
+from authkit.harness.drills.servers import LabServers, settings_of
 
 if TYPE_CHECKING:
     from authkit.harness.drills.servers import Links, Servers
-
-Progress = Callable[[str, int, int], None]
-BOTH: tuple[Colour, ...] = ("sync", "async")
-
-
-def _silent(_phase: str, _done: int, _whole: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ class Ground:
 
     servers: Servers
     links: Links | None = None
-    progress: Progress = _silent
+    progress: Progress = silent
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def play(
@@ -53,12 +46,7 @@ class Ground:
             LabError: something that must happen did not: the run proves nothing.
         """
         prepare(self.servers)
-        env = self.servers.env()
-        settings = Settings.load(
-            None,
-            database_url=env["DATABASE_URL"],
-            database_replica_urls=env["DATABASE_REPLICA_URLS"],
-        )
+        settings = settings_of(self.servers)
         chance = Random(seed)  # noqa: S311 # repeatable, no secret
         played: list[Round] = []
         with Crew(colour, settings, self.numbers) as crew:
@@ -77,7 +65,7 @@ def drill(
     colours: Sequence[Colour] = BOTH,
     seed: int = 0,
     synchronous: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Report:
     """Play a drill on an embedded lab of its own, which is removed afterwards.
 

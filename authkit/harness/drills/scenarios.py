@@ -112,7 +112,7 @@ def _flap(field: Field) -> None:
         field.unusable(node)
         field.links.heal(node)
         if node == servers.primary:
-            field.possible()
+            field.possible("heal")
         field.settle()
 
 
@@ -130,7 +130,7 @@ def _restart(field: Field) -> None:
     immediate = field.number % 2 == 0
     field.fault(primary, lambda node: field.servers.stop(node, immediate=immediate))
     field.servers.start(primary)
-    field.possible()
+    field.possible("restart")
     field.idle_errors_from_now()
     field.written(times=5)
     field.read(times=5)
@@ -174,7 +174,7 @@ _SINGLE: Final = (
         "flap",
         "the way to one node breaks and is mended, again and again",
         _flap,
-        Goals(since="heal"),
+        Goals(),
         links=True,
     ),
     Scenario(
@@ -188,7 +188,7 @@ _SINGLE: Final = (
         "restart",
         "the primary is restarted; every idle connection to it is stale",
         _restart,
-        Goals(since="restart"),
+        Goals(),
     ),
     Scenario(
         "replica-lost",
@@ -207,7 +207,7 @@ _SINGLE: Final = (
         "outage",
         "every node is down while callers keep coming",
         _outage,
-        Goals(since="restart", amplification=1.1, reads_failed=False),
+        Goals(amplification=1.1, reads_failed=False),
     ),
 )
 # How often each comes in a hundred rounds of chaos, about.

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from authkit.lab.proxy import Proxy
+from authkit.settings import Settings
 
 if TYPE_CHECKING:
     from authkit.lab import Lab
@@ -107,6 +108,16 @@ class Links(Protocol):
     def heal(self, node: str) -> None:
         """Be a plain way again."""
         ...
+
+
+def settings_of(servers: Servers) -> Settings:
+    """Return the settings of clients of these servers."""
+    env = servers.env()
+    return Settings.load(
+        None,
+        database_url=env["DATABASE_URL"],
+        database_replica_urls=env["DATABASE_REPLICA_URLS"],
+    )
 
 
 class LabServers:

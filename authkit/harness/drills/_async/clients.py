@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import LiteralString
 
 from authkit.cluster import AsyncCluster, AsyncNodeConnection, Intent, Resolution
 from authkit.cluster.events import Retried
@@ -14,6 +15,8 @@ from authkit.harness.drills.ledger import INSERT, Call, Kind, Ledger, Outcome
 PATIENCE_S = 10.0
 RESOLVE_S = 20.0
 LAG_S = 60.0
+# Some milliseconds of one processor.
+BUSY: LiteralString = "SELECT sum(n) FROM generate_series(1, 20000) AS n"
 
 
 class AsyncClients:
@@ -51,7 +54,12 @@ class AsyncClients:
 
     async def work(self, kind: Kind, worker: str) -> None:
         """Call until told to stop."""
-        calls = {"write": self.write, "keyed": self.keyed, "read": self.read}
+        calls = {
+            "write": self.write,
+            "keyed": self.keyed,
+            "read": self.read,
+            "busy": self.busy,
+        }
         call = calls[kind]
         while not self.stopping:
             await call(worker)
@@ -99,12 +107,19 @@ class AsyncClients:
 
     async def read(self, worker: str) -> None:
         """Read a row in a transaction that may run again elsewhere."""
+        await self._read("read", worker, "SELECT 1")
+
+    async def busy(self, worker: str) -> None:
+        """Read something that keeps a processor of the server busy."""
+        await self._read("busy", worker, BUSY)
+
+    async def _read(self, kind: Kind, worker: str, sql: LiteralString) -> None:
         began = monotonic()
 
         async def work(connection: AsyncNodeConnection) -> None:
             sent, node = monotonic(), connection.node.name
             try:
-                await connection.execute("SELECT 1")
+                await connection.execute(sql)
             finally:
                 self._ledger.spent(node, sent)
 
@@ -121,7 +136,7 @@ class AsyncClients:
         except AuthkitError as exc:
             outcome, error = "failed", type(exc).__name__
         ended = monotonic()
-        self._ledger.add(Call("read", worker, 0, began, ended, outcome, 0, error))
+        self._ledger.add(Call(kind, worker, 0, began, ended, outcome, 0, error))
 
     async def hold(self, node: str | None) -> None:
         """Stay in one long statement, on the primary or on this replica, until freed.

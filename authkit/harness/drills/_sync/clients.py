@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import LiteralString
 
 from authkit.cluster import Cluster, Intent, NodeConnection, Resolution
 from authkit.cluster.events import Retried
@@ -16,6 +17,8 @@ from authkit.harness.drills.ledger import INSERT, Call, Kind, Ledger, Outcome
 PATIENCE_S = 10.0
 RESOLVE_S = 20.0
 LAG_S = 60.0
+# Some milliseconds of one processor.
+BUSY: LiteralString = "SELECT sum(n) FROM generate_series(1, 20000) AS n"
 
 
 class Clients:
@@ -53,7 +56,12 @@ class Clients:
 
     def work(self, kind: Kind, worker: str) -> None:
         """Call until told to stop."""
-        calls = {"write": self.write, "keyed": self.keyed, "read": self.read}
+        calls = {
+            "write": self.write,
+            "keyed": self.keyed,
+            "read": self.read,
+            "busy": self.busy,
+        }
         call = calls[kind]
         while not self.stopping:
             call(worker)
@@ -101,12 +109,19 @@ class Clients:
 
     def read(self, worker: str) -> None:
         """Read a row in a transaction that may run again elsewhere."""
+        self._read("read", worker, "SELECT 1")
+
+    def busy(self, worker: str) -> None:
+        """Read something that keeps a processor of the server busy."""
+        self._read("busy", worker, BUSY)
+
+    def _read(self, kind: Kind, worker: str, sql: LiteralString) -> None:
         began = monotonic()
 
         def work(connection: NodeConnection) -> None:
             sent, node = monotonic(), connection.node.name
             try:
-                connection.execute("SELECT 1")
+                connection.execute(sql)
             finally:
                 self._ledger.spent(node, sent)
 
@@ -123,7 +138,7 @@ class Clients:
         except AuthkitError as exc:
             outcome, error = "failed", type(exc).__name__
         ended = monotonic()
-        self._ledger.add(Call("read", worker, 0, began, ended, outcome, 0, error))
+        self._ledger.add(Call(kind, worker, 0, began, ended, outcome, 0, error))
 
     def hold(self, node: str | None) -> None:
         """Stay in one long statement, on the primary or on this replica, until freed.

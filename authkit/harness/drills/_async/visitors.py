@@ -1,0 +1,78 @@
+"""Users who read what they wrote: each carries a token, from node to node."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from authkit.cluster import AsyncCluster, AsyncNodeConnection, Role
+from authkit.errors import AuthkitError
+from authkit.harness.drills.tally import READ, WRITE, Known, Tally, Users
+
+PATIENCE_S = 10.0
+# So many reads are made without a token, to show what it is for.
+CONTROL = 0.05
+
+
+class AsyncVisitors:
+    """Visits of users, on one cluster, which they open and close.
+
+    Args:
+        cluster: not open yet.
+        users: what each of them knows to be written.
+        writes: the share of visits that write.
+    """
+
+    def __init__(self, cluster: AsyncCluster, users: Users, *, writes: float) -> None:
+        self.cluster = cluster
+        self._users = users
+        self._writes = writes
+
+    async def open(self) -> None:
+        """Open the cluster; wait until every replica streams."""
+        await self.cluster.open(wait=PATIENCE_S)
+        await self.cluster.wait_for(replicas=1)
+
+    async def close(self) -> None:
+        """Close the cluster."""
+        await self.cluster.close(timeout=1.0)
+
+    async def visit(self, tally: Tally) -> None:
+        """Visit until enough was read."""
+        while self._users.wanted():
+            user = self._users.draw()
+            try:
+                if self._users.chance() < self._writes:
+                    await self._write(user, tally)
+                else:
+                    await self._read(user, tally)
+            except AuthkitError as exc:
+                tally.failed(exc)
+
+    async def _write(self, user: int, tally: Tally) -> None:
+        async def work(connection: AsyncNodeConnection) -> int:
+            cursor = await connection.execute(WRITE, (user,))
+            row = await cursor.fetchone()
+            return 0 if row is None else int(row[0])
+
+        value, token = await self.cluster.run_with_token(work, deadline=PATIENCE_S)
+        if token is not None:
+            self._users.wrote(user, Known(value, token))
+            tally.writes += 1
+
+    async def _read(self, user: int, tally: Tally) -> None:
+        known = self._users.known(user)
+        if self._users.chance() < CONTROL:
+            async with self.cluster.reader() as connection:
+                cursor = await connection.execute(READ, (user,))
+                row = await cursor.fetchone()
+            tally.control(stale=row is None or int(row[0]) < known.value)
+            return
+        self._users.reads()
+        began = monotonic()
+        async with self.cluster.reader(after=known.token) as connection:
+            cursor = await connection.execute(READ, (user,))
+            row = await cursor.fetchone()
+            by_replica = connection.node.role is Role.REPLICA
+        seconds = monotonic() - began
+        found = 0 if row is None else int(row[0])
+        tally.read(seconds, stale=found < known.value, by_replica=by_replica)
