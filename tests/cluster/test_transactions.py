@@ -17,8 +17,8 @@ from authkit.errors import (
     DatabaseError,
     DeadlineExceeded,
     InDoubt,
-    NodeLost,
     InvalidInput,
+    NodeLost,
     RetryLater,
     Unavailable,
 )
