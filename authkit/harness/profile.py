@@ -36,7 +36,7 @@ from authkit.harness.recorder import Loop
 from authkit.harness.schedule import Arrivals
 
 _TABLES: Final = ("load", "reads", "world", "weights")
-# What a profile may weigh: `visitor.CALLS` has a call for each.
+# What a profile may weigh, `visitor.CALLS` has a call for each: single operations,
 VISITS: Final = (
     "sessions.validate",
     "sessions.touch",
@@ -44,6 +44,15 @@ VISITS: Final = (
     "sessions.revoke",
     "attempts.record",
     "attempts.recent_by_user",
+)
+# and what takes several of them.
+FLOWS: Final = (
+    "login",
+    "guess",
+    "authorise",
+    "oauth.code",
+    "oauth.refresh",
+    "revoke.everywhere",
 )
 
 
@@ -135,7 +144,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Profile:
             "load": ("model", "users", "rate", "arrivals", "think_ms", "seconds"),
             "reads": ("replica_share", "max_lag_ms"),
             "world": ("sessions", "zipf"),
-            "weights": VISITS,
+            "weights": (*VISITS, *FLOWS),
         }
     )
     weights = {

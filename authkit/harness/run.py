@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -117,6 +118,12 @@ class LoadRun:
         # The cluster tells what happens to nodes; a line for each connection says less.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         settings = self.settings(overrides).require_database()
+        if settings.authkit_sealing_keys is None:
+            # Tokens that this process issues are derived by a key of its own, and are
+            # worth nothing when it has ended.
+            key = b64encode(os.urandom(32)).decode("ascii")
+            keys = {"authkit_sealing_keys": f"load:{key}"}
+            settings = self.settings({**overrides, **keys})
         if self.options.history is not None:
             self._history = History(self.options.history)
         self.kit = authkit.connect(settings)
@@ -310,9 +317,11 @@ class LoadRun:
         pool = Pool(_OPENERS)
         return list(pool.imap_unordered(one, range(self.profile.sessions)))
 
-    def open_session(self, kit: Kit, world: World) -> OpenSession:
-        """Open one session and note its acknowledgement."""
-        user = world.user()
+    def open_session(
+        self, kit: Kit, world: World, who: UUID | None = None
+    ) -> OpenSession:
+        """Open one session, of anybody or of one user; note its acknowledgement."""
+        user = who or world.user()
         made = kit.sessions.create(
             user,
             lifetime=_LIFETIME,

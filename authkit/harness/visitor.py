@@ -10,6 +10,8 @@ from typing import Final
 from locust import task
 from locust.env import Environment
 
+from authkit.harness import flows
+from authkit.harness.profile import VISITS
 from authkit.harness.user import AuthUser
 from authkit.hot import AttemptRecord
 
@@ -23,7 +25,7 @@ class Visitor(AuthUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        weights = self.load.profile.weights or dict.fromkeys(CALLS, 1.0)
+        weights = self.load.profile.weights or dict.fromkeys(VISITS, 1.0)
         self._names = list(weights)
         self._cumulative = list(accumulate(weights.values()))
 
@@ -44,18 +46,9 @@ class Visitor(AuthUser):
         session = self.world.session().session_id
         self.kit.sessions.touch(session, every=timedelta(0))
 
-    def log_in(self) -> None:
+    def open(self) -> None:
         """Open a session, to be closed by a later logout."""
         self.world.opened(self.load.open_session(self.kit, self.world))
-
-    def log_out(self) -> None:
-        """Revoke a session that this process opened; open one when there is none."""
-        session = self.world.to_close()
-        if session is None:
-            self.log_in()
-            return
-        self.kit.sessions.revoke(session.session_id, reason="logout")
-        self.load.acknowledged("revoked", session.session_id)
 
     def record(self) -> None:
         """Record a login attempt, one in five of them failed."""
@@ -80,8 +73,14 @@ class Visitor(AuthUser):
 CALLS: Final[Mapping[str, Callable[[Visitor], None]]] = {
     "sessions.validate": Visitor.validate,
     "sessions.touch": Visitor.touch,
-    "sessions.create": Visitor.log_in,
-    "sessions.revoke": Visitor.log_out,
+    "sessions.create": Visitor.open,
+    "sessions.revoke": flows.log_out,
     "attempts.record": Visitor.record,
     "attempts.recent_by_user": Visitor.recent,
+    "login": flows.log_in,
+    "guess": flows.guess,
+    "authorise": flows.authorise,
+    "oauth.code": flows.use_code,
+    "oauth.refresh": flows.refresh,
+    "revoke.everywhere": flows.revoke_everywhere,
 }

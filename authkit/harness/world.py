@@ -68,6 +68,7 @@ class World:
         self._standing: list[OpenSession] = []
         self._session_rank = Zipf(1, zipf)
         self._fresh: deque[OpenSession] = deque(maxlen=10_000)
+        self._refresh: deque[str] = deque(maxlen=10_000)
 
     def stand(self, sessions: Sequence[OpenSession]) -> None:
         """Take the sessions that were opened before the run; they stay open."""
@@ -89,6 +90,25 @@ class World:
     def to_close(self) -> OpenSession | None:
         """Take the oldest session that the run opened, None when there is none."""
         return self._fresh.popleft() if self._fresh else None
+
+    def replace_sessions_of(self, user_id: UUID) -> None:
+        """Let sessions of a user, which have all ended, be followed by open ones."""
+        for at, session in enumerate(self._standing):
+            if session.user_id == user_id and self._fresh:
+                self._standing[at] = self._fresh.popleft()
+
+    def granted(self, refresh_token: str) -> None:
+        """Keep a refresh token, for a later rotation."""
+        self._refresh.append(refresh_token)
+
+    def to_refresh(self) -> str | None:
+        """Take the oldest refresh token, None when there is none."""
+        return self._refresh.popleft() if self._refresh else None
+
+    def any_address(self) -> str:
+        """Choose a client address from the network for benchmarks (RFC 2544)."""
+        choose = self.random.randrange
+        return f"198.{choose(18, 20)}.{choose(256)}.{choose(1, 255)}"
 
     def address(self) -> str:
         """Choose a client address from the networks reserved for documentation."""

@@ -61,7 +61,7 @@ def test_an_unknown_profile_lists_those_there_are(tmp_path: Path):
     ran = load("--profile", "nightly", cwd=tmp_path)
     assert ran.returncode == 2
     assert "there is no profile 'nightly'" in ran.stderr
-    assert "mixed-day, session-read" in ran.stderr
+    assert "mixed-day, oauth-code" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

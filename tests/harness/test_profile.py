@@ -7,7 +7,7 @@ import pytest
 
 from authkit.errors import ConfigError
 from authkit.harness.command import locustfile, profile_path
-from authkit.harness.profile import VISITS, Profile, parse, read
+from authkit.harness.profile import FLOWS, VISITS, Profile, parse, read
 from authkit.hot.registry import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,13 +18,14 @@ def test_every_shipped_profile_is_valid():
         *(ROOT / "bench" / "profiles").glob("*.toml"),
         *(ROOT / "authkit").rglob("demo.toml"),
     ]
-    assert len(paths) >= 3
+    assert len(paths) == 9
     for path in paths:
         assert read(path).title
 
 
 def test_a_profile_can_weigh_real_operations_only():
     assert set(VISITS) <= set(BY_NAME)
+    assert not set(FLOWS) & set(BY_NAME)
 
 
 def test_what_a_profile_leaves_out_has_a_default():
@@ -78,5 +79,5 @@ def test_a_name_finds_the_profile_in_the_bench_folder():
 
 
 def test_an_unknown_name_lists_the_profiles_there_are():
-    with pytest.raises(ConfigError, match="mixed-day, session-read"):
+    with pytest.raises(ConfigError, match="mixed-day, oauth-code"):
         profile_path("nightly")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from authkit.harness.flows import present_again
+from authkit.harness.profile import FLOWS, read
+from authkit.harness.summary import STALE_AUTHORISATION, STALE_READ
+from authkit.harness.world import OpenSession
+from authkit.ids import uuid7
+
+PROFILE = Path(__file__).with_name("flows.toml")
+
+
+def test_every_flow_runs_against_both_nodes_without_an_error(locust):
+    assert set(FLOWS) <= set(read(PROFILE).weights)
+    ran = locust.run("-u", "4", "-r", "4", AUTHKIT_LOAD_PROFILE=PROFILE)
+    assert ran.code == 0, ran.said
+    assert ran.figures["errors"] == 0, ran.json
+    assert ran.figures["stale_authorisations"] == 0
+    seen = {row["operation"] for row in ran.json["percentiles"]}
+    assert seen >= {
+        *("attempts.reserve", "attempts.succeed", "attempts.fail", "auth_cache.put"),
+        *("oauth_codes.redeem", "oauth_tokens.rotate", "oauth_tokens.introspect"),
+        *("sessions.revoke", "sessions.revoke_user", "rate_limits.check"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "waited_s", "counted"),
+    [
+        (None, 0.0, [STALE_AUTHORISATION]),
+        (1.0, 0.2, [STALE_READ]),
+        (1.0, 1.5, [STALE_READ, STALE_AUTHORISATION]),
+    ],
+)
+def test_a_revoked_session_that_is_still_honoured_is_counted(
+    bound_s, waited_s, counted
+):
+    """A kit that honours every session stands in for a cluster that reads stale."""
+    found: list[str] = []
+    user = SimpleNamespace(
+        kit=SimpleNamespace(
+            sessions=SimpleNamespace(validate=lambda *_, **__: "a session")
+        ),
+        load=SimpleNamespace(clock=lambda: 100.0 + waited_s, count=found.append),
+        max_lag=lambda: None if bound_s is None else timedelta(seconds=bound_s),
+    )
+    session = OpenSession("token", uuid7(), uuid7())
+    present_again(user, session, None, 100.0)
+    assert found == counted
