@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from authkit.cli.showing import print_findings, print_setup, progress
+from authkit.cli.showing import (
+    print_findings,
+    print_maintained,
+    print_setup,
+    progress,
+)
 
 if TYPE_CHECKING:
     from authkit.settings import Settings
@@ -39,7 +44,6 @@ _ENV = Path(".env")
 @app.command("test")
 def accept(env_file: EnvFile = _ENV, to: Json = None) -> None:
     """Connect to every node, judge it, and take a row through its whole life."""
-    from datetime import UTC, datetime
     from time import perf_counter
 
     from authkit.figures import Report
@@ -78,8 +82,6 @@ def setup(
     env_file: EnvFile = _ENV,
 ) -> None:
     """Migrate, make roles and partitions, seed reference data; safe to run twice."""
-    from datetime import timedelta
-
     from authkit.ops import database
 
     print_setup(
@@ -239,6 +241,43 @@ def seed(
         f" ({summary.attack_attempts:,} of them attacks), {summary.sessions:,} sessions"
         f" and {summary.audit_entries:,} audit entries in {summary.seconds:.1f} s."
     )
+
+
+@app.command()
+def maintain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look and count; change nothing.")
+    ] = False,
+    ahead_days: Annotated[
+        int, typer.Option(min=0, max=365, help="Days of partitions to make ahead.")
+    ] = 14,
+    attempts_days: Annotated[
+        int, typer.Option(min=1, help="Days for which attempts are kept.")
+    ] = 90,
+    records_days: Annotated[
+        int, typer.Option(min=1, help="Days for which records of sessions are kept.")
+    ] = 400,
+    to: Json = None,
+    env_file: EnvFile = _ENV,
+) -> None:
+    """Make partitions ahead, drop old ones, purge what ended; run it daily."""
+    from authkit.ops.maintain import Retention, report
+
+    with progress() as show:
+        done, figures = report(
+            _url(_settings(env_file)),
+            retention_=Retention(
+                attempts=timedelta(days=attempts_days),
+                records=timedelta(days=records_days),
+            ),
+            ahead=timedelta(days=ahead_days),
+            dry_run=dry_run,
+            progress=show,
+        )
+    if to is not None:
+        figures.write_json(to)
+    if to != "-":
+        print_maintained(done, dry_run=dry_run)
 
 
 @app.command()

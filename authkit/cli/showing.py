@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from authkit.ops.database import SetupSummary
     from authkit.ops.findings import Finding
+    from authkit.ops.maintain import Maintained
 
 
 @contextmanager
@@ -69,3 +70,18 @@ def print_setup(summary: SetupSummary) -> None:
         typer.echo("Nothing was left to do.")
     roles = ", ".join(summary.roles)
     typer.echo(f"Ready at revision {summary.revision}; group roles: {roles}.")
+
+
+def print_maintained(done: Maintained, *, dry_run: bool) -> None:
+    """Print what a maintenance run did, or would do."""
+    if done.busy:
+        typer.echo("Another run is at it: nothing was left to do here.")
+        return
+    would = "would be " if dry_run else ""
+    typer.echo(f"Partitions: {done.partitions_made} {would}made ahead,", nl=False)
+    typer.echo(f" {len(done.partitions_dropped)} {would}dropped.")
+    for name, count in done.purged.items():
+        if count:
+            typer.echo(f"  {name.replace('_', ' '):<16} {count:>12,} {would}deleted")
+    if not any(done.purged.values()):
+        typer.echo("Nothing else has had its time.")

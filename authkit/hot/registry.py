@@ -19,6 +19,7 @@ from authkit.hot import (
     rate_limits,
     relaxed,
     reservations,
+    retention,
     revocation,
     session_views,
     sessions,
@@ -39,6 +40,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *oauth_rotation.OPERATIONS,
     *batches.OPERATIONS,
     *relaxed.OPERATIONS,
+    *retention.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

@@ -259,3 +259,15 @@ def test_a_seeded_world_ends_where_it_is_told_and_its_attempts_are_scored(
     assert value(database.url, newest)
     scored = "SELECT count(risk_score) > 0 FROM authkit.auth_attempts"
     assert value(database.url, scored)
+
+
+def test_maintain_says_what_it_did_and_writes_the_figures(database: Any):
+    shown = run(database, "maintain", "--dry-run", "--ahead-days", "20")
+    assert shown.exit_code == 0, shown.output
+    assert "would be made ahead" in shown.output
+    written = run(database, "maintain", "--ahead-days", "20", "--json", "-")
+    assert written.exit_code == 0
+    figures = json.loads(written.stdout)
+    assert figures["command"] == "db maintain"
+    names = {figure["name"] for figure in figures["figures"]}
+    assert {"partitions_made", "purged_sessions", "purged_write_keys"} <= names

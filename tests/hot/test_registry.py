@@ -38,7 +38,12 @@ READS_AS: dict[str, tuple[Any, ...]] = {
 }
 
 # No index serves these: they read a whole window once, for a person or a report.
-SCANS = {"sessions.stats", "rate_limits.purge", "auth_cache.purge"}
+SCANS = {
+    "sessions.stats",
+    "rate_limits.purge",
+    "auth_cache.purge",
+    "oauth_providers.purge",
+}
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
 
