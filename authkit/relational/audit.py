@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from secrets import randbelow
+from typing import cast
+from uuid import UUID
 
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
+from authkit.errors import InvalidInput
 from authkit.hot import inputs
+from authkit.hot.keyless import no_keys
 from authkit.relational import verification, witnessing
 from authkit.relational.chain import ChainVerifier, Head, Verification
 from authkit.relational.checkpoint import Checkpoint, Evidence
@@ -24,6 +28,7 @@ from authkit.relational.checkpoint import evidence as sort_evidence
 from authkit.relational.event import AuditEvent
 from authkit.relational.inclusion import Inclusion, prove
 from authkit.relational.journal import Journal
+from authkit.relational.subjects import Subjects
 from authkit.schema.audit import AUDIT_SHARDS
 from authkit.schema.columns import JsonObject
 from authkit.schema.relational import AuditChainHead, AuditLog
@@ -39,6 +44,8 @@ APPEND = text("""
 
 
 NO_EVIDENCE = Evidence()
+# Where an entry's details hold what was sealed for its subject.
+PERSONAL = "personal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,12 @@ class AuditEntry:
 class Audit:
     """The audit trail, within one transaction."""
 
-    def __init__(self, session: Session, journal: Journal) -> None:
+    def __init__(
+        self, session: Session, journal: Journal, subjects: Subjects | None = None
+    ) -> None:
         self._session = session
         self._journal = journal
+        self._subjects = subjects or Subjects(session, no_keys)
         self._receipts: tuple[Receipt, ...] = ()
 
     @property
@@ -94,6 +104,8 @@ class Audit:
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
         details: Mapping[str, object] | None = None,
+        personal: Mapping[str, object] | None = None,
+        subject: UUID | None = None,
         occurred_at: datetime | None = None,
     ) -> AuditEvent:
         """Say what happened; it is written as the last thing before the commit.
@@ -106,12 +118,22 @@ class Audit:
             before: what it was, as JSON.
             after: what it became.
             details: anything else; no personal detail, the chain keeps every byte.
+            personal: details that are sealed with the key of `subject` and become
+                unreadable when the subject is erased; `personal_details` opens them.
+            subject: whom they are about.
             occurred_at: when it happened, if that is not now.
 
         Raises:
-            InvalidInput: a part has the wrong shape, is no JSON or is too large.
+            InvalidInput: a part has the wrong shape, is no JSON or is too large; or
+                one of `personal` and `subject` came without the other.
+            ConfigError: there is no ring to seal personal details under.
         """
         origin = self._journal.origin
+        if (personal is None) != (subject is None):
+            raise InvalidInput("personal details and their subject go together")
+        if personal is not None and subject is not None:
+            sealed = self._subjects.seal(subject, personal, context=action)
+            details = {**(details or {}), PERSONAL: sealed}
         event = AuditEvent(
             actor=actor or origin.actor,
             action=action,
@@ -127,6 +149,19 @@ class Audit:
         )
         self._journal.add(event)
         return event
+
+    def personal_details(self, entry: AuditEntry) -> dict[str, object] | None:
+        """Return what was sealed in an entry; None if nothing, or it was erased.
+
+        Raises:
+            InvalidInput: it was damaged, or is another entry's.
+            ConfigError: the key that sealed it is not in the ring.
+        """
+        sealed = entry.details.get(PERSONAL)
+        if not isinstance(sealed, dict):
+            return None
+        envelope = cast("dict[str, object]", sealed)
+        return self._subjects.open(envelope, context=entry.action)
 
     def write(self) -> None:
         """Append what was gathered; the unit of work calls it before its commit.

@@ -2,9 +2,10 @@
 
 The row of the user stays under an address that belongs to nobody (RFC 2606), so that
 whatever refers to it still does. Audit entries name people by id, so they stay as they
-are and the chain verifies; what was sealed for the subject loses its key. Attempts keep
-their keyed hashes and addresses until their retention ends: they are what shows an
-attack, and who erased an account may have been the attacker.
+are and the chain verifies; what was sealed for the subject loses its key
+(`authkit.relational.subjects`). Attempts keep their keyed hashes and addresses until
+their retention ends: they are what shows an attack, and who erased an account may have
+been the attacker.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from authkit.schema.hot import active_sessions, oauth_token_cache
 from authkit.schema.relational import (
     Account,
     BackupCode,
-    SubjectKey,
     User,
     UserRole,
     UserSession,
@@ -75,13 +75,6 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
             retired_at=func.coalesce(
                 WebauthnCredential.retired_at, func.clock_timestamp()
             ),
-        )
-    )
-    session.execute(
-        update(SubjectKey)
-        .where(SubjectKey.subject_id == user_id, SubjectKey.destroyed_at.is_(None))
-        .values(
-            key_sealed=None, sealing_key_id=None, destroyed_at=func.clock_timestamp()
         )
     )
     return user

@@ -11,6 +11,7 @@ from authkit.relational.credentials import Credentials
 from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
 from authkit.relational.roles import Roles
+from authkit.relational.subjects import Subjects
 from authkit.relational.users import Users
 
 
@@ -60,3 +61,8 @@ class UnitOfWork(_UnitOfWork):
     def session(self) -> Session:
         """SQLAlchemy's session, for what no repository offers."""
         return self.work.session
+
+    @property
+    def subjects(self) -> Subjects:
+        """Keys of subjects: what is sealed for them is gone once they are erased."""
+        return self.work.subjects

@@ -21,6 +21,7 @@ from authkit.ids import uuid7
 from authkit.relational.erasure import erase
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
+from authkit.relational.subjects import Subjects
 from authkit.schema.relational import User
 
 
@@ -37,10 +38,13 @@ KEEP: Final = Keep()
 class Users:
     """The users, within one transaction."""
 
-    def __init__(self, session: Session, journal: Journal, hot: Runner) -> None:
+    def __init__(
+        self, session: Session, journal: Journal, hot: Runner, subjects: Subjects
+    ) -> None:
         self._session = session
         self._journal = journal
         self._hot = hot
+        self._subjects = subjects
 
     def create(
         self,
@@ -227,6 +231,7 @@ class Users:
         user = erase(self._session, self._hot, user_id)
         if user is None:
             return self.get(user_id)
+        self._subjects.destroy(user_id)
         self._journal.record("user.erase", target=entity("user", user_id))
         return user
 

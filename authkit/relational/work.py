@@ -16,6 +16,7 @@ from authkit.relational.journal import Journal, Origin
 from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
 from authkit.relational.roles import Roles
+from authkit.relational.subjects import Subjects
 from authkit.relational.users import Users
 
 
@@ -36,13 +37,14 @@ class Work:
         self.session = Session(connection, expire_on_commit=False)
         self._journal = Journal(origin)
         self.hot = Hot(runner, keys)
-        self.users = Users(self.session, self._journal, runner)
+        self.subjects = Subjects(self.session, keys)
+        self.users = Users(self.session, self._journal, runner, self.subjects)
         self.roles = Roles(self.session, self._journal)
         self.permissions = Permissions(self.session, self._journal)
         self.accounts = Accounts(self.session, self._journal)
         self.credentials = Credentials(self.session, self._journal)
         self.sessions = SessionRecords(self.session)
-        self.audit = Audit(self.session, self._journal)
+        self.audit = Audit(self.session, self._journal, self.subjects)
 
     def finish(self) -> None:
         """Write what is pending, the audit events last."""

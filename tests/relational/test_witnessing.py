@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 import authkit
-from authkit.crypto.signing import SigningKey
+from authkit.crypto import SigningKey
 from authkit.lab import cluster
 from authkit.ops.migrate import upgrade
 from authkit.relational import Fault, Verification
