@@ -41,6 +41,10 @@ class LabError(AuthkitError):
     """The embedded cluster cannot do what was asked; the message says what to do."""
 
 
+class BackupError(AuthkitError):
+    """A backup was not made, is not whole, or cannot be restored as asked."""
+
+
 # --- Look at the data --------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ _SESSIONS: Final = (
         SELECT s.id::text FROM authkit.active_sessions AS s
           JOIN authkit.users AS u ON u.id = s.user_id
          WHERE s.revoked_at IS NULL AND s.expires_at > now()
+           AND s.last_activity + s.idle_timeout > now()
            AND u.disabled_at IS NOT NULL
         """,
         "revoke them at once (sessions.revoke_user); users are disabled through the"
@@ -62,6 +63,7 @@ _SESSIONS: Final = (
         SELECT s.id::text FROM authkit.active_sessions AS s
           LEFT JOIN authkit.sessions AS r ON r.id = s.id
          WHERE s.revoked_at IS NULL AND s.expires_at > now()
+           AND s.last_activity + s.idle_timeout > now()
            AND (r.id IS NULL OR r.user_id <> s.user_id OR r.ended_at IS NOT NULL)
         """,
         "revoke these sessions: one that was ended is alive, or nobody knows of it",

@@ -1,0 +1,123 @@
+"""A server for the length of a drill, on restored files, seen by nobody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
+
+from authkit.errors import BackupError, LabError
+from authkit.lab import account, places
+from authkit.lab.server import Server
+from authkit.ops.backup.folder import Backup, Folder
+from authkit.ops.backup.tools import Tools
+from authkit.ops.backup.wal import segment_size, segments
+from authkit.settings import plain_url
+
+_RECOVERY_S = 3600.0
+_PORT = 5432
+_HBA = "local all all trust\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a drill restores to, and who runs the server there."""
+
+    server: Server
+
+    @property
+    def data(self) -> Path:
+        """The data folder to restore into."""
+        return self.server.data
+
+    @property
+    def wal(self) -> Path:
+        """Where the server finds the log."""
+        return self.server.folder / "log"
+
+    def prepare(self) -> None:
+        """Make the server's folder and configuration."""
+        self.server.prepare()
+        self.server.write("pg_hba.conf", _HBA)
+        self.server.configure(upstream=None)
+
+    def take_log(self, folder: Folder, backup: Backup) -> None:
+        """Copy the log since a backup to where the server's account can read it."""
+        size = segment_size(folder.wal)
+        self.wal.mkdir(mode=0o700)
+        names = [path.name for path in folder.wal.iterdir()]
+        needed = [
+            s.name for s in segments(names, size) if s.number >= backup.end // size
+        ]
+        histories = [name for name in names if name.endswith(".history")]
+        for name in (*needed, *histories):
+            shutil.copyfile(folder.wal / name, self.wal / name)
+            self.server.account.own(self.wal / name, 0o600)
+        self.server.account.own(self.wal, 0o700)
+
+    def recover(self) -> None:
+        """Start the server and wait until it has recovered and takes writes.
+
+        Raises:
+            BackupError: recovery did not reach the moment; the log's words say why.
+        """
+        try:
+            self.server.start(timeout_s=_RECOVERY_S)
+        except LabError as exc:
+            raise BackupError(f"recovery failed: {exc}") from exc
+
+    def url(self, like: str) -> str:
+        """Return the URL of the database that another URL names, on this server."""
+        parts = conninfo_to_dict(plain_url(like))
+        user = quote(str(parts.get("user") or "postgres"), safe="")
+        name = quote(str(parts.get("dbname") or parts.get("user") or ""), safe="")
+        sockets = quote(str(self.server.sockets), safe="")
+        return f"postgresql://{user}@/{name}?host={sockets}&port={_PORT}"
+
+
+@contextmanager
+def throwaway(tools: Tools, root: Path | None = None) -> Generator[Place]:
+    """Give a place, and remove it with its server at the end.
+
+    Args:
+        tools: PostgreSQL's programs.
+        root: a folder on the disk to restore to; default: the state folder.
+    """
+    who = account.choose()
+    base = root or places.state_root()
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="drill-", dir=base))
+    folder.chmod(0o711)
+    sockets = places.socket_folder(folder, who)
+    server = Server(
+        name="restored",
+        port=_PORT,
+        password="",  # the socket's folder is the server's account's alone
+        cluster_name=f"drill.{os.getpid()}.{folder.name}",
+        folder=folder / "restored",
+        sockets=sockets,
+        programs=tools.programs,
+        account=who,
+        config=(
+            ("listen_addresses", ""),
+            ("shared_preload_libraries", ""),
+            # Until the moment is reached nobody may look; and settings that a standby
+            # must not have lower than its primary do not matter.
+            ("hot_standby", "off"),
+            ("archive_mode", "off"),
+        ),
+    )
+    try:
+        yield Place(server)
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+        if not sockets.is_relative_to(folder):
+            shutil.rmtree(sockets, ignore_errors=True)

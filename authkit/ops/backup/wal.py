@@ -1,0 +1,137 @@
+"""The write-ahead log that was kept: how far it reaches, and until when."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from authkit.ops.backup.tools import Tools
+
+_SEGMENT = re.compile(r"^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?$")
+_COMMIT = re.compile(r"desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (\S+)")
+DEFAULT_SEGMENT = 16 * 1024**2
+_LOOK_BACK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of the log; `number` counts segments from the beginning."""
+
+    name: str
+    timeline: int
+    number: int
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far an unbroken log leads; `missing` names the segment that is not there.
+
+    `missing` is None where the log simply ends.
+    """
+
+    end: int
+    last: Segment | None
+    missing: str | None
+
+
+def segments(names: Iterable[str], size: int) -> tuple[Segment, ...]:
+    """Return the segments among file names, in order."""
+    per_file = (1 << 32) // size
+    found = [
+        Segment(
+            name,
+            int(match[1], 16),
+            int(match[2], 16) * per_file + int(match[3], 16),
+            match[4] is not None,
+        )
+        for name in names
+        if (match := _SEGMENT.match(name))
+    ]
+    return tuple(sorted(found, key=lambda s: (s.number, s.timeline, not s.partial)))
+
+
+def reach(found: Iterable[Segment], start: int, timeline: int, size: int) -> Reach:
+    """Follow the log from a position as far as no segment is missing. Pure.
+
+    Args:
+        found: the segments that are kept.
+        start: where the backup ends: what it needs itself is inside it.
+        timeline: the backup's.
+        size: bytes of a segment.
+    """
+    newest = {s.number: s for s in found if s.timeline >= timeline}
+    number = start // size
+    last: Segment | None = None
+    while number in newest:
+        last = newest[number]
+        number += 1
+    end = start if last is None else (last.number + 1) * size
+    later = [n for n in newest if n > number]
+    if not later:
+        return Reach(end, last, None)
+    per_file = (1 << 32) // size
+    name = f"{timeline:08X}{number // per_file:08X}{number % per_file:08X}"
+    return Reach(end, last, name)
+
+
+def segment_size(folder: Path) -> int:
+    """Return the size of the segments in a folder: they are made in full."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _SEGMENT.match(path.name) and path.stat().st_size:
+            return path.stat().st_size
+    return DEFAULT_SEGMENT
+
+
+def last_commit(tools: Tools, folder: Path, found: Reach, size: int) -> datetime | None:
+    """Return the server's time of the last commit that a reach leads to."""
+    if found.last is None:
+        return None
+    kept = {
+        s.number: s
+        for s in segments((p.name for p in folder.iterdir()), size)
+        if s.number <= found.last.number
+    }
+    for number in range(found.last.number, found.last.number - _LOOK_BACK, -1):
+        if number not in kept:
+            return None
+        when = _last_commit_of(tools, folder, kept[number])
+        if when is not None:
+            return when
+    return None
+
+
+def _last_commit_of(tools: Tools, folder: Path, segment: Segment) -> datetime | None:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / segment.name.removesuffix(".partial")
+        shutil.copyfile(folder / segment.name, path)
+        # It ends with an error where the log ends within the segment: expected.
+        run = subprocess.run(
+            [tools.programs.path("pg_waldump"), "--rmgr=Transaction", path],
+            env={"LC_ALL": "C", "TZ": "UTC", "PGTZ": "UTC"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found = _COMMIT.findall(run.stdout)
+    if not found:
+        return None
+    stamp, _zone = found[-1]
+    return datetime.fromisoformat(f"{stamp}+00:00")
+
+
+def position(text: str) -> int:
+    """Return a position of the log (`16/B374D848`) as bytes."""
+    high, _, low = text.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def shown(at: int) -> str:
+    """Return a position as PostgreSQL writes it."""
+    return f"{at >> 32:X}/{at & 0xFFFFFFFF:X}"
