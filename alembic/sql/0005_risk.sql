@@ -37,8 +37,7 @@ COMMENT ON TABLE authkit.risk_user_counts IS 'c_u: logins of a user with a value
 CREATE TABLE authkit.risk_counts (
     key bytea NOT NULL,
     seen bigint NOT NULL,
-    CONSTRAINT risk_counts_pkey PRIMARY KEY (key),
-    CONSTRAINT risk_counts_seen_counted_check CHECK (seen >= 0)
+    CONSTRAINT risk_counts_pkey PRIMARY KEY (key)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE authkit.risk_counts IS 'c: logins of everybody with a value, as merged';
 
@@ -47,8 +46,7 @@ CREATE TABLE authkit.risk_pairs (
     place smallint NOT NULL,
     above bytea NOT NULL,
     seen bigint NOT NULL,
-    CONSTRAINT risk_pairs_pkey PRIMARY KEY (key, place, above),
-    CONSTRAINT risk_pairs_seen_counted_check CHECK (seen >= 0)
+    CONSTRAINT risk_pairs_pkey PRIMARY KEY (key, place, above)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE authkit.risk_pairs IS
     'which networks (place 2) and countries (place 3) an address came with';

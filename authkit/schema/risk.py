@@ -109,7 +109,6 @@ risk_counts = Table(
     "risk_counts",
     metadata,
     RiskCountColumns,
-    check("seen_counted", "seen >= 0"),
     comment="c: logins of everybody with a value, as merged",
 )
 
@@ -128,7 +127,6 @@ risk_pairs = Table(
     metadata,
     RiskPairColumns,
     PrimaryKeyConstraint("key", "place", "above"),
-    check("seen_counted", "seen >= 0"),
     comment="which networks (place 2) and countries (place 3) an address came with",
 )
 

@@ -102,7 +102,7 @@ class Logins:
             person.trip = None
         if person.trip is None and rng.random() < person.travels:
             person.trip = self._trip(person, when)
-        if rng.random() < _NEW_DEVICE:
+        if rng.random() < _NEW_DEVICE * person.churn:
             phone = person.desktop is None or rng.random() < 0.5
             number = person.devices_made
             device = make_device(rng, self._keyed, person.email, number, phone=phone)

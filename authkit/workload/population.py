@@ -113,6 +113,7 @@ class Person:
     lines: dict[Place, Line] = field(default_factory=dict[Place, Line])
     devices_made: int = 2
     trip: Trip | None = None
+    churn: float = 1.0
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -155,11 +156,20 @@ def make_population(
     start_us: int,
     days: int,
     domain: str = "example.com",
+    activity: float = 1.0,
+    churn: float = 1.0,
 ) -> list[Person]:
     """Draw everybody at once: memory grows with people, never with attempts."""
-    return [
+    people = [
         _person(rng, keyed, index, start_us, days, domain) for index in range(users)
     ]
+    for person in people:
+        if person.logins and activity != 1.0:
+            person.logins = max(1, round(person.logins * activity))
+        for line in person.lines.values():
+            line.lease_days /= churn
+        person.churn = churn
+    return people
 
 
 def _line(rng: Random, country: Country, kind: Place, city: int) -> Line:

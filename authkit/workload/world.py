@@ -26,6 +26,7 @@ from authkit.workload.population import DAY_US, Person, make_population
 
 MAX_USERS = 10_000_000
 MAX_DAYS = 3_660
+MAX_SCALE = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BY_TIME = attrgetter("at_us")
 
@@ -35,8 +36,9 @@ class World:
     """Parameters of a world; two equal worlds give equal rows, ids included.
 
     `end` is where the simulated clock stops, `days` before it it starts. `attacks`
-    scales the number of campaigns; 0 is a world without them. The key of subjects and
-    devices comes from the seed unless one is given.
+    scales the number of campaigns; 0 is a world without them. `activity` scales how
+    often people log in, `churn` how often they change addresses and devices. The key
+    of subjects and devices comes from the seed unless one is given.
     """
 
     seed: int
@@ -45,6 +47,8 @@ class World:
     end: datetime
     attacks: float = 1.0
     keyed: KeyedHash | None = None
+    activity: float = 1.0
+    churn: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.users <= MAX_USERS:
@@ -53,6 +57,8 @@ class World:
             raise InvalidInput(f"days must be between 1 and {MAX_DAYS:,}")
         if self.attacks < 0:
             raise InvalidInput("attacks must not be negative")
+        if not (0 < self.activity <= MAX_SCALE and 0 < self.churn <= MAX_SCALE):
+            raise InvalidInput(f"activity and churn lie above 0, up to {MAX_SCALE}")
         if self.end.tzinfo is None:
             raise InvalidInput("the end of the world has no time zone")
 
@@ -81,6 +87,8 @@ class World:
             days=self.days,
             # Two worlds fit into one database: their people have other addresses.
             domain=f"w{self.seed}.example.com",
+            activity=self.activity,
+            churn=self.churn,
         )
 
     def attempts(self, people: list[Person] | None = None) -> Iterator[Attempt]:

@@ -34,6 +34,9 @@ from authkit.relational import AsyncUnitOfWork, Decision, Origin
 from authkit.relational.access import decide_cached
 from authkit.settings import Settings
 
+from .logins import AsyncLogins
+from .risk import AsyncRisk
+
 if TYPE_CHECKING:
     from authkit.analysis import Frames
     from authkit.ops.health import Health
@@ -115,6 +118,16 @@ class AsyncKit:
         For many callers at once; a few go by themselves. A cancelled call may happen.
         """
         return AsyncHot(AsyncCoalescing(self._runner), lambda: self.key_ring)
+
+    @cached_property
+    def logins(self) -> AsyncLogins:
+        """The login flow: begin, then succeed or fail."""
+        return AsyncLogins(self.cluster, self._runner, lambda: self.keyed_hash)
+
+    @cached_property
+    def risk(self) -> AsyncRisk:
+        """Risk scores: now, explained, thresholds, upkeep of the counts."""
+        return AsyncRisk(self._runner)
 
     async def check(
         self, user_id: UUID, permission: str, **context: object

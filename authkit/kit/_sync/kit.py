@@ -36,6 +36,9 @@ from authkit.relational import Decision, Origin, UnitOfWork
 from authkit.relational.access import decide_cached
 from authkit.settings import Settings
 
+from .logins import Logins
+from .risk import Risk
+
 if TYPE_CHECKING:
     from authkit.analysis import Frames
     from authkit.ops.health import Health
@@ -117,6 +120,16 @@ class Kit:
         For many callers at once; a few go by themselves. A cancelled call may happen.
         """
         return Hot(Coalescing(self._runner), lambda: self.key_ring)
+
+    @cached_property
+    def logins(self) -> Logins:
+        """The login flow: begin, then succeed or fail."""
+        return Logins(self.cluster, self._runner, lambda: self.keyed_hash)
+
+    @cached_property
+    def risk(self) -> Risk:
+        """Risk scores: now, explained, thresholds, upkeep of the counts."""
+        return Risk(self._runner)
 
     def check(self, user_id: UUID, permission: str, **context: object) -> Decision:
         """Decide one permission of a user: from the cache, or else from the roles.

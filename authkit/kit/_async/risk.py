@@ -1,0 +1,134 @@
+"""Scores outside of a login: now, explained, repeated, and where to draw the line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from authkit.errors import InvalidInput, NotFound
+from authkit.hot import AsyncRunner, inputs
+from authkit.risk import DEFAULT, HORIZON, Model, Score, counters, features, flow, model
+from authkit.risk.evidence import restored
+from authkit.risk.flow import Kept, Quantile
+
+LOOK_BACK = timedelta(days=30)
+_SLACK = timedelta(days=1)
+_BATCH = 10_000
+
+
+class AsyncRisk:
+    """Risk of one kit's logins; `by` is the name of the model."""
+
+    def __init__(self, runner: AsyncRunner, by: str = DEFAULT) -> None:
+        self._runner = runner
+        self.model: Model = model(by)
+
+    async def score(
+        self,
+        user_id: UUID,
+        *,
+        ip: inputs.Address | None = None,
+        user_agent: str | None = None,
+        asn: int | None = None,
+        country: str | None = None,
+    ) -> Score:
+        """Score a login of a user as it would be scored now; nothing is written.
+
+        Raises:
+            InvalidInput: a part of it is not acceptable.
+        """
+        seen = features(
+            inputs.optional_address(ip),
+            asn,
+            inputs.country(country),
+            inputs.user_agent(user_agent),
+        )
+        params = (inputs.identifier(user_id, "user id"), None, counters.keys(seen))
+        counted = await self._runner.fetch_one(counters.EVIDENCE, params)
+        if counted is None:
+            raise NotFound("the database has no totals of risk: run its migrations")
+        return self.model.judge(counted.evidence())
+
+    async def explain(self, attempt_id: UUID) -> Score:
+        """Repeat the score of an attempt from what was kept, bit for bit.
+
+        Its terms say what each level added; its evidence, of which counts.
+
+        Raises:
+            NotFound: there is no such attempt, or it was never scored.
+            InvalidInput: it was scored by a model or version that is not here.
+        """
+        kept = await self._kept(attempt_id)
+        if kept.risk_model is None or kept.risk_features is None:
+            raise NotFound("the attempt was not scored")
+        by = model(kept.risk_model, kept.risk_model_version)
+        if kept.risk_features.get("parameters") != by.parameters:
+            raise InvalidInput(
+                f"the attempt was scored by other parameters of {kept.risk_model!r}"
+            )
+        return by.judge(restored(kept.risk_features))
+
+    async def threshold(
+        self,
+        *,
+        reauth_rate: float | None = None,
+        tpr: float | None = None,
+        attacks: Sequence[UUID] = (),
+        since: datetime | None = None,
+    ) -> Quantile:
+        """Return the score from which on to ask again: above it, not at it.
+
+        Args:
+            reauth_rate: at most this share of completed logins lies above it.
+            tpr: at least this share of the attempts in `attacks` lies at or above it.
+            attacks: attempts that were found to be attacks.
+            since: from when on; the last 30 days unless said.
+
+        Raises:
+            InvalidInput: not exactly one of the two is given, or it is no share.
+        """
+        start = inputs.moment(since or datetime.now(UTC) - LOOK_BACK, "start")
+        by = (start, self.model.name, self.model.version)
+        if (reauth_rate is None) == (tpr is None):
+            raise InvalidInput("give either reauth_rate or tpr")
+        if reauth_rate is not None:
+            share = 1.0 - _share(reauth_rate)
+            rows = await self._runner.fetch_all(flow.OF_LOGINS, (*by, share))
+        else:
+            share = 1.0 - _share(tpr or 0.0)
+            params = (*by, share, list(attacks))
+            rows = await self._runner.fetch_all(flow.OF_ATTEMPTS, params)
+        return rows[0]
+
+    async def merge(self, most: int = _BATCH) -> int:
+        """Add recent logins to the counts over everybody; returns how many.
+
+        Run it every minute or so, as the maintenance role or the owner. Two at once
+        do no harm.
+        """
+        most = inputs.count(most, "number of logins", low=1, high=1_000_000)
+        written = await self._runner.write(counters.MERGE, (most,))
+        return written.rows[0].logins
+
+    async def age(self, horizon: timedelta = HORIZON, most: int = _BATCH) -> int:
+        """Forget logins older than the horizon; returns how many. Bounded."""
+        before = datetime.now(UTC) - inputs.span(horizon, "horizon")
+        most = inputs.count(most, "number of logins", low=1, high=1_000_000)
+        written = await self._runner.write(counters.AGE, (before, most))
+        return written.rows[0].logins
+
+    async def _kept(self, attempt_id: UUID) -> Kept:
+        key = inputs.identifier(attempt_id, "attempt id")
+        made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
+        params = (key, made - _SLACK, made + _SLACK)
+        kept = await self._runner.fetch_one(flow.KEPT, params)
+        if kept is None:
+            raise NotFound("there is no attempt of this id")
+        return kept
+
+
+def _share(value: float) -> float:
+    if not 0.0 < value < 1.0:
+        raise InvalidInput("a rate lies between 0 and 1")
+    return value

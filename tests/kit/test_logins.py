@@ -1,0 +1,206 @@
+"""The login flow on a real primary, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+import authkit
+from authkit.errors import InvalidInput, NotFound
+from authkit.hot import Allowance, NewSession, Throttle, Throttled
+from authkit.ids import uuid7
+from authkit.kit.login_values import Begun, LoggedIn, LoginRefused
+from authkit.settings import Settings
+
+EMAIL = "ada@example.com"
+CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/142.0.0.0 Safari/537.36"
+HOME = {"ip": "192.0.2.7", "asn": 64512, "country": "NO", "user_agent": CHROME}
+KEY = "A" * 43 + "="
+
+
+@pytest.fixture
+def keyed(settings: Settings) -> Settings:
+    return settings.model_copy(update={"authkit_token_key": SecretStr(KEY)})
+
+
+@pytest.fixture
+def kit(keyed: Settings) -> Iterator[authkit.Kit]:
+    with authkit.connect(keyed) as opened:
+        yield opened
+
+
+@pytest.fixture
+def owner(database) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ada(owner) -> UUID:
+    user_id = uuid7()
+    owner.execute(
+        "INSERT INTO authkit.users (id, email) VALUES (%s, %s)", (user_id, EMAIL)
+    )
+    return user_id
+
+
+def begin(kit: authkit.Kit, **changed: object) -> Begun:
+    begun = kit.logins.begin(EMAIL, **{**HOME, **changed})
+    assert isinstance(begun, Begun)
+    return begun
+
+
+def log_in(kit: authkit.Kit, **changed: object) -> LoggedIn:
+    done = kit.logins.succeed(begin(kit, **changed))
+    assert isinstance(done, LoggedIn)
+    return done
+
+
+def stored(owner: psycopg.Connection, column: str, done: LoggedIn | Begun) -> object:
+    row = owner.execute(
+        f"SELECT {column} FROM authkit.auth_attempts WHERE id = %s", (done.key.id,)
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_a_login_is_settled_scored_learned_and_opens_its_session(kit, owner, ada):
+    first = begin(kit)
+    assert first.user is not None
+    assert first.user.user_id == ada
+    assert first.score is not None
+    assert first.score.unscored == "no_history"
+    done = kit.logins.succeed(first)
+    assert isinstance(done, LoggedIn)
+    assert isinstance(done.session, NewSession)
+    assert kit.sessions.validate(done.session.token) is not None
+    assert stored(owner, "outcome", done) == "succeeded"
+    assert stored(owner, "session_id", done) == done.session.id
+    kit.risk.merge()
+    again = begin(kit)
+    assert again.score is not None
+    assert (again.score.value, again.score.n) != (None, 0)
+    strange = begin(
+        kit, ip="198.51.100.9", asn=64999, country="BR", user_agent="curl/8.16.0"
+    )
+    assert strange.score is not None
+    assert strange.score.value > again.score.value
+    kit.logins.succeed(again)
+    assert kit.risk.explain(again.key.id).value == again.score.value
+
+
+def test_of_a_user_in_the_cache_a_login_begins_in_one_round_trip(kit, ada):
+    begin(kit)
+    asked: list[object] = []
+    stop = kit.observe(lambda *call: asked.append(call[0]))
+    begin(kit)
+    stop()
+    # All of it went through the pipeline, which is no operation of the runner.
+    assert asked == []
+
+
+def test_a_failed_login_keeps_its_score_and_teaches_nothing(kit, owner, ada):
+    log_in(kit)
+    wrong = begin(kit, ip="198.51.100.9", asn=64999)
+    assert kit.logins.fail(wrong)
+    assert not kit.logins.fail(wrong)
+    assert stored(owner, "outcome", wrong) == "failed"
+    assert stored(owner, "risk_score", wrong) == wrong.score.value
+    assert owner.execute(
+        "SELECT logins FROM authkit.risk_users WHERE user_id = %s", (ada,)
+    ).fetchone() == (1,)
+
+
+def test_an_attempt_that_was_settled_opens_no_second_session(kit, owner, ada):
+    begun = begin(kit)
+    assert isinstance(kit.logins.succeed(begun), LoggedIn)
+    assert kit.logins.succeed(begun) is LoginRefused.SETTLED
+    assert not kit.logins.fail(begun)
+    assert owner.execute("SELECT count(*) FROM authkit.sessions").fetchone() == (1,)
+
+
+def test_whoever_is_locked_after_the_login_began_does_not_come_in(kit, owner, ada):
+    begun = begin(kit)
+    kit.attempts.lock(ada, timedelta(minutes=5))
+    assert kit.logins.succeed(begun) is LoginRefused.USER_UNAVAILABLE
+    assert stored(owner, "outcome", begun) == "denied"
+    assert stored(owner, "failure_reason", begun) == "user_unavailable"
+    assert begin(kit).locked
+
+
+def test_where_a_factor_is_still_asked_for_nothing_is_learned(kit, owner, ada):
+    done = kit.logins.succeed(begin(kit), session=None)
+    assert isinstance(done, LoggedIn)
+    assert done.session is None
+    assert stored(owner, "outcome", done) == "succeeded"
+    assert owner.execute("SELECT count(*) FROM authkit.risk_users").fetchone() == (0,)
+
+
+def test_guessing_is_stopped_before_any_password_is_looked_at(kit, ada):
+    strict = Throttle(network=Allowance(2, timedelta(minutes=5)), ip=None)
+    for _ in range(2):
+        kit.logins.fail(begin(kit, throttle=strict))
+    stopped = kit.logins.begin(EMAIL, throttle=strict, **HOME)
+    assert isinstance(stopped, Throttled)
+
+
+def test_a_name_that_nobody_has_begins_like_any_other_and_can_only_fail(kit, owner):
+    begun = kit.logins.begin("nobody@example.com", **HOME)
+    assert isinstance(begun, Begun)
+    assert (begun.user, begun.score, begun.locked) == (None, None, False)
+    with pytest.raises(InvalidInput, match="only fail"):
+        kit.logins.succeed(begun)
+    assert kit.logins.fail(begun, "unknown_account")
+    assert stored(owner, "outcome", begun) == "failed"
+
+
+def test_the_line_above_which_to_ask_again_is_drawn_from_history(kit, ada):
+    for last in range(6):
+        log_in(kit, ip=f"192.0.2.{last}")
+    line = kit.risk.threshold(reauth_rate=0.2)
+    assert line.scores == 5  # the first had no history
+    assert line.value is not None
+    with pytest.raises(InvalidInput, match="either"):
+        kit.risk.threshold()
+    with pytest.raises(InvalidInput, match="between 0 and 1"):
+        kit.risk.threshold(reauth_rate=1.5)
+
+
+def test_what_cannot_be_explained_is_said(kit, owner, ada):
+    with pytest.raises(NotFound, match="no attempt"):
+        kit.risk.explain(uuid7())
+    pending = begin(kit)
+    with pytest.raises(NotFound, match="not scored"):
+        kit.risk.explain(pending.key.id)
+    with pytest.raises(InvalidInput, match="IP address"):
+        kit.logins.begin(EMAIL, ip="300.1.1.1")
+
+
+def test_with_asyncio_it_is_the_same(keyed, owner, ada):
+    async def flow() -> None:
+        async with authkit.connect_async(keyed) as kit:
+            begun = await kit.logins.begin(EMAIL, **HOME)
+            assert isinstance(begun, Begun)
+            done = await kit.logins.succeed(begun)
+            assert isinstance(done, LoggedIn)
+            assert await kit.logins.succeed(begun) is LoginRefused.SETTLED
+            other = await kit.logins.begin(EMAIL, **HOME)
+            assert isinstance(other, Begun)
+            assert await kit.logins.fail(other)
+            score = await kit.risk.score(ada, ip="192.0.2.7", asn=64512)
+            assert score.n == 1
+
+    asyncio.run(flow())
+
+
+def test_no_repr_of_a_login_shows_a_name_or_a_hash(kit, ada):
+    begun = begin(kit)
+    assert EMAIL not in repr(begun)
+    assert CHROME not in repr(replace(begun, score=None))
