@@ -248,7 +248,7 @@ class Field:
         self.crew.storm(calls)
         for node in nodes:
             self.unusable(node)
-        self.until(lambda: monotonic() > began + seconds, "the outage is over")
+        self.wait(seconds)
         for node in nodes:
             self.servers.start(node)
         self.possible("restart")
@@ -302,6 +302,11 @@ class Field:
         self.until(whole, "the clients see every node at work")
         self.written()
         self.read()
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass."""
+        end = monotonic() + seconds
+        self.until(lambda: monotonic() >= end, "time passes")
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for something that must come; a worker that ended is told at once.

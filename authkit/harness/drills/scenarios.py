@@ -14,6 +14,8 @@ from authkit.harness.drills.rounds import Goals
 _SLOW_S: Final = 0.04
 _FLAPS: Final = 3
 _STORM: Final = 40
+_TOLD_BY_SILENCE: Final = 0.5
+_LONGEST_DOUBT_S: Final = 0.4
 _OUTAGE_S: Final = 1.5
 
 
@@ -39,13 +41,23 @@ def _failover(field: Field) -> None:
 def _freeze(field: Field) -> None:
     old = field.servers.primary
     field.hold(old)
-    # Every other time nothing but its silence tells the clients.
-    first = field.released if field.number % 2 else None
-    field.take_over(old, field.servers.freeze, fence=False, first=first)
+    field.take_over(old, field.servers.freeze, fence=False, first=_silence(field))
     field.written()
     field.released()
     field.servers.thaw(old)
     _left_behind(field, old)
+
+
+def _silence(field: Field) -> Callable[[], None]:
+    """What comes between a silent primary and the promotion.
+
+    Half the time the clients must have found out by its silence alone; else a moment
+    of any length, so that the promotion meets every stage of their doubt.
+    """
+    if field.chance.random() < _TOLD_BY_SILENCE:
+        return field.released
+    seconds = _LONGEST_DOUBT_S * field.chance.random()
+    return lambda: field.wait(seconds)
 
 
 def _blackhole(field: Field) -> None:
@@ -54,9 +66,7 @@ def _blackhole(field: Field) -> None:
         return
     old = field.servers.primary
     field.hold(old)
-    # Every other time nothing but its silence tells the clients.
-    first = field.released if field.number % 4 == 1 else None
-    field.take_over(old, field.links.blackhole, fence=False, first=first)
+    field.take_over(old, field.links.blackhole, fence=False, first=_silence(field))
     field.written()
     field.released()
     field.links.heal(old)

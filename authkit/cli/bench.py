@@ -1,0 +1,64 @@
+"""`authkit bench`: measurements beside others and beside earlier versions."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Measure beside other stacks, and beside earlier versions.",
+    no_args_is_help=True,
+)
+peers = typer.Typer(
+    help="The same work in other stacks, in one run.", no_args_is_help=True
+)
+app.add_typer(peers, name="peers")
+
+
+@peers.command("cluster")
+def peers_cluster(
+    rounds: Annotated[
+        int, typer.Option(min=3, help="Of the interleaved cost of a connection.")
+    ] = 30,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File for the table.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Failover: authkit, hasql, libpq's list of hosts, SQLAlchemy with pre-ping.
+
+    What taking a connection costs, interleaved; then one frozen primary for all.
+    """
+    from authkit.cli.showing import progress
+    from authkit.errors import InvalidInput
+    from authkit.harness.peers import cluster
+
+    signal.signal(signal.SIGTERM, _end)
+    with progress() as show:
+        report = cluster.run(rounds=rounds, progress=show)
+    table = str(report.extra["table"])
+    if json is not None:
+        report.write_json(json)
+    if markdown is not None:
+        try:
+            markdown.write_text(table, encoding="utf-8")
+        except OSError as exc:
+            raise InvalidInput(f"cannot write {markdown}: {exc.strerror}") from exc
+    typer.echo(table, err=json == "-")
+    for found in report.figures:
+        if found.holds is False:
+            typer.echo(f"missed: {found.name} {found.value} ({found.goal})", err=True)
+    raise typer.Exit(report.exit_code)
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(143)

@@ -1,0 +1,1 @@
+"""The same work in other stacks, measured beside ours in one run."""
