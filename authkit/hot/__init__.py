@@ -26,6 +26,7 @@ from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
 from authkit.hot.auth_cache import CachedLogin
 from authkit.hot.gathering import Limits
 from authkit.hot.limiting import RateDecision, RatePolicy
+from authkit.hot.oauth_providers import ProviderTokens
 from authkit.hot.oauth_tokens import TokenInfo
 from authkit.hot.oauth_values import (
     CodeRefusal,
@@ -87,6 +88,7 @@ __all__ = [
     "Operation",
     "Params",
     "PendingLogin",
+    "ProviderTokens",
     "RateDecision",
     "RateLimits",
     "RatePolicy",

@@ -13,6 +13,7 @@ from authkit.hot import (
     auth_cache,
     batches,
     oauth_codes,
+    oauth_providers,
     oauth_rotation,
     oauth_states,
     oauth_tokens,
@@ -41,6 +42,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *batches.OPERATIONS,
     *relaxed.OPERATIONS,
     *retention.OPERATIONS,
+    *oauth_providers.OPERATIONS,
 )
 
 BY_NAME: Final[dict[str, AnyOperation]] = {op.name: op for op in OPERATIONS}

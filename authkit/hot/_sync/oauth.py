@@ -9,15 +9,17 @@ from collections.abc import Callable
 from authkit.crypto import KeyRing
 
 from .oauth_codes import OAuthCodes
+from .oauth_providers import OAuthProviders
 from .oauth_states import OAuthStates
 from .oauth_tokens import OAuthTokens
 from .runner import Runner
 
 
 class OAuth:
-    """States, codes and tokens: each kind of secret has a store of its own."""
+    """States, codes, tokens and providers' tokens: each kind has a store of its own."""
 
     def __init__(self, runner: Runner, keys: Callable[[], KeyRing]) -> None:
         self.states = OAuthStates(runner, keys)
         self.codes = OAuthCodes(runner, keys)
         self.tokens = OAuthTokens(runner, keys)
+        self.providers = OAuthProviders(runner, keys)
