@@ -10,14 +10,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authkit.analysis import plots
+    from authkit.analysis.cases import Case, Cases
+    from authkit.analysis.entities import Entity, entity, pivot, sessionize
     from authkit.analysis.frames import Frames
     from authkit.analysis.picture import Picture, save
     from authkit.analysis.trail import Chain, forgeries, read_chain
 
-__all__ = ["Chain", "Frames", "Picture", "forgeries", "plots", "read_chain", "save"]
+__all__ = [
+    "Case",
+    "Cases",
+    "Chain",
+    "Entity",
+    "Frames",
+    "Picture",
+    "entity",
+    "forgeries",
+    "pivot",
+    "plots",
+    "read_chain",
+    "save",
+    "sessionize",
+]
 
 _HOMES = {
+    "Case": "authkit.analysis.cases",
+    "Cases": "authkit.analysis.cases",
     "Chain": "authkit.analysis.trail",
+    "Entity": "authkit.analysis.entities",
+    "entity": "authkit.analysis.entities",
+    "pivot": "authkit.analysis.entities",
+    "sessionize": "authkit.analysis.entities",
     "Frames": "authkit.analysis.frames",
     "Picture": "authkit.analysis.picture",
     "forgeries": "authkit.analysis.trail",

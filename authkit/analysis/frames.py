@@ -118,7 +118,7 @@ class Frames:
             conditions.append(sources.of_user(user, masked=self._masked))
         if ip is not None:
             conditions.append(sources.of_address(ip, masked=self._masked))
-        return self._frame(sources.ATTEMPTS, since, until, conditions, columns)
+        return self.rows(sources.ATTEMPTS, since, until, conditions, columns)
 
     def sessions(
         self,
@@ -134,7 +134,7 @@ class Frames:
         conditions: list[Condition] = []
         if user is not None:
             conditions.append(sources.of_user(user, masked=self._masked))
-        return self._frame(sources.SESSIONS, since, until, conditions, columns)
+        return self.rows(sources.SESSIONS, since, until, conditions, columns)
 
     def audit(
         self,
@@ -147,7 +147,7 @@ class Frames:
         `at` is when it happened, where that was said. `before`, `after` and `details`
         may name people and are there in clear frames only.
         """
-        return self._frame(sources.AUDIT, since, until, [], columns)
+        return self.rows(sources.AUDIT, since, until, [], columns)
 
     def scores(
         self,
@@ -163,7 +163,7 @@ class Frames:
         conditions: list[Condition] = []
         if user is not None:
             conditions.append(sources.of_user(user, masked=self._masked))
-        return self._frame(sources.SCORES, since, until, conditions, columns)
+        return self.rows(sources.SCORES, since, until, conditions, columns)
 
     def rate_limits(
         self,
@@ -176,7 +176,7 @@ class Frames:
         Raises:
             NotPermitted: there is no masked view of them.
         """
-        return self._frame(sources.RATE_LIMITS, since, until, [], columns)
+        return self.rows(sources.RATE_LIMITS, since, until, [], columns)
 
     def stream(
         self,
@@ -259,19 +259,21 @@ class Frames:
         frame, standing = self._read(sql, params, ours=False)
         return self._told(frame, "query", standing, None)
 
-    def _frame(
+    def rows(
         self,
         source: Source,
         since: When,
         until: When,
-        conditions: list[Condition],
-        columns: Sequence[str] | None,
+        conditions: Sequence[Condition] = (),
+        columns: Sequence[str] | None = None,
     ) -> DataFrame:
+        """Return the rows of a source within a window; what the other frames call."""
         within = window(since, until, now=self._now())
         statement, values = source.select(
             within, conditions, columns, masked=self._masked
         )
         frame, standing = self._read(statement, values, ours=True)
+        frame.attrs.update(sql=statement, parameters=[str(value) for value in values])
         return self._told(frame, source.name, standing, within)
 
     def _read(

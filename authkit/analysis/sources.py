@@ -187,6 +187,18 @@ SESSIONS = Source(
         ),
     ),
 )
+_LINKING = ("subject", "session")  # known under the same token in other cases
+CASE_ATTEMPTS = Source(
+    "case",
+    "authkit.case_attempts_masked",
+    "authkit.case_attempts_masked",
+    "occurred_at",
+    tuple(
+        column
+        for column in ATTEMPTS.columns
+        if column.name not in {*_LINKING, "settled_at"}
+    ),
+)
 SCORES = Source(
     "scores",
     "authkit.auth_attempts",

@@ -6,6 +6,7 @@ not see them. `authkit db validate` looks for each.
 
 from __future__ import annotations
 
+from authkit.schema.cases import CASE_VIEWS
 from authkit.schema.masking import MASKED_VIEWS
 
 # Functions, and whether each runs with its owner's rights.
@@ -22,6 +23,9 @@ FUNCTIONS: dict[str, bool] = {
     "keyed_token": False,
     "address_prefix": False,
     "id_bytes": False,
+    "open_case": True,
+    "label_attempts": True,
+    "unmask": True,
     "risk_merge": True,
     "risk_age": True,
     "risk_freeman_ratio": False,
@@ -48,6 +52,6 @@ TRIGGERS: frozenset[tuple[str, str]] = frozenset(
     }
 )
 
-VIEWS: frozenset[str] = frozenset(MASKED_VIEWS)
+VIEWS: frozenset[str] = frozenset((*MASKED_VIEWS, *CASE_VIEWS))
 
 PARTITIONED: frozenset[str] = frozenset({"auth_attempts", "audit_logs"})

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from authkit.schema.cases import CASE_TABLES, CASE_VIEWS
 from authkit.schema.masking import MASKED_VIEWS
 
 APP = "authkit_app"
@@ -81,7 +82,9 @@ _EVERYTHING = (
     *_APPENDED,
     *_SEEN,
     "masking_keys",
+    *CASE_TABLES,
     *MASKED_VIEWS,
+    *CASE_VIEWS,
 )
 
 Privileges = Mapping[str, frozenset[str]]
@@ -100,7 +103,7 @@ TABLE_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
         | _each(_MERGED, _READ)
         | _each(_APPENDED, _APPEND)
         | _each(_SEEN, _READ),
-        ANALYST: _each(MASKED_VIEWS, _READ),
+        ANALYST: _each((*MASKED_VIEWS, *CASE_VIEWS), _READ),
         MAINTENANCE: _each(_PURGED, _PURGE) | _each(_SEEN, _READ),
         BACKUP: _each(_EVERYTHING, _READ),
     }
@@ -132,7 +135,9 @@ COLUMN_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
 FUNCTION_PRIVILEGES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         APP: frozenset({"audit_append", "risk_freeman_ratio"}),
-        ANALYST: frozenset({"keyed_token", "address_prefix", "id_bytes"}),
+        ANALYST: frozenset(
+            {"keyed_token", "address_prefix", "id_bytes", "label_attempts"}
+        ),
         MAINTENANCE: frozenset(
             {
                 "audit_append",
@@ -140,6 +145,8 @@ FUNCTION_PRIVILEGES: Mapping[str, frozenset[str]] = MappingProxyType(
                 "drop_attempt_partitions",
                 "risk_merge",
                 "risk_age",
+                "open_case",
+                "unmask",
             }
         ),
         BACKUP: frozenset(),

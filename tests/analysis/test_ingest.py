@@ -215,6 +215,13 @@ def test_the_rba_data_set_keeps_its_users_and_who_took_an_account_over(
         ("failed", 29695, "NO", "a, b", False, "10.0.65.171"),
         ("succeeded", 29695, "NO", "c", False, "10.0.65.171"),
     ]
+    take(database, tmp_path, RBA.encode().splitlines(keepends=True), reader)
+    assert rows(
+        database,
+        "SELECT l.label, l.author, a.outcome FROM authkit.attempt_labels AS l"
+        " JOIN authkit.auth_attempts AS a ON (a.id, a.occurred_at) ="
+        " (l.attempt_id, l.occurred_at)",
+    ) == [("takeover", "ingest:gate", "succeeded")]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from authkit.ids import uuid7
 from authkit.schema.masking import MASKED_VIEWS
+from authkit.schema.objects import VIEWS
 
 IP = "203.0.113.77"
 DEVICE = bytes(range(32))
@@ -122,4 +123,4 @@ def test_every_masked_view_is_a_security_barrier(rows: Any):
         " AND relkind = 'v' AND 'security_barrier=true' = ANY (reloptions)"
         " ORDER BY relname"
     ).fetchall()
-    assert [name for (name,) in barriers] == sorted(MASKED_VIEWS)
+    assert [name for (name,) in barriers] == sorted(VIEWS)

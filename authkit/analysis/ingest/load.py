@@ -88,7 +88,7 @@ def ingest(
     if not source or len(source) > _SOURCE_CHARS:
         raise InvalidInput("the source needs a name, of 200 characters at most")
     with closing(connect(url)) as connection, Rejects(rejects) as rejected:
-        loading = _Loading(connection, Rows(source, hashing), piece_rows)
+        loading = _Loading(connection, source, hashing, piece_rows)
         began = time.perf_counter()
         try:
             with named_faults():
@@ -115,11 +115,16 @@ class _Loading:
     """One run: items in, pieces of rows out."""
 
     def __init__(
-        self, connection: psycopg.Connection, rows: Rows, piece_rows: int
+        self,
+        connection: psycopg.Connection,
+        source: str,
+        hashing: KeyedHash,
+        piece_rows: int,
     ) -> None:
         self._connection = connection
-        self._rows = rows
+        self._rows = Rows(source, hashing)
         self._piece_rows = piece_rows
+        self._author = f"ingest:{source}"
         self._days: set[int] = set()
         self._staged = False
         self.line = self.attempts = self.new = self._done_line = 0
@@ -158,8 +163,10 @@ class _Loading:
                         self._ensure(day)
                     if piece is None:
                         piece = Piece(self._connection, staged=self._staged)
-                    encoded = self._rows.encode(found, content)
+                    encoded, ids = self._rows.encode(found, content)
                     piece.add(encoded)
+                    if found.label is not None:
+                        piece.label(found, ids, self._author)
                     self._count(found.at_us, len(encoded))
                 elif isinstance(found, Passed):
                     self.passed[found.kind] += 1

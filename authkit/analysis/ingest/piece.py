@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from hashlib import blake2b
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import UniqueViolation
 
+from authkit.analysis.ingest.event import Event
 from authkit.analysis.ingest.rows import COLUMNS
 from authkit.workload import binary
 
@@ -24,6 +27,10 @@ _TAKE_OVER = sql.SQL(
     "INSERT INTO authkit.auth_attempts ({}) SELECT {} FROM pg_temp.ingested"
     " ON CONFLICT (occurred_at, id) DO NOTHING"
 ).format(_NAMES, _NAMES)
+_LABEL = """
+INSERT INTO authkit.attempt_labels (id, attempt_id, occurred_at, label, author)
+VALUES (%s, %s, to_timestamp(%s), %s, %s) ON CONFLICT (id) DO NOTHING
+"""
 
 
 def prepare(connection: psycopg.Connection) -> None:
@@ -46,6 +53,7 @@ class Piece:
         self._chunks: list[bytes] = []
         self._waiting: list[bytes] = [binary.SIGNATURE]
         self._size = 0
+        self._labels: list[tuple[object, ...]] = []
         self.rows = 0
         self._transaction = ExitStack()
         self._transaction.enter_context(connection.transaction())
@@ -63,6 +71,15 @@ class Piece:
         if self._size >= _CHUNK_BYTES:
             self._flush()
 
+    def label(self, event: Event, ids: list[bytes], author: str) -> None:
+        """Keep what the log itself says of rows; the label's id is made of theirs."""
+        for id_ in ids:
+            made = blake2b(id_ + str(event.label).encode(), digest_size=16).digest()
+            at_s = event.at_us / 1e6
+            self._labels.append(
+                (UUID(bytes=made), UUID(bytes=id_), at_s, event.label, author)
+            )
+
     def finish(self) -> tuple[int, bool]:
         """Commit; returns how many rows are new, and whether some were there."""
         self._waiting.append(binary.TRAILER)
@@ -70,6 +87,7 @@ class Piece:
         try:
             self._copying.close()
             new = self.rows
+            self._say_labels()
             if self._staged:
                 new = self._connection.execute(_TAKE_OVER).rowcount
             self._transaction.close()
@@ -92,7 +110,12 @@ class Piece:
             with self._connection.cursor().copy(_INTO_STAGE) as copy:
                 for chunk in self._chunks:
                     copy.write(chunk)
+            self._say_labels()
             return self._connection.execute(_TAKE_OVER).rowcount
+
+    def _say_labels(self) -> None:
+        if self._labels:
+            self._connection.cursor().executemany(_LABEL, self._labels)
 
     def _flush(self) -> None:
         chunk = b"".join(self._waiting)

@@ -78,13 +78,12 @@ class Rows:
         self._tail = lru_cache(maxsize=65_536)(self._encoded)
         self._who = lru_cache(maxsize=65_536)(self._person)
 
-    def encode(self, event: Event, content: bytes) -> list[bytes]:
-        """Return the rows of an event, each a tuple of COPY's binary format."""
+    def encode(self, event: Event, content: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Return the rows of an event, in COPY's binary format, and their ids."""
         head = _HEADER + b.timestamp(event.at_us)
         tail = _session(event.session) + self._tail(event.what)
-        return [
-            head + b.raw(id_) + tail for id_ in self._ids(event, content, event.times)
-        ]
+        ids = self._ids(event, content, event.times)
+        return [head + b.raw(id_) + tail for id_ in ids], ids
 
     def _ids(self, event: Event, content: bytes, times: int) -> list[bytes]:
         digest = self._seed.copy()
