@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 from time import monotonic
-from typing import TYPE_CHECKING, Any, LiteralString
-
-import psycopg
+from typing import TYPE_CHECKING
 
 from authkit.cluster import Health
 from authkit.cluster.events import Quarantined
 from authkit.harness.database import node_name
-from authkit.harness.drills.ledger import COUNTS, LATE, TABLE, WRITES, Call, judge
+from authkit.harness.drills.inspection import Inspection
+from authkit.harness.drills.ledger import WRITES, Call, judge
 from authkit.harness.drills.promotion import PromotionWatch
 from authkit.harness.drills.rounds import Round, errors_of, first_ms, freed_ms
 from authkit.lab.replication import wait_until
@@ -22,28 +21,6 @@ if TYPE_CHECKING:
     from authkit.harness.drills.servers import Links, Servers
 
 _PATIENCE_S = 60.0
-_ADMIN = "-c statement_timeout=20000 -c application_name=authkit-drill"
-_TIMELINE: LiteralString = """
-SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
-"""
-_HELD: LiteralString = """
-SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%/* held */'
-AND pid <> pg_backend_pid()
-"""
-# A commit that waits for a standby is not seen by anybody; cancelled, it stands.
-_UNVEIL: LiteralString = """
-SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
-"""
-_WAITING: LiteralString = """
-SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'
-"""
-
-
-def prepare(servers: Servers) -> None:
-    """Make the table of the drill's writes."""
-    with psycopg.connect(servers.admin_url(servers.primary), options=_ADMIN) as admin:
-        admin.execute(TABLE)
-    servers.wait_replayed()
 
 
 class Field:
@@ -64,6 +41,7 @@ class Field:
         self.chance = chance
         self.number = 0
         self._links = links
+        self._inspect = Inspection(servers)
         self._names = {node: node_name(servers.url(node)) for node in servers.nodes}
         self._reset()
 
@@ -104,7 +82,7 @@ class Field:
         self.settle()
         self.crew.ledger.take()
         self._reset()
-        self._timeline = self._ask(self.servers.primary, _TIMELINE)[0][0]
+        self._timeline = self._inspect.timeline(self.servers.primary)
         began = monotonic()
         scenario(self)
         self.settle()
@@ -118,7 +96,7 @@ class Field:
         reads = [call for call in calls if call.kind not in WRITES]
         first = min((call.number for call in writes), default=0)
         self.examine(self.servers.primary)
-        rows = dict(self._ask(self.servers.primary, COUNTS, (first,)))
+        rows = self._inspect.counts(first)
         verdict = judge(calls, rows, frozenset(self._late))
         write_ms = fault_ms = everyone_ms = None
         if self._possible is not None:
@@ -202,7 +180,7 @@ class Field:
                 first()
             new = self.servers.promote(fence=fence)
             self._possible, self._since = watch.moment(new), "promotion"
-        self._timeline = self._ask(new, _TIMELINE)[0][0]
+        self._timeline = self._inspect.timeline(new)
 
     def named(self, drill: str) -> None:
         """Say which drill this round turned out to be."""
@@ -220,7 +198,7 @@ class Field:
         """Have a caller inside a long statement on a node; returns when it is there."""
         on_primary = node == self.servers.primary
         self.crew.hold(None if on_primary else self._names[node])
-        self.until(lambda: self._ask(node, _HELD), f"a long statement on {node}")
+        self.until(lambda: self._inspect.holds(node), f"a long statement on {node}")
 
     def released(self) -> None:
         """Wait until every caller in a long statement is free."""
@@ -280,9 +258,9 @@ class Field:
     def examine(self, node: str) -> None:
         """Look on a node for writes that were sent when the epoch was known."""
         if node != self.servers.primary:
-            self._ask(node, _UNVEIL)
-            self.until(lambda: not self._ask(node, _WAITING), f"{node} has settled")
-        self._late.update(n for (n,) in self._ask(node, LATE, (self._first,)))
+            self._inspect.unveil(node)
+            self.until(lambda: not self._inspect.waits(node), f"{node} has settled")
+        self._late.update(self._inspect.late(node, self._first))
 
     def rejoin(self, node: str) -> None:
         """Bring a node back as a replica."""
@@ -320,12 +298,3 @@ class Field:
             return bool(condition())
 
         wait_until(checked, f"drill: not so: {what}", timeout_s=_PATIENCE_S)
-
-    def _ask(
-        self, node: str, sql: LiteralString, parameters: tuple[Any, ...] = ()
-    ) -> list[tuple[Any, ...]]:
-        url = self.servers.admin_url(node)
-        with psycopg.connect(
-            url, autocommit=True, options=_ADMIN, connect_timeout=5
-        ) as admin:
-            return admin.execute(sql, parameters).fetchall()

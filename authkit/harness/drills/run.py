@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from authkit.figures import Figure, Report
 from authkit.harness.drills.crew import Crew
-from authkit.harness.drills.field import Field, prepare
+from authkit.harness.drills.field import Field
+from authkit.harness.drills.inspection import Inspection
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.drills.rounds import BOTH, Colour, Round, figures
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
@@ -45,7 +46,7 @@ class Ground:
         Raises:
             LabError: something that must happen did not: the run proves nothing.
         """
-        prepare(self.servers)
+        Inspection(self.servers).prepare()
         settings = settings_of(self.servers)
         chance = Random(seed)  # noqa: S311 # repeatable, no secret
         played: list[Round] = []

@@ -12,7 +12,7 @@ from authkit.cluster.breaker import BreakerState
 from authkit.cluster.events import BreakerChanged, Quarantined
 from authkit.figures import Figure, Report, figure
 from authkit.harness.drills.crew import Crew
-from authkit.harness.drills.field import prepare
+from authkit.harness.drills.inspection import Inspection
 from authkit.harness.drills.ledger import WRITES, Kind
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.drills.rounds import BOTH, Colour, errors_of
@@ -54,7 +54,7 @@ def saturation(
     with lab.cluster(1, in_memory=True) as made, LabServers(made) as servers:
         upgrade(made.url())
         progress("starting", 1, 1)
-        prepare(servers)
+        Inspection(servers).prepare()
         numbers = count(1)
         for colour in colours:
             with Crew(
