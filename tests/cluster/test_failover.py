@@ -13,6 +13,7 @@ from authkit.cluster.events import (
     EpochRaised,
     HealthChanged,
     Quarantined,
+    Suspected,
     VerdictChanged,
 )
 from authkit.errors import (
@@ -157,6 +158,23 @@ def test_a_frozen_primary_frees_its_callers_and_gets_no_write_after_its_thaw(
     assert load.read_errors == []
     kept = rows(victim, table)
     assert all(kept[n] == 1 for n, _ in load.acknowledged)
+
+
+def test_a_late_probe_has_every_node_looked_at_closely(drive, hurt, victim):
+    """The replica may be promoted before the frozen primary is given up."""
+    driver = drive(hurt).open()
+    warm(driver)
+    hurried: list[bool] = []
+    driver.cluster.events.subscribe(
+        lambda _: hurried.append(driver.cluster._roster._trouble() is not None),
+        Suspected,
+    )
+    victim.freeze()
+    late = driver.await_event(Suspected, lambda e: "late" in e.reason)
+    victim.thaw()
+    assert late[1].node == name_of(victim, victim.primary)
+    driver.until(lambda: hurried, "the subscriber was told")
+    assert all(hurried)
 
 
 def test_a_frozen_primary_without_a_successor_is_given_up_and_taken_back(

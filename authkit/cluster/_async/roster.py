@@ -65,7 +65,13 @@ class AsyncRoster:
         self._unwritable_since: float | None = None
         self._watches = {
             node.name: AsyncWatch(
-                node, cadence, events, self._told, self._trouble, self._hurry_all
+                node,
+                cadence,
+                events,
+                self._told,
+                self._trouble,
+                self._hurry_all,
+                self.suspect,
             )
             for node in self.nodes.values()
         }

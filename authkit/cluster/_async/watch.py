@@ -29,6 +29,7 @@ class AsyncWatch:
         tell: Callable[[Observation | Loss], Awaitable[None]],
         troubled_for: Callable[[], float | None],
         ask_all: Callable[[], None],
+        suspect: Callable[[AsyncNode, str], None],
     ) -> None:
         self._node = node
         self._cadence = cadence
@@ -36,6 +37,7 @@ class AsyncWatch:
         self._tell = tell
         self._troubled_for = troubled_for
         self._ask_all = ask_all
+        self._suspect = suspect
         self._served = 0
         self._stood = False
         self._probe = AsyncProbe(node.target)
@@ -164,10 +166,12 @@ class AsyncWatch:
         self._events.publish(Suspected(node=self._node.name, reason=reason))
 
     def _confirm(self) -> None:
-        """Send a second question on a fresh socket beside the first."""
-        self._events.publish(
-            Suspected(node=self._node.name, reason="the probe's answer is late")
-        )
+        """Send a second question on a fresh socket beside the first.
+
+        Every node is looked at closely from now on: one of the others may be promoted
+        before this one is given up.
+        """
+        self._suspect(self._node, "the probe's answer is late")
         self._second = spawn(
             self._ask_again, name=f"authkit second probe {self._node.name}"
         )

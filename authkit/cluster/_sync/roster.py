@@ -66,7 +66,13 @@ class Roster:
         self._unwritable_since: float | None = None
         self._watches = {
             node.name: Watch(
-                node, cadence, events, self._told, self._trouble, self._hurry_all
+                node,
+                cadence,
+                events,
+                self._told,
+                self._trouble,
+                self._hurry_all,
+                self.suspect,
             )
             for node in self.nodes.values()
         }

@@ -31,6 +31,7 @@ class Watch:
         tell: Callable[[Observation | Loss], None],
         troubled_for: Callable[[], float | None],
         ask_all: Callable[[], None],
+        suspect: Callable[[Node, str], None],
     ) -> None:
         self._node = node
         self._cadence = cadence
@@ -38,6 +39,7 @@ class Watch:
         self._tell = tell
         self._troubled_for = troubled_for
         self._ask_all = ask_all
+        self._suspect = suspect
         self._served = 0
         self._stood = False
         self._probe = Probe(node.target)
@@ -164,10 +166,12 @@ class Watch:
         self._events.publish(Suspected(node=self._node.name, reason=reason))
 
     def _confirm(self) -> None:
-        """Send a second question on a fresh socket beside the first."""
-        self._events.publish(
-            Suspected(node=self._node.name, reason="the probe's answer is late")
-        )
+        """Send a second question on a fresh socket beside the first.
+
+        Every node is looked at closely from now on: one of the others may be promoted
+        before this one is given up.
+        """
+        self._suspect(self._node, "the probe's answer is late")
         self._second = spawn(
             self._ask_again, name=f"authkit second probe {self._node.name}"
         )
