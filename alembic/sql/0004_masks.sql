@@ -7,15 +7,18 @@ SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
 
 -- Two nested hashes under independent keys, as in NMAC (Bellare, Canetti and Krawczyk,
 -- CRYPTO 1996): the server's core has sha256() and no HMAC. The keys are arguments, so
--- that whoever may run the function still cannot make a token.
+-- that whoever may run the function still cannot make a token. The planner writes the
+-- function out in the view's own query, which halves the time, because nothing in it is
+-- less than immutable (convert_to would be) and no null needs a check before the call; a
+-- label is plain ASCII without a backslash, so its cast gives its bytes.
 CREATE FUNCTION authkit.keyed_token(inner_key bytea, outer_key bytea, label text, message bytea)
-RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN encode(substr(
-    sha256(outer_key || sha256(inner_key || convert_to(label, 'UTF8') || '\x00'::bytea || message)),
+    sha256(outer_key || sha256(inner_key || label::bytea || '\x00'::bytea || message)),
     1, 16), 'hex');
 
 CREATE FUNCTION authkit.address_prefix(address inet)
-RETURNS cidr LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURNS cidr LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN network(set_masklen(address, CASE family(address) WHEN 4 THEN 24 ELSE 48 END));
 
 -- An id as the other views hash it: the sixteen bytes of a UUID, else its text.

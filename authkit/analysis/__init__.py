@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from authkit.analysis.frames import Frames
     from authkit.analysis.picture import Picture, save
     from authkit.analysis.trail import Chain, forgeries, read_chain
+    from authkit.analysis.unmasking import noting
 
 __all__ = [
     "Case",
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "entity",
     "forgeries",
+    "noting",
     "pivot",
     "plots",
     "read_chain",
@@ -38,6 +40,7 @@ _HOMES = {
     "Chain": "authkit.analysis.trail",
     "Entity": "authkit.analysis.entities",
     "entity": "authkit.analysis.entities",
+    "noting": "authkit.analysis.unmasking",
     "pivot": "authkit.analysis.entities",
     "sessionize": "authkit.analysis.entities",
     "Frames": "authkit.analysis.frames",

@@ -65,6 +65,7 @@ def export(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         before = _before(directory, name, masked=frames.masked)
+        frames.note(f"export.{name}", within, 0)
         with frames.reading() as reader:
             writing = _Writing(reader, directory, source, chosen, frames.masked, now)
             manifest = writing.start(before)

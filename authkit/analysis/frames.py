@@ -14,6 +14,7 @@ from authkit.analysis import sources
 from authkit.analysis.arrow import tables, to_pandas
 from authkit.analysis.reading import ANALYST, Reader, Standing, reading, too_many
 from authkit.analysis.sources import Condition, Source
+from authkit.analysis.unmasking import Noted
 from authkit.analysis.window import When, Window, window
 from authkit.errors import InvalidInput
 
@@ -53,6 +54,8 @@ class Frames:
         max_rows: how many rows a frame may have; None is no bound.
         say: receives a sentence about every frame.
         now: the clock.
+        noted: called before clear rows are shown, with the source, the window and how
+            many there are; `kit.frames` writes an entry into the audit trail there.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Frames:
         max_rows: int | None = MAX_ROWS,
         say: Callable[[str], None] = tell,
         now: Callable[[], datetime] = _utc_now,
+        noted: Noted | None = None,
     ) -> None:
         if max_rows is not None and max_rows < 1:
             raise InvalidInput("max_rows must be positive, or None")
@@ -71,6 +75,7 @@ class Frames:
         self._max_rows = max_rows
         self._say = say
         self._now = now
+        self._noted = noted
 
     def __repr__(self) -> str:
         return f"Frames({'masked' if self._masked else 'clear'})"
@@ -89,6 +94,7 @@ class Frames:
             max_rows=self._max_rows,
             say=self._say,
             now=self._now,
+            noted=self._noted,
         )
 
     def attempts(
@@ -247,6 +253,11 @@ class Frames:
         role = ANALYST if self._masked else None
         return reading(self._url_for(), role=role, ours=ours)
 
+    def note(self, name: str, within: Window | None, rows: int) -> None:
+        """Say that clear rows are about to be shown; nothing to say of masked ones."""
+        if not self._masked and self._noted is not None:
+            self._noted(name, within, rows)
+
     def query(self, sql: str, params: Sequence[object] = ()) -> DataFrame:
         """Return the rows of your own SELECT; parameters are `$1`, `$2` and so on.
 
@@ -294,6 +305,7 @@ class Frames:
         standing: Standing,
         within: Window | None,
     ) -> DataFrame:
+        self.note(name, within, len(frame))
         frame.attrs.update(
             source=name,
             masked=self._masked,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from authkit.cluster import Topology
 from authkit.cluster.target import targets
+from authkit.errors import NoPrimary
 from authkit.settings import Settings, plain_url
 
 
 def url_for_reading(settings: Settings, topology: Topology) -> str:
     """Return the URL of a replica, else of the primary, else the first; a secret."""
-    named: dict[str, str] = {}
-    for secret in settings.urls:
-        url = plain_url(secret.get_secret_value())
-        for target in targets([url]):
-            named[target.name] = url
+    named = _named(settings)
     preferred = [node.name for node in topology.replicas if node.usable]
     if topology.primary is not None:
         preferred.append(topology.primary.name)
@@ -21,3 +18,24 @@ def url_for_reading(settings: Settings, topology: Topology) -> str:
         if name in named:
             return named[name]
     return next(iter(named.values()))
+
+
+def url_for_writing(settings: Settings, topology: Topology) -> str:
+    """Return the URL of the primary; a secret.
+
+    Raises:
+        NoPrimary: no node is known to be it.
+    """
+    named = _named(settings)
+    if topology.primary is None or topology.primary.name not in named:
+        raise NoPrimary("no node is known to be the primary")
+    return named[topology.primary.name]
+
+
+def _named(settings: Settings) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for secret in settings.urls:
+        url = plain_url(secret.get_secret_value())
+        for target in targets([url]):
+            named[target.name] = url
+    return named

@@ -10,7 +10,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from authkit.cluster import Cluster, Token
@@ -31,7 +31,7 @@ from authkit.hot.observing import Observer
 from authkit.kit import keys
 from authkit.kit._primitives.threads import aside
 from authkit.kit.page import page_of
-from authkit.kit.reading import url_for_reading
+from authkit.kit.reading import url_for_reading, url_for_writing
 from authkit.relational import Decision, Origin, UnitOfWork
 from authkit.relational.access import decide_cached
 from authkit.settings import Settings
@@ -40,8 +40,17 @@ from .logins import Logins
 from .risk import Risk
 
 if TYPE_CHECKING:
-    from authkit.analysis import Frames
+    from authkit.analysis import Cases, Frames
     from authkit.ops.health import Health
+
+
+def _analysis() -> Any:
+    """Load the room of frames when it is asked for."""
+    if find_spec("pandas") is None:
+        raise ConfigError(
+            ["frames need pandas: install authkit with its extra `notebook`"]
+        )
+    return import_module("authkit.analysis")
 
 
 class Kit:
@@ -232,18 +241,30 @@ class Kit:
     def frames(self) -> Frames:
         """The same data as pandas frames, read from a replica where there is one.
 
+        Reading in clear (`frames.clear`) writes an entry into the audit trail.
+
         Raises:
             ConfigError: pandas is not installed.
         """
-        if find_spec("pandas") is None:
-            raise ConfigError(
-                ["frames need pandas: install authkit with its extra `notebook`"]
-            )
-        room = import_module("authkit.analysis")
+        room = _analysis()
         frames: Frames = room.Frames(
-            lambda: url_for_reading(self.settings, self.cluster.topology)
+            lambda: url_for_reading(self.settings, self.cluster.topology),
+            noted=room.noting(self._url_for_writing),
         )
         return frames
+
+    @cached_property
+    def cases(self) -> Cases:
+        """An analyst's cases: pseudonyms, labels, evidence.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        cases: Cases = _analysis().Cases(self._url_for_writing)
+        return cases
+
+    def _url_for_writing(self) -> str:
+        return url_for_writing(self.settings, self.cluster.topology)
 
     def __repr__(self) -> str:
         status = self.cluster.status()
