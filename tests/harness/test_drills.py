@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authkit.harness.drills import run
 from authkit.harness.drills.ledger import Call, Span, judge
 from authkit.harness.drills.rounds import (
     BOTH,
@@ -22,7 +23,7 @@ from authkit.harness.drills.rounds import (
 from authkit.harness.drills.run import Ground
 from authkit.harness.drills.saturation import saturation
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
-from authkit.harness.drills.servers import LabServers
+from authkit.harness.drills.servers import LabServers, settings_of
 from authkit.harness.drills.staleness import staleness
 from authkit.lab import Lab, cluster
 from authkit.ops.migrate import upgrade
@@ -191,3 +192,14 @@ def test_a_read_with_a_token_is_never_stale_where_one_without_can_be(colour: Col
     assert found[f"{colour}_of_them_stale"] > 0
     assert found[f"{colour}_share_by_replicas"] > 0
     assert found[f"{colour}_failed_visits"] == 0
+
+
+@pytest.mark.slow
+def test_a_restarted_client_that_kept_no_epoch_is_caught_writing_to_an_old_timeline(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+):
+    """What the file is for; and that the drill would see it fail."""
+    monkeypatch.setattr(run, "settings_of", lambda servers, **_: settings_of(servers))
+    (found,) = ground.play(SCENARIOS["split-brain"], rounds=1, colour="async")
+    assert len(found.verdict.late) > 0
+    assert found.verdict.lost == ()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from time import monotonic
 from typing import Any
 
+from pydantic import SecretStr
+
 from authkit.cluster import ClusterStatus
 from authkit.cluster.events import BreakerChanged, Event, Quarantined
+from authkit.errors import Unavailable
 from authkit.harness.drills.ledger import WRITES, Kind, Ledger
 from authkit.harness.drills.rounds import Colour
 from authkit.harness.drills.stages import AnyClients, stage
@@ -19,6 +22,7 @@ from authkit.settings import Settings
 WORKERS: tuple[Kind, ...] = ("write", "write", "keyed", "keyed", "read", "read")
 PAUSE_S = 0.005
 _END_S = 30.0
+_NEWCOMER_S = 2.0
 
 
 class Crew:
@@ -49,16 +53,16 @@ class Crew:
         self._pause_s = pause_s
         self._stage = stage(colour)
         self._label = secrets.token_hex(4)
-        self.clients = self._clients(self._label)
+        self.clients = self._clients(self._label, settings)
         events = self.clients.cluster.events
         events.subscribe(self._heard, Quarantined, BreakerChanged)
         self._working: list[Future[Any]] = []
         self._held: list[Future[Any]] = []
         self._storm: list[Future[Any]] = []
 
-    def _clients(self, label: str) -> AnyClients:
+    def _clients(self, label: str, settings: Settings) -> AnyClients:
         return self._stage.clients(
-            self._settings, self.ledger, label=label, pause_s=self._pause_s
+            settings, self.ledger, label=label, pause_s=self._pause_s
         )
 
     def __enter__(self) -> Crew:
@@ -126,16 +130,35 @@ class Crew:
         """Whether every one of them was answered, one way or the other."""
         return all(future.done() for future in self._storm)
 
-    def newcomer(self, calls: int) -> None:
+    def newcomer(self, calls: int, url: str | None = None) -> None:
         """Be a client that was restarted: a cluster of its own, a few writes, closed.
 
-        The epoch of which its rows tell is the crew's, as if it had been kept.
+        Its rows tell of the epoch that the crew saw; it may know that from the file
+        which the crew's cluster keeps.
+
+        Args:
+            calls: how often it writes.
+            url: the only node that it can reach, if not all: one that was left behind.
+
+        Raises:
+            Unavailable: it found no node to use, though it can reach them all.
         """
+        settings = self._settings
+        if url is not None:
+            reachable = {"database_url": SecretStr(url), "database_replica_urls": ()}
+            settings = settings.model_copy(update=reachable)
         label = f"{self._label} {secrets.token_hex(4)}"
-        clients = self._clients(label)
-        self._stage.spawn(clients.open).result()
+        clients = self._clients(label, settings)
+        opening = clients.open if url is None else clients.open_at_once
         try:
-            for _ in range(calls):
-                self._stage.spawn(clients.write, "newcomer").result()
-        finally:
-            self._stage.spawn(clients.close).result()
+            self._stage.spawn(opening).result()
+        except Unavailable:
+            if url is None:
+                raise
+            return  # as it should: the node was left behind
+        writing = [self._stage.spawn(clients.write, "newcomer") for _ in range(calls)]
+        # A commit that waits for a standby which never comes ends with the cluster.
+        wait(writing, _NEWCOMER_S)
+        self._stage.spawn(clients.close).result()
+        for future in writing:
+            future.result(_END_S)

@@ -233,9 +233,10 @@ class Field:
         self.until(self.crew.storm_over, "the callers of the outage were answered")
         self.outage = began, monotonic()
 
-    def newcomer(self) -> None:
-        """Let a client that was restarted write."""
+    def newcomers(self, old: str) -> None:
+        """Let clients that were restarted write, one of which reaches the old only."""
         self.crew.newcomer(5)
+        self.crew.newcomer(2, self.servers.url(old))
 
     def refused(self, node: str) -> None:
         """Wait until the clients know a node to be of an old timeline."""

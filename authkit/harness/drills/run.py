@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -47,10 +49,16 @@ class Ground:
             LabError: something that must happen did not: the run proves nothing.
         """
         Inspection(self.servers).prepare()
-        settings = settings_of(self.servers)
         chance = Random(seed)  # noqa: S311 # repeatable, no secret
         played: list[Round] = []
-        with Crew(colour, settings, self.numbers) as crew:
+        with (
+            TemporaryDirectory(prefix="authkit-drill-") as kept,
+            Crew(
+                colour,
+                settings_of(self.servers, epoch_file=Path(kept) / "epoch"),
+                self.numbers,
+            ) as crew,
+        ):
             where = Field(self.servers, self.links, crew, chance)
             self.progress(colour, 0, rounds)
             for number in range(rounds):

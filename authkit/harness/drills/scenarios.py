@@ -85,7 +85,7 @@ def _blackhole_replica(field: Field) -> None:
 
 def _left_behind(field: Field, old: str) -> None:
     """An old primary is alive again: nobody may write to it, then it rejoins."""
-    field.newcomer()
+    field.newcomers(old)
     field.refused(old)
     field.written(times=5)
     field.examine(old)

@@ -7,6 +7,7 @@ the way between clients and a node, which the lab has through a proxy per node.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -110,13 +111,19 @@ class Links(Protocol):
         ...
 
 
-def settings_of(servers: Servers) -> Settings:
-    """Return the settings of clients of these servers."""
+def settings_of(servers: Servers, *, epoch_file: Path | None = None) -> Settings:
+    """Return the settings of clients of these servers.
+
+    Args:
+        servers: what they reach.
+        epoch_file: where the highest timeline that they saw outlives them.
+    """
     env = servers.env()
     return Settings.load(
         None,
         database_url=env["DATABASE_URL"],
         database_replica_urls=env["DATABASE_REPLICA_URLS"],
+        authkit_epoch_file=epoch_file,
     )
 
 

@@ -48,6 +48,14 @@ class AsyncClients:
         """Open the cluster."""
         await self.cluster.open(wait=PATIENCE_S)
 
+    async def open_at_once(self) -> None:
+        """Open the cluster if a node answers that can be used.
+
+        Raises:
+            Unavailable: none does.
+        """
+        await self.cluster.open()
+
     async def close(self) -> None:
         """Close the cluster; callers in it are cut off."""
         await self.cluster.close(timeout=1.0)

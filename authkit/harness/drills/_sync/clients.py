@@ -50,6 +50,14 @@ class Clients:
         """Open the cluster."""
         self.cluster.open(wait=PATIENCE_S)
 
+    def open_at_once(self) -> None:
+        """Open the cluster if a node answers that can be used.
+
+        Raises:
+            Unavailable: none does.
+        """
+        self.cluster.open()
+
     def close(self) -> None:
         """Close the cluster; callers in it are cut off."""
         self.cluster.close(timeout=1.0)
