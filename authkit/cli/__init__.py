@@ -17,7 +17,17 @@ from authkit.errors import AuthkitError, ConfigError
 
 # One module per command; `app` is a group of commands, a function is one command.
 _GROUPS = ("audit", "backup", "bench", "db", "export", "lab", "metrics", "rbac")
-_COMMANDS = ("demo", "drill", "example", "fsck", "health", "ingest", "load", "notebook")
+_COMMANDS = (
+    "demo",
+    "drill",
+    "example",
+    "fsck",
+    "health",
+    "ingest",
+    "leakcheck",
+    "load",
+    "notebook",
+)
 
 app = typer.Typer(
     name="authkit",

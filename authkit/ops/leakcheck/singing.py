@@ -1,0 +1,163 @@
+"""Every operation that issues or takes a secret, done once, and the secrets kept.
+
+`Stage` notes each secret as a canary, and each value and each error that came back, to
+be searched for all of them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from authkit.cluster import Cluster
+from authkit.crypto import KeyRing, tokens
+from authkit.errors import AuthkitError
+from authkit.hot import GrantedTokens, Hot, NewSession, RotatedSession, Routed
+from authkit.hot.oauth_values import challenge_of, challenge_text
+from authkit.ids import uuid7
+from authkit.ops.leakcheck.searching import Canary
+from authkit.relational import Origin, UnitOfWork
+from authkit.relational.accounts import ProviderTokens
+
+_URI = "https://client.example/callback"
+_CLIENT = "leakcheck"
+
+
+@dataclass(slots=True)
+class Stage:
+    """What was issued, and what was seen of it."""
+
+    canaries: list[Canary] = field(default_factory=list[Canary])
+    seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def canary(self, name: str, secret: str) -> str:
+        """Note a secret and return it."""
+        self.canaries.append(Canary(name, secret))
+        return secret
+
+    def show(self, name: str, value: object) -> None:
+        """Note what a value shows of itself."""
+        self.seen.append((f"repr of {name}", repr(value)))
+        self.seen.append((f"str of {name}", str(value)))
+
+    def fail(self, name: str, work: Callable[[], object]) -> None:
+        """Note how an error reads, whole traceback and all, where there is one."""
+        try:
+            self.show(f"what {name} returned", work())
+        except (AuthkitError, TypeError, ValueError) as exc:
+            text = "".join(traceback.format_exception(exc))
+            self.seen.append((f"error of {name}", text + repr(exc)))
+
+
+def sing(cluster: Cluster, ring: KeyRing) -> Stage:
+    """Do everything that issues a secret, then present each again, rightly and wrongly.
+
+    Raises:
+        AuthkitError: something failed that should not: the check proves nothing then.
+    """
+    stage = Stage()
+    hot = Hot(Routed(cluster), lambda: ring)
+    work = UnitOfWork(cluster, origin=Origin("system:leakcheck"), keys=lambda: ring)
+    with work as uow:
+        user = uow.users.create("canary@example.com").id
+        kept = ProviderTokens(
+            access_token=stage.canary("linked access token", tokens.issue().token),
+            refresh_token=stage.canary("linked refresh token", tokens.issue().token),
+            id_token=stage.canary("linked ID token", tokens.issue().token),
+        )
+        account = uow.accounts.link(
+            user, provider="example", issuer="https://issuer.example", subject="1",
+            tokens=kept, ring=ring,
+        )  # fmt: skip
+        stage.show("linked account", account)
+        stage.show("provider tokens", kept)
+        stage.show("opened tokens", uow.accounts.open_tokens(account, ring=ring))
+    _sessions(stage, hot, user)
+    _codes(stage, hot, user)
+    _states(stage, hot)
+    for canary in tuple(stage.canaries):
+        _present(stage, hot, canary.secret)
+    stage.show("cluster", cluster)
+    stage.show("status", cluster.status())
+    stage.show("key ring", ring)
+    return stage
+
+
+def _present(stage: Stage, hot: Hot, secret: str) -> None:
+    """Hand a secret in where it belongs, where it does not, and spoilt."""
+    sessions, oauth = hot.sessions, hot.oauth
+    stage.fail("sessions.validate", lambda: sessions.validate(secret))
+    stage.fail("sessions.rotate", lambda: sessions.rotate(secret))
+    stage.fail("oauth.tokens.introspect", lambda: oauth.tokens.introspect(secret))
+    stage.fail("oauth.states.consume", lambda: oauth.states.consume(secret, secret))
+    stage.fail("a malformed token", lambda: sessions.validate(secret + "!"))
+    stage.fail("a token as an id", lambda: sessions.revoke(UUID(secret)))
+    stage.fail("a token as a reason", lambda: sessions.revoke(uuid7(), reason=secret))
+    stage.fail(
+        "a token as a client",
+        lambda: oauth.tokens.issue(client_id=secret * 10),
+    )
+
+
+def _sessions(stage: Stage, hot: Hot, user: UUID) -> None:
+    session = hot.sessions.create(user)
+    if not isinstance(session, NewSession):
+        raise AuthkitError("no session was begun: the check proves nothing")
+    stage.show("new session", session)
+    token = stage.canary("session token", session.token)
+    stage.show("session", hot.sessions.validate(token))
+    rotated = hot.sessions.rotate(token)
+    if not isinstance(rotated, RotatedSession):
+        raise AuthkitError("no session was rotated: the check proves nothing")
+    stage.canary("rotated session token", rotated.token)
+    stage.show("rotated session", rotated)
+
+
+def _codes(stage: Stage, hot: Hot, user: UUID) -> None:
+    verifier = stage.canary("PKCE verifier", tokens.issue().token)
+    code = hot.oauth.codes.create(
+        client_id=_CLIENT,
+        user_id=user,
+        redirect_uri=_URI,
+        code_challenge=challenge_text(challenge_of(verifier)),
+    )
+    stage.canary("authorisation code", code.code)
+    stage.show("code", code)
+    wrong = tokens.issue().token
+    for attempt in (wrong, verifier, verifier):
+        granted = hot.oauth.codes.redeem(
+            code.code, client_id=_CLIENT, redirect_uri=_URI, code_verifier=attempt
+        )
+        stage.show("redemption", granted)
+        if isinstance(granted, GrantedTokens):
+            _granted(stage, "code", granted)
+    issued = hot.oauth.tokens.issue(client_id=_CLIENT)
+    _granted(stage, "client", issued)
+    rotated = hot.oauth.tokens.rotate(issued.refresh_token, client_id=_CLIENT)
+    stage.show("rotation", rotated)
+    if not isinstance(rotated, GrantedTokens):
+        raise AuthkitError("no token was rotated: the check proves nothing")
+    _granted(stage, "rotation", rotated)
+
+
+def _granted(stage: Stage, how: str, granted: GrantedTokens) -> None:
+    stage.canary(f"access token of the {how}", granted.access_token)
+    stage.canary(f"refresh token of the {how}", granted.refresh_token)
+
+
+def _states(stage: Stage, hot: Hot) -> None:
+    pending = hot.oauth.states.create(
+        provider="example", issuer="https://issuer.example", redirect_uri=_URI
+    )
+    stage.show("pending login", pending)
+    stage.canary("state", pending.state)
+    stage.canary("nonce", pending.nonce)
+    stage.canary("browser binding", pending.browser_binding)
+    returned = hot.oauth.states.consume(pending.state, pending.browser_binding)
+    if returned is None:
+        raise AuthkitError("no login came back: the check proves nothing")
+    stage.canary("verifier of a login", returned.verifier)
+    stage.show("returned login", returned)
+    stage.fail("unknown user", lambda: hot.sessions.create(uuid7()))

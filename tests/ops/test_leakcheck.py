@@ -1,0 +1,55 @@
+"""The leak check: what it looks for is found where it is planted, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import logging
+
+import pytest
+
+from authkit.crypto import tokens
+from authkit.ops.leakcheck import Canary, leakcheck, search
+from authkit.ops.leakcheck.checking import logged
+
+
+@pytest.mark.parametrize(
+    ("form", "write"),
+    [
+        ("in clear", lambda s: s),
+        ("in hexadecimal", lambda s: s.encode().hex().upper()),
+        ("in base64", lambda s: base64.b64encode(s.encode()).decode()),
+        (
+            "decoded, in hexadecimal",
+            lambda s: base64.urlsafe_b64decode(s + "=").hex(),
+        ),
+        (
+            "decoded, in base64",
+            lambda s: base64.b64encode(base64.urlsafe_b64decode(s + "=")).decode(),
+        ),
+    ],
+)
+def test_a_planted_secret_is_found_in_each_form(form: str, write):
+    secret = tokens.issue().token
+    found = search([Canary("token", secret)], "dump", f"before {write(secret)} after")
+    assert form in {leak.form for leak in found}
+    assert secret not in repr(found)
+
+
+def test_another_secret_and_the_digest_are_no_leak():
+    issued, other = tokens.issue(), tokens.issue()
+    assert search([Canary("token", issued.token)], "dump", issued.digest.hex()) == []
+    assert search([Canary("token", issued.token)], "dump", other.token) == []
+
+
+def test_what_is_logged_anywhere_is_caught_at_the_most_talkative_level():
+    with logged() as said:
+        logging.getLogger("psycopg.pool").debug("a planted %s", "secret")
+    assert "a planted secret" in said.getvalue()
+
+
+def test_no_secret_that_is_issued_comes_out():
+    found = leakcheck()
+    assert found.leaks == ()
+    assert found.canaries >= 15
+    assert found.places > 100
+    assert found.report().exit_code == 0
