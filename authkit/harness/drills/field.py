@@ -7,7 +7,7 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from authkit.cluster import Health
+from authkit.cluster import Health, Verdict
 from authkit.cluster.events import Quarantined
 from authkit.harness.database import node_name
 from authkit.harness.drills.inspection import Inspection
@@ -18,7 +18,7 @@ from authkit.lab.replication import wait_until
 
 if TYPE_CHECKING:
     from authkit.harness.drills.crew import Crew
-    from authkit.harness.drills.servers import Links, Servers
+    from authkit.harness.drills.servers import Impostors, Links, Servers
 
 _PATIENCE_S = 60.0
 
@@ -29,16 +29,24 @@ class Field:
     Args:
         servers: what is hurt.
         links: faults on the way to them, where there are any.
+        impostors: how a second primary is made, where one can be.
         crew: at work already.
         chance: decides where a drill has a choice.
     """
 
     def __init__(
-        self, servers: Servers, links: Links | None, crew: Crew, chance: Random
+        self,
+        servers: Servers,
+        crew: Crew,
+        chance: Random,
+        *,
+        links: Links | None = None,
+        impostors: Impostors | None = None,
     ) -> None:
         self.servers = servers
         self.crew = crew
         self.chance = chance
+        self.impostors = impostors
         self.number = 0
         self._links = links
         self._inspect = Inspection(servers)
@@ -48,6 +56,7 @@ class Field:
     def _reset(self) -> None:
         self.harmed: set[str] = set()
         self._idle_since: float | None = None
+        self._split_writes: int | None = None
         self._drill = self._since = ""
         self.outage: tuple[float, float] | None = None
         self._node = ""
@@ -129,6 +138,7 @@ class Field:
             freed_ms=freed_ms(spans, self._names.get(self._node, ""), self._fault),
             amplification=self._amplification(calls),
             idle_errors=self._idle_errors(calls),
+            split_writes=self._split_writes,
             errors=errors_of(calls),
         )
 
@@ -181,6 +191,22 @@ class Field:
             new = self.servers.promote(fence=fence)
             self._possible, self._since = watch.moment(new), "promotion"
         self._timeline = self._inspect.timeline(new)
+
+    def split(self, seconds: float) -> None:
+        """Wait until the clients see two primaries of one timeline; count writes then.
+
+        Raises:
+            LabError: they did not see it.
+        """
+        cluster = self.crew.clients.cluster
+        self.until(
+            lambda: cluster.topology.verdict is Verdict.SPLIT_BRAIN,
+            "the clients see two primaries",
+        )
+        since = monotonic()
+        self.wait(seconds)
+        answers = self.crew.ledger.answers
+        self._split_writes = sum(answers(name, since) for name in self.crew.writers)
 
     def named(self, drill: str) -> None:
         """Say which drill this round turned out to be."""

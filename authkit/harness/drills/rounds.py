@@ -44,6 +44,7 @@ class Round:
     freed_ms: float | None = None
     amplification: float | None = None
     idle_errors: int | None = None
+    split_writes: int | None = None
     errors: dict[str, int] = field(default_factory=dict[str, int])
 
     def as_dict(self) -> dict[str, object]:
@@ -169,6 +170,9 @@ def figures(rounds: Sequence[Round], goals: Goals, *, durable: bool) -> list[Fig
     idle = [r.idle_errors for r in rounds if r.idle_errors is not None]
     if idle:
         made.append(figure(f"{colour}_idle_caller_errors", sum(idle), goal=("==", 0)))
+    split = [r.split_writes for r in rounds if r.split_writes is not None]
+    if split:
+        made.append(figure(f"{colour}_writes_during_a_tie", sum(split), goal=("==", 0)))
     counted: tuple[tuple[str, int, bool], ...] = (
         ("old_timeline_writes", sum(len(r.verdict.late) for r in rounds), True),
         ("duplicated_writes", sum(len(r.verdict.duplicated) for r in rounds), True),

@@ -22,7 +22,7 @@ from authkit.harness.drills.scenarios import SCENARIOS, Scenario
 from authkit.harness.drills.servers import LabServers, settings_of
 
 if TYPE_CHECKING:
-    from authkit.harness.drills.servers import Links, Servers
+    from authkit.harness.drills.servers import Impostors, Links, Servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Ground:
     Args:
         servers: prepared with the schema of authkit.
         links: faults on the way to them, where there are any.
+        impostors: how a second primary is made, where one can be.
         progress: told the phase, the rounds done and the rounds to do.
     """
 
     servers: Servers
     links: Links | None = None
+    impostors: Impostors | None = None
     progress: Progress = silent
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -59,7 +61,13 @@ class Ground:
                 self.numbers,
             ) as crew,
         ):
-            where = Field(self.servers, self.links, crew, chance)
+            where = Field(
+                self.servers,
+                crew,
+                chance,
+                links=self.links,
+                impostors=self.impostors,
+            )
             self.progress(colour, 0, rounds)
             for number in range(rounds):
                 played.append(where.play(scenario.name, scenario.play))
@@ -101,7 +109,7 @@ def drill(
     ):
         upgrade(made.url())
         progress("starting", 1, 1)
-        ground = Ground(servers, servers.links, progress)
+        ground = Ground(servers, servers.links, servers, progress)
         played = [
             ground.play(scenario, rounds=rounds, colour=colour, seed=seed)
             for colour in colours

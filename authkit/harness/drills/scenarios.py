@@ -9,11 +9,13 @@ from typing import Final
 
 from authkit.harness.drills.field import Field
 from authkit.harness.drills.rounds import Goals
+from authkit.harness.drills.servers import Impostors
 
 # Each way: together well above what a probe calls late, below what it calls hung.
 _SLOW_S: Final = 0.04
 _FLAPS: Final = 3
 _STORM: Final = 40
+_TIE_S: Final = 0.5
 _TOLD_BY_SILENCE: Final = 0.5
 _LONGEST_DOUBT_S: Final = 0.4
 _OUTAGE_S: Final = 1.5
@@ -93,7 +95,23 @@ def _left_behind(field: Field, old: str) -> None:
 
 
 def _split_brain(field: Field) -> None:
-    """Two primaries.
+    """Two primaries: of two timelines, or, every other time, of one and the same."""
+    if field.impostors is not None and field.number % 2 == 0:
+        _tie(field, field.impostors)
+    else:
+        _two_timelines(field)
+
+
+def _tie(field: Field, impostors: Impostors) -> None:
+    """Nobody can tell which of them is the one: nobody may write to either."""
+    impostor = field.servers.replicas[0]
+    field.fault(impostor, impostors.impersonate)
+    field.split(_TIE_S)
+    impostors.restore(impostor)
+
+
+def _two_timelines(field: Field) -> None:
+    """The later timeline is the one.
 
     A further replica that went on confirming the old one's commits would make losses
     that no client can prevent: whoever promotes has to take it away first, and does.
@@ -209,7 +227,7 @@ _SINGLE: Final = (
     ),
     Scenario(
         "split-brain",
-        "a replica is promoted while the primary lives: there are two",
+        "there are two primaries: of two timelines, or of one",
         _split_brain,
         Goals(write_ms=250),
     ),

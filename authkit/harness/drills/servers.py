@@ -111,6 +111,18 @@ class Links(Protocol):
         ...
 
 
+class Impostors(Protocol):
+    """A second primary on the timeline of the first."""
+
+    def impersonate(self, node: str) -> None:
+        """Have a replica be a primary without a promotion: it begins no timeline."""
+        ...
+
+    def restore(self, node: str) -> None:
+        """Make it a replica again, from a fresh copy of the primary."""
+        ...
+
+
 def settings_of(servers: Servers, *, epoch_file: Path | None = None) -> Settings:
     """Return the settings of clients of these servers.
 
@@ -228,6 +240,23 @@ class LabServers:
     def wait_replayed(self) -> None:
         """Wait until every replica has replayed what is written now."""
         self.lab.wait_replayed()
+
+    # --- impostors --------------------------------------------------------------------
+
+    def impersonate(self, node: str) -> None:
+        """Have a replica be a primary without a promotion: it begins no timeline."""
+        self.lab.stop(node)
+        (self.lab.server(node).data / "standby.signal").unlink()
+        self.lab.start(node)
+
+    def restore(self, node: str) -> None:
+        """Make it a replica again, from a fresh copy of the primary."""
+        server, primary = self.lab.server(node), self.lab.server("primary")
+        server.kill()
+        server.clone(primary)
+        server.configure(upstream=primary)
+        server.start()
+        self.lab.rejoin(node)
 
     # --- links ------------------------------------------------------------------------
 
