@@ -1,7 +1,8 @@
 """Parameters for every operation, drawn from a seeded database.
 
 A parameter is drawn by its name, or else by its type; an operation whose parameters
-belong together, or mean something of their own, has an entry in `TOGETHER`.
+belong together, or mean something of their own, has an entry in `TOGETHER`. The same
+database, seed and `until` draw the same parameters, ids and digests included.
 """
 
 from __future__ import annotations
@@ -10,46 +11,54 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
-from authkit.crypto import tokens
 from authkit.hot._sync import statement
 from authkit.hot.operation import AnyOperation
 from authkit.hot.registry import BY_NAME as BY_OPERATION
-from authkit.ids import uuid7
 
 Values = Mapping[str, Any]
 
 
 class Samples:
-    """Draws parameters; the pools are read once."""
+    """Draws parameters; the pools are read once.
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    `until` is where the seeded attempts end: now, unless the caller knows better.
+    """
+
+    def __init__(
+        self, connection: Connection[Any], *, until: datetime | None = None
+    ) -> None:
         self._connection = connection
+        self.until = until or datetime.now(UTC)
+        self._ids = 0
         self.random = random.Random(1)  # noqa: S311 # a benchmark, no secret
 
         def column(sql: str) -> list[Any]:
             return [row[0] for row in connection.execute(sql).fetchall()]  # pyright: ignore[reportArgumentType] # constants below
 
-        self.users = column("SELECT id FROM authkit.users WHERE disabled_at IS NULL")
+        self.users = column(
+            "SELECT id FROM authkit.users WHERE disabled_at IS NULL ORDER BY id"
+        )
         live = connection.execute(
             "SELECT id, token_digest FROM authkit.active_sessions"
-            " WHERE revoked_at IS NULL AND expires_at > now()"
+            " WHERE revoked_at IS NULL AND expires_at > now() ORDER BY id"
         ).fetchall()
         self.sessions = [row[0] for row in live]
         self.digests = [row[1] for row in live]
         self.addresses = column(
             "SELECT DISTINCT host(ip) FROM authkit.auth_attempts WHERE ip IS NOT NULL"
-            " LIMIT 5000"
+            " ORDER BY 1 LIMIT 5000"
         )
         self.subjects = column(
             "SELECT DISTINCT subject_hash FROM authkit.auth_attempts"
-            " WHERE subject_hash IS NOT NULL LIMIT 5000"
+            " WHERE subject_hash IS NOT NULL ORDER BY 1 LIMIT 5000"
         ) or [bytes(32)]
         self.devices = column(
             "SELECT DISTINCT device_fingerprint FROM authkit.auth_attempts"
-            " WHERE device_fingerprint IS NOT NULL LIMIT 5000"
+            " WHERE device_fingerprint IS NOT NULL ORDER BY 1 LIMIT 5000"
         ) or [bytes(32)]
 
     def draw(self, operation: AnyOperation) -> tuple[Any, ...]:
@@ -64,10 +73,23 @@ class Samples:
 
     def _one(self, name: str, kind: str) -> Any:
         if name in BY_NAME:
-            return BY_NAME[name](self)
+            found = BY_NAME[name](self)
+            many = kind.endswith("[]") and not isinstance(found, list)
+            return [found] if many else found
         if kind.endswith("[]"):
             return [BY_TYPE[kind.removesuffix("[]")](self)]
         return BY_TYPE[kind](self)
+
+    def uuid(self) -> UUID:
+        """Make the next id, as a UUIDv7 of the clock would be: always a larger one."""
+        self._ids += 1
+        made = int(self.until.timestamp() * 1000) + self._ids
+        tail = self.random.getrandbits(62)
+        return UUID(int=made << 80 | 0x7 << 76 | 0b10 << 62 | tail)
+
+    def digest(self) -> bytes:
+        """Make a digest that nobody has."""
+        return self.random.randbytes(32)
 
     def pending(self) -> tuple[datetime, Any]:
         """Make an attempt that waits to be settled; return its key."""
@@ -83,8 +105,8 @@ class Samples:
         return self.random.choice(pool)
 
 
-def _since(_: Samples) -> datetime:
-    return datetime.now(UTC) - timedelta(days=30)
+def _since(samples: Samples) -> datetime:
+    return samples.until - timedelta(days=30)
 
 
 BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
@@ -92,7 +114,7 @@ BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
     "user_id": lambda s: s.one(s.users),
     "session_id": lambda s: s.one(s.sessions),
     "token_digest": lambda s: s.one(s.digests),
-    "new_token_digest": lambda _: tokens.issue().digest,
+    "new_token_digest": lambda s: s.digest(),
     "ip": lambda s: s.one(s.addresses),
     "subject_hash": lambda s: s.one(s.subjects),
     "device_fingerprint": lambda s: s.one(s.devices),
@@ -121,7 +143,7 @@ BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
     "outcome": lambda _: "failed",
     "failure_reason": lambda _: "wrong_password",
     "since": _since,
-    "until": lambda _: datetime.now(UTC),
+    "until": lambda s: s.until,
     "occurred_at": lambda _: None,
     "before": lambda _: None,
     "before_id": lambda _: None,
@@ -138,8 +160,8 @@ BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
 
 
 BY_TYPE: Mapping[str, Callable[[Samples], Any]] = {
-    "uuid": lambda _: uuid7(),
-    "bytea": lambda s: s.random.randbytes(32),
+    "uuid": lambda s: s.uuid(),
+    "bytea": lambda s: s.digest(),
     "text": lambda _: "sample",
     "inet": lambda s: s.one(s.addresses),
     "jsonb": lambda _: {},
@@ -153,8 +175,8 @@ BY_TYPE: Mapping[str, Callable[[Samples], Any]] = {
 }
 
 
-def _new(_: Samples) -> Values:
-    return {"id": uuid7(), "token_digest": tokens.issue().digest}
+def _new(samples: Samples) -> Values:
+    return {"id": samples.uuid(), "token_digest": samples.digest()}
 
 
 def _pending(samples: Samples) -> Values:
@@ -170,6 +192,17 @@ def _of_a_client(_: Samples) -> Values:
     return {"client_id": "sample"}
 
 
+def _elsewhere(samples: Samples) -> Values:
+    return {"provider_account_id": samples.digest().hex()}
+
+
+def _many(samples: Samples) -> Values:
+    record = BY_OPERATION["attempts.record"]
+    drawn = zip(record.parameters, samples.draw(record), strict=True)
+    one = dict(drawn) | {"risk_features": "{}"}
+    return {name: [value] for name, value in one.items()}
+
+
 def _short_lived(samples: Samples) -> Values:
     # Codes live for ten minutes at most.
     return {**_of_a_client(samples), "lifetime": timedelta(minutes=5)}
@@ -179,9 +212,11 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "sessions.create": _new,
     "sessions.revoke_user": _everything,
     "attempts.record": _new,
+    "attempts.record_many": _many,
     "attempts.fail": _pending,
     "attempts.succeed": _pending,
     "oauth_states.create": _short_lived,
     "oauth_codes.create": _short_lived,
     "oauth_tokens.issue": _of_a_client,
+    "oauth_providers.put": _elsewhere,
 }

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from authkit.cli import bench_gate
+
 app = typer.Typer(
     help="Measure beside other stacks, and beside earlier versions.",
     no_args_is_help=True,
@@ -17,6 +19,7 @@ peers = typer.Typer(
     help="The same work in other stacks, in one run.", no_args_is_help=True
 )
 app.add_typer(peers, name="peers")
+bench_gate.mount(app)
 
 
 @peers.command("cluster")

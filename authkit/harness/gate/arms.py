@@ -1,0 +1,228 @@
+"""Versions of the code: a checkout each, an environment each, a process each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, cast
+
+from authkit.errors import AuthkitError, InvalidInput
+
+WORKER: Final = Path(__file__).with_name("worker.py")
+HEAD: Final = "working tree"
+_ENVIRONMENT_S: Final = 600
+
+
+class ArmFailed(AuthkitError):
+    """A version of the code could not do the work; the message says what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One version: its checkout, and the interpreter that has what it depends on."""
+
+    name: str
+    root: Path
+    python: str
+
+
+def repository(start: Path | None = None) -> Path:
+    """Return the root of the checkout that we stand in.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    found = _git(start or Path.cwd(), "rev-parse", "--show-toplevel")
+    if found is None:
+        raise InvalidInput("this is no git checkout: nothing can be compared")
+    return Path(found)
+
+
+@contextmanager
+def tree_of(root: Path, revision: str | None, name: str) -> Generator[Tree]:
+    """Check a revision out, for the length of a block; None is the tree as it is.
+
+    Raises:
+        InvalidInput: there is no such revision, or it has no registry of operations.
+        ArmFailed: what it depends on could not be installed.
+    """
+    if revision is None:
+        yield Tree(name, root, sys.executable)
+        return
+    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if commit is None:
+        raise InvalidInput(f"there is no revision {revision!r} here")
+    with tempfile.TemporaryDirectory(prefix="authkit-arm-") as folder:
+        at = Path(folder) / "tree"
+        added = _run(root, "git", "worktree", "add", "--detach", str(at), commit)
+        if added.returncode:
+            raise ArmFailed(f"git worktree: {_last(added.stderr)}")
+        try:
+            if not (at / "authkit" / "hot" / "registry.py").exists():
+                raise InvalidInput(f"{revision} has no registry of operations")
+            yield Tree(name, at, _interpreter(root, at))
+        finally:
+            _run(root, "git", "worktree", "remove", "--force", str(at))
+
+
+def is_dirty(root: Path) -> bool:
+    """Tell whether the tree differs from its commit in what is measured."""
+    changed = _git(root, "status", "--porcelain", "--", "authkit", "bench", "alembic")
+    return bool(changed)
+
+
+def commit_of(root: Path, revision: str | None) -> str:
+    """Return the short commit of a revision, with a mark when the tree is dirty."""
+    commit = _git(root, "rev-parse", "--short=12", revision or "HEAD") or "unknown"
+    return commit + ("+changes" if revision is None and is_dirty(root) else "")
+
+
+def _interpreter(root: Path, at: Path) -> str:
+    if dependencies(root) == dependencies(at):
+        return sys.executable
+    made = _run(at, "uv", "sync", "--quiet", "--extra", "lab", "--no-dev")
+    if made.returncode:
+        raise ArmFailed(
+            f"its dependencies differ and uv could not install them: "
+            f"{_last(made.stderr)}"
+        )
+    return str(at / ".venv" / "bin" / "python")
+
+
+def dependencies(root: Path) -> Mapping[str, str]:
+    """Return what a version's core depends on: as asked for, and as locked."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = cast("Sequence[str]", project["project"].get("dependencies", ()))
+    found = {_plain(one): one for one in asked}
+    lock = root / "uv.lock"
+    if lock.exists():
+        packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", ())
+        for package in cast("Sequence[Mapping[str, Any]]", packages):
+            name = str(package["name"])
+            if name in found or name.startswith("psycopg"):
+                found[f"{name} locked"] = str(package.get("version", ""))
+    return found
+
+
+def _plain(requirement: str) -> str:
+    end = next(
+        (
+            at
+            for at, char in enumerate(requirement)
+            if not (char.isalnum() or char in "-_.")
+        ),
+        len(requirement),
+    )
+    return requirement[:end].lower()
+
+
+class Arm:
+    """A process that has one version's code, and obeys. Close it, or use it as a block.
+
+    `backend` is the server's process of its connection, once it is open.
+    """
+
+    def __init__(self, tree: Tree, url: str) -> None:
+        self.tree = tree
+        self.url = url
+        self.operations: tuple[str, ...] = ()
+        self.backend = 0
+        self.postgres = ""
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DATABASE_", "AUTHKIT_", "PYTHON"))
+        }
+        self._process = subprocess.Popen(
+            [tree.python, str(WORKER)],
+            env={**environment, "PYTHONPATH": str(tree.root), "PYTHONHASHSEED": "0"},
+            cwd=tree.root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process of the client."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, *, end: str) -> None:
+        """Connect to the prepared database."""
+        said = self.ask("open", url=self.url, root=str(self.tree.root), end=end)
+        self.operations = tuple(said["operations"])
+        self.backend = int(said["backend"])
+        self.postgres = str(said["postgres"])
+
+    def ask(self, do: str, **order: object) -> dict[str, Any]:
+        """Give one order and wait for the answer.
+
+        Raises:
+            ArmFailed: the version could not do it.
+        """
+        inward, outward = self._process.stdin, self._process.stdout
+        if inward is None or outward is None:
+            raise ArmFailed(f"{self.tree.name}: its process has no pipes")
+        try:
+            inward.write(json.dumps({"do": do, **order}) + "\n")
+            inward.flush()
+            line = outward.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise ArmFailed(f"{self.tree.name}: its process ended")
+        answer = cast("dict[str, Any]", json.loads(line))
+        if "fault" in answer:
+            about = f" of {order['operation']}" if "operation" in order else ""
+            raise ArmFailed(f"{self.tree.name}: {do}{about}: {answer['fault']}")
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _run(cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_ENVIRONMENT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {exc}")
+
+
+def _git(cwd: Path, *arguments: str) -> str | None:
+    done = _run(cwd, "git", *arguments)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no reason given"

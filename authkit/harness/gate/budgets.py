@@ -1,0 +1,217 @@
+"""Budgets: what each operation may cost, in a file that is reviewed like code.
+
+The file says in which environment it was counted. In that one a higher cost is a fault;
+in another it is only told, because another server may plan and store otherwise.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, cast
+
+from authkit.errors import InvalidInput
+from authkit.harness.drills.progress import Progress, silent
+from authkit.harness.gate.arms import Arm, ArmFailed, Tree
+from authkit.harness.gate.counters import Cost, Difference, differences
+from authkit.harness.gate.ground import DAYS, PEOPLE, open_arms
+
+CALLS: Final = 20
+FILE: Final = Path("bench", "budgets.toml")
+_PACKAGES: Final = ("psycopg",)
+_HEAD: Final = """\
+# What one call of each operation costs, counted: `authkit bench budgets --update`
+# writes this file and prints what changed.
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Costs by operation, and the environment in which they were counted."""
+
+    fingerprint: Mapping[str, str]
+    costs: Mapping[str, Cost]
+
+
+def fingerprint(postgres: str) -> dict[str, str]:
+    """Return what the counters depend on besides the code."""
+    found = {"postgres": postgres, "people": str(PEOPLE), "days": str(DAYS)}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+def load(path: Path) -> Budgets | None:
+    """Read a budget file; None when there is none yet.
+
+    Raises:
+        InvalidInput: the file is damaged; names what of it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        read = tomllib.loads(text)
+        costs = {
+            name: Cost.of(found)
+            for name, found in cast("Mapping[str, Any]", read["operations"]).items()
+        }
+        environment = cast("Mapping[str, Any]", read["environment"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as exc:
+        raise InvalidInput(f"{path} is damaged: {exc}") from exc
+    return Budgets({k: str(v) for k, v in environment.items()}, costs)
+
+
+def save(path: Path, budgets: Budgets) -> None:
+    """Write a budget file.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    lines = ["[environment]"]
+    lines += [
+        f"{name} = {_quoted(value)}" for name, value in budgets.fingerprint.items()
+    ]
+    for name, cost in budgets.costs.items():
+        lines += ["", f"[operations.{_quoted(name)}]"]
+        for counter, value in cost.as_dict().items():
+            text = _quoted(value) if isinstance(value, str) else repr(value)
+            lines.append(f"{counter} = {text}")
+    try:
+        path.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise InvalidInput(f"cannot write {path}: {exc.strerror}") from exc
+
+
+def count(
+    trees: Sequence[Tree],
+    *,
+    only: Sequence[str] = (),
+    first: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Budgets, ...]:
+    """Count what the operations of each version cost, in one environment.
+
+    Operations that all versions have come first and in one order: what one leaves
+    behind in the tables is part of what the next one costs.
+
+    Args:
+        trees: the versions.
+        only: of these operations; all, when empty.
+        first: those that come first, in this order.
+        progress: told the phase, what is done and what there is to do.
+
+    Raises:
+        InvalidInput: there is no such operation.
+        ArmFailed: an operation failed.
+    """
+    with open_arms(trees, progress) as arms:
+        return count_on(arms, only=only, first=first, progress=progress)
+
+
+def count_on(
+    arms: Sequence[Arm],
+    *,
+    only: Sequence[str] = (),
+    first: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Budgets, ...]:
+    """Count on open arms; see `count`. Their databases are not as new afterwards."""
+    known = set[str]().union(*(arm.operations for arm in arms))
+    if unknown := [name for name in only if name not in known]:
+        raise InvalidInput(f"no such operation: {', '.join(unknown)}")
+    shared = set(arms[0].operations).intersection(*(arm.operations for arm in arms))
+    order = [name for name in first if name in shared]
+    order += [
+        name for name in arms[-1].operations if name in shared and name not in order
+    ]
+    order += [n for arm in arms for n in arm.operations if n not in shared]
+    if only:
+        order = [name for name in order if name in only]
+    found: list[dict[str, Cost]] = [{} for _ in arms]
+    for done, name in enumerate(order):
+        progress("counting", done, len(order))
+        for arm, costs in zip(arms, found, strict=True):
+            if name in arm.operations:
+                said = arm.ask("count", operation=name, calls=CALLS)
+                if said["full_page_images"]:
+                    raise ArmFailed(f"{name}: the server wrote whole pages to the WAL")
+                costs[name] = Cost.of(said)
+    progress("counting", len(order), len(order))
+    return tuple(
+        Budgets(fingerprint(arm.postgres), costs)
+        for arm, costs in zip(arms, found, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of the costs, and whether that may stop a change.
+
+    `accepted` were raised in the budget file too, by whoever made the change.
+    """
+
+    differences: tuple[Difference, ...]
+    accepted: tuple[Difference, ...]
+    binding: bool
+    why_not: str = ""
+
+    @property
+    def faults(self) -> tuple[Difference, ...]:
+        """Those that stop the change."""
+        return tuple(d for d in self.differences if d.worse) if self.binding else ()
+
+
+def judge(committed: Budgets | None, counted: Budgets) -> Judged:
+    """Compare with the committed budgets: binding in the environment they name."""
+    if committed is None:
+        return Judged((), (), binding=False, why_not="there are no budgets yet")
+    found = differences(committed.costs, counted.costs)
+    other = [
+        f"{name} {was} there, {counted.fingerprint.get(name, 'none')} here"
+        for name, was in committed.fingerprint.items()
+        if counted.fingerprint.get(name) != was
+    ]
+    if other:
+        why = f"counted in another environment: {', '.join(other)}"
+        return Judged(found, (), binding=False, why_not=why)
+    return Judged(found, (), binding=True)
+
+
+def judge_versions(base: Budgets, head: Budgets, committed: Budgets | None) -> Judged:
+    """Compare two versions counted side by side: always binding.
+
+    A cost that head's own budget file names, as counted, was raised on purpose.
+    """
+    found = differences(base.costs, head.costs)
+    allowed: Mapping[str, Cost] = {}
+    if committed is not None and committed.fingerprint == head.fingerprint:
+        allowed = committed.costs
+
+    def accepted(one: Difference) -> bool:
+        budget = allowed.get(one.operation)
+        counted = head.costs.get(one.operation)
+        return (
+            budget is not None
+            and counted is not None
+            and not differences({"": budget}, {"": counted})
+        )
+
+    return Judged(
+        tuple(d for d in found if not (d.worse and accepted(d))),
+        tuple(d for d in found if d.worse and accepted(d)),
+        binding=True,
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

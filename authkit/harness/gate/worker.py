@@ -1,0 +1,242 @@
+"""One version of the code at work: a program of its own that obeys lines of JSON.
+
+It is run by its path, with another checkout of authkit first on PYTHONPATH: it must
+not import anything of this room, and of authkit only what every version has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from time import perf_counter_ns
+from typing import Any, Final, LiteralString, cast
+from zlib import crc32
+
+import psycopg
+
+WARMUP: Final = 8  # five calls have a plan of their own, then the server decides
+_RESET: LiteralString = """
+SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database
+                                    WHERE datname = current_database()), 0)
+"""
+_SPENT: LiteralString = """
+SELECT coalesce(sum(calls) FILTER (WHERE toplevel), 0)::int8,
+       coalesce(sum(shared_blks_hit + shared_blks_read), 0)::int8,
+       coalesce(sum(wal_bytes), 0)::int8,
+       coalesce(sum(wal_fpi), 0)::int8
+FROM pg_stat_statements
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND query !~ 'pg_stat_statements'
+"""
+_DATED: Final = re.compile(r"_?p?\d{4,}(?:_\d+)*$")
+Answer = dict[str, Any]
+
+
+def prepare(url: str, *, users: int, days: int, end: str, now: str) -> Answer:
+    """Migrate and seed an empty database, always to the same rows and pages."""
+    from authkit.ops.migrate import upgrade
+    from authkit.workload.load import seed
+
+    until = datetime.fromisoformat(end)
+    upgrade(url)
+    seed(url, users=users, days=days, seed=1, end=until)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        # The world ends on a Monday, whatever today is; its sessions are as old as if
+        # it had ended now, and days without attempts have no partition.
+        shift = datetime.fromisoformat(now) - until
+        connection.execute(
+            "UPDATE authkit.active_sessions SET created_at = created_at + %(by)s,"
+            " last_activity = last_activity + %(by)s,"
+            " authenticated_at = authenticated_at + %(by)s,"
+            " expires_at = expires_at + %(by)s, revoked_at = revoked_at + %(by)s",
+            {"by": shift},
+        )
+        today = datetime.now(UTC).strftime("%Y%m%d")
+        for (name,) in connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'authkit.auth_attempts'::regclass"
+        ).fetchall():
+            found = re.search(r"\d{8}$", name)
+            if found and found[0] >= until.strftime("%Y%m%d") and found[0] != today:
+                connection.execute(cast(LiteralString, f"DROP TABLE {name}"))
+        connection.execute("VACUUM (FULL)")
+        connection.execute("VACUUM (FREEZE, ANALYZE)")
+    return {}
+
+
+class Work:
+    """The operations of this version on a database of its own, on one connection."""
+
+    def __init__(self, url: str, root: str, end: str) -> None:
+        import authkit
+        from authkit.hot._sync import statement
+        from authkit.hot.registry import BY_NAME
+
+        home = Path(authkit.__file__).resolve().parents[1]
+        if home != Path(root).resolve():
+            raise RuntimeError(f"imported authkit of {home}, not of {root}")
+        self.operations: Mapping[str, Any] = BY_NAME
+        self._statement = statement
+        self._connection = _connect(url)
+        self._admin = psycopg.connect(url, autocommit=True)
+        sys.path.insert(0, str(home / "bench"))
+        samples = importlib.import_module("samples").Samples
+        try:
+            self._samples = samples(self._admin, until=datetime.fromisoformat(end))
+        except TypeError:  # of a version from before that
+            self._samples = samples(self._admin)
+
+    def hello(self) -> Answer:
+        """Return what there is to measure, and where."""
+        version = self._admin.info.server_version
+        return {
+            "operations": list(self.operations),
+            "backend": self._connection.info.backend_pid,
+            "postgres": f"{version // 10_000}",
+        }
+
+    def block(self, operation: str, calls: int, extra_ns: int = 0) -> Answer:
+        """Time calls one by one, in nanoseconds; `extra_ns` is added to each by work.
+
+        Drawing parameters is not timed.
+        """
+        run, found = self._runner(operation)
+        draw, connection = self._samples.draw, self._connection
+        times: list[int] = []
+        for _ in range(calls):
+            params = draw(found)
+            began = perf_counter_ns()
+            run(connection, found, params)
+            if extra_ns:
+                until = perf_counter_ns() + extra_ns
+                while perf_counter_ns() < until:
+                    pass
+            times.append(perf_counter_ns() - began)
+        return {"times": times}
+
+    def count(self, operation: str, calls: int) -> Answer:
+        """Count what calls cost, exactly: the same database gives the same counts."""
+        run, found = self._runner(operation)
+        self._samples.random = Random(crc32(operation.encode()))  # noqa: S311 # a benchmark, no secret
+        drawn = [self._samples.draw(found) for _ in range(WARMUP + calls)]
+        for params in drawn[:WARMUP]:
+            run(self._connection, found, params)
+        self._admin.execute(_RESET)
+        with tempfile.TemporaryFile("w+") as trace:
+            self._connection.pgconn.trace(trace.fileno())
+            for params in drawn[WARMUP:]:
+                run(self._connection, found, params)
+            self._connection.pgconn.untrace()
+            trace.seek(0)
+            trips = _round_trips(trace.read())
+        ((statements, blocks, wal, images),) = self._admin.execute(_SPENT).fetchall()
+        return {
+            "round_trips": trips / calls,
+            "statements": statements / calls,
+            "blocks": blocks / calls,
+            "wal_bytes": wal / calls,
+            "full_page_images": images,
+            "plan": self._plan(found),
+        }
+
+    def _runner(self, operation: str) -> tuple[Callable[..., Any], Any]:
+        found = self.operations[operation]
+        one = self._statement
+        return (one.execute if found.row is None else one.fetch_all), found
+
+    def _plan(self, operation: Any) -> str:
+        self._admin.execute("SET plan_cache_mode = force_generic_plan")
+        types = ", ".join(operation.types)
+        of = f"({types})" if types else ""
+        nulls = ", ".join("NULL" for _ in operation.types)
+        given = f"({nulls})" if types else ""
+        self._admin.execute(
+            cast(LiteralString, f"PREPARE counted{of} AS {operation.sql}")
+        )
+        try:
+            ((said,),) = self._admin.execute(
+                f"EXPLAIN (FORMAT JSON, COSTS OFF) EXECUTE counted{given}"
+            ).fetchall()
+        finally:
+            self._admin.execute("DEALLOCATE counted")
+        return shape(said[0]["Plan"])
+
+
+def _connect(url: str) -> Any:
+    """Open the connection that the cluster would make: its class has the fast lane."""
+    from authkit.cluster._sync.connection import NodeConnection
+
+    return NodeConnection.connect(url, autocommit=True, prepare_threshold=0)
+
+
+def shape(plan: Mapping[str, Any]) -> str:
+    """Return a plan as one line: nodes, tables and indexes, no costs, no dates."""
+    name = str(plan["Node Type"])
+    if "Operation" in plan:
+        name = str(plan["Operation"])
+    on = plan.get("Index Name") or plan.get("Relation Name") or plan.get("CTE Name")
+    if on:
+        name += f" {_undated(str(on))}"
+    below: list[str] = []
+    for child in cast("Sequence[Mapping[str, Any]]", plan.get("Plans", ())):
+        line = shape(child)
+        if (
+            line not in below
+        ):  # partitions are alike, and their number is the calendar's
+            below.append(line)
+    return f"{name}({', '.join(below)})" if below else name
+
+
+def _undated(name: str) -> str:
+    whole = re.sub(r"_?p?\d{8}", "", name)
+    return _DATED.sub("", whole).replace("_default", "")
+
+
+def _round_trips(trace: str) -> int:
+    """Count how often something was sent and then something was waited for."""
+    trips, sent = 0, False
+    for line in trace.splitlines():
+        direction = line.split("\t", 2)[1] if "\t" in line else ""
+        if direction == "F":
+            sent = True
+        elif direction == "B" and sent:
+            trips, sent = trips + 1, False
+    return trips
+
+
+def main() -> None:
+    """Obey until standard input ends; a fault is one line and the end."""
+    work: Work | None = None
+    for line in sys.stdin:
+        order = json.loads(line)
+        name = order.pop("do")
+        try:
+            if name == "prepare":
+                answer = prepare(**order)
+            elif name == "open":
+                work = Work(**order)
+                answer = work.hello()
+            elif work is None:
+                raise RuntimeError("nothing is open")  # noqa: TRY301 # answered below
+            else:
+                answer = getattr(work, name)(**order)
+        except Exception as exc:  # noqa: BLE001 # told to the one who gave the order
+            answer = {"fault": f"{type(exc).__name__}: {exc}"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    # The folder of this file must not be searched: its modules have plain names.
+    here = os.path.realpath(Path(__file__).parent)
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != here]
+    main()
