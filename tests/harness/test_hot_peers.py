@@ -1,0 +1,77 @@
+"""The table of the hot path beside its peers: same rows, same statements, same keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import psycopg
+import pytest
+
+import authkit
+from authkit.harness.peers import hot
+from authkit.harness.peers import hot_clients as clients
+from authkit.harness.peers import hot_world as world
+from authkit.settings import Settings
+
+SIZES = world.Sizes(sessions=200, attempts=50, limits=100)
+
+
+class Loaded:
+    """What `load` asks of a lab: its URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def url(self) -> str:
+        return self._url
+
+
+@pytest.mark.parametrize("operation", world.OPERATIONS)
+def test_pgbench_runs_our_statement_and_finds_the_rows(database, operation):
+    world.load(Loaded(database.url), SIZES)
+    lines = world.script(operation, SIZES).splitlines()
+    assert lines[0] == f"\\set key random_zipfian(1, {SIZES.keys(operation)}, 1.001)"
+    assert len(lines) == 2
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        # Key 100 stands in every table.
+        cursor = connection.execute(lines[1].replace(":key", "100").encode())
+        assert cursor.rowcount == 1
+    single = Settings.load(None, database_url=database.url)
+    with authkit.connect(single) as kit:
+        assert clients.call_of(kit.hot, operation)(99)
+        assert clients.call_of(kit.coalesced, operation)(98)
+
+
+def test_keys_follow_zipf_and_the_same_seed_draws_the_same():
+    sizes = world.Sizes(sessions=1000)
+    drawn = world.drawn(sizes, "validate", 20_000)
+    assert drawn == world.drawn(sizes, "validate", 20_000)
+    counted = Counter(drawn)
+    assert set(counted) <= set(range(1, 1001))
+    # The first key is drawn twice as often as the second, ten times the tenth.
+    assert counted[1] / counted[2] == pytest.approx(2, rel=0.2)
+    assert counted[1] / counted[10] == pytest.approx(10, rel=0.3)
+
+
+def test_a_ratio_is_the_median_of_ratios_within_a_round():
+    cells = hot._Cells()
+    for ours, theirs, best in ((10, 5, 8), (100, 100, 50), (30, 10, 20)):
+        cells.add("ours", ours)
+        cells.add("theirs 1", theirs)
+        cells.add("theirs 2", best)
+        cells.add("missing", None)
+    assert cells.ratio("ours", "theirs 1") == 2
+    assert cells.ratio("ours", "theirs 1", "theirs 2") == 1.25
+    assert cells.ratio("ours", "missing") is None
+    assert cells.ratio("missing", "ours") is None
+
+
+def test_what_was_not_measured_has_no_figure_and_a_goal_missed_fails_the_report():
+    cells = hot._Cells()
+    for name in ("threads validate 8", "pgbench validate 8"):
+        cells.add(name, 100)
+    figures = {f.name: f for f in hot._figures(cells, [(20.0, 10.0)])}
+    assert figures["validate over pgbench, 8 clients"].holds
+    assert figures["client CPU of a validate"].holds is False
+    assert figures["client CPU over bare libpq's"].value == 2
+    assert not any("Drizzle" in name or "asyncpg" in name for name in figures)
