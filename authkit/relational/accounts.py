@@ -115,11 +115,22 @@ class Accounts:
         )
         return self._session.scalars(statement).one_or_none()
 
-    def of(self, user_id: UUID) -> list[Account]:
-        """Return the accounts of a user, the oldest first."""
+    def of(
+        self, user_id: UUID, *, after: UUID | None = None, limit: int = 100
+    ) -> list[Account]:
+        """Return a user's accounts, the oldest first, in pages: hand the last id back.
+
+        Raises:
+            InvalidInput: the limit is not between 1 and 1,000.
+        """
         statement = (
-            select(Account).where(Account.user_id == user_id).order_by(Account.id)
+            select(Account)
+            .where(Account.user_id == user_id)
+            .order_by(Account.id)
+            .limit(inputs.count(limit, "limit", low=1, high=1000))
         )
+        if after is not None:
+            statement = statement.where(Account.id > after)
         return list(self._session.scalars(statement))
 
     def unlink(self, account_id: UUID) -> Removal:

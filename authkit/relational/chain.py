@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from hashlib import sha256
+from struct import Struct
 
 from authkit.relational.faithful import unfaithful_column
 from authkit.schema.audit import GENESIS_HASH, HASH_DOMAIN
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# What stands before the two that are bytes already: big-endian, signed.
+_FIXED = Struct(">16siqq")
 
 
 class Fault(Enum):
@@ -117,14 +120,12 @@ def entry_hash(
 ) -> bytes:
     """Return the SHA-256 (32 bytes) that an entry must have."""
     microseconds = (recorded_at - _EPOCH) // _MICROSECOND
-    return sha256(
-        HASH_DOMAIN
-        + shard.to_bytes(4, "big", signed=True)
-        + seq.to_bytes(8, "big", signed=True)
-        + microseconds.to_bytes(8, "big", signed=True)
-        + prev_hash
-        + canonical
-    ).digest()
+    fixed = _FIXED.pack(HASH_DOMAIN, shard, seq, microseconds)
+    return sha256(fixed + prev_hash + canonical).digest()
+
+
+# What the first entry of any shard follows.
+_BEFORE_ALL = Head(-1, 0, GENESIS_HASH)
 
 
 class ChainVerifier:
@@ -182,7 +183,7 @@ class ChainVerifier:
         return None
 
     def _check(self, entry: Entry) -> tuple[Fault | None, str | None]:
-        last = self._last.get(entry.shard, Head(entry.shard, 0, GENESIS_HASH))
+        last = self._last.get(entry.shard, _BEFORE_ALL)
         pruned_away = self._pruned and last.seq == 0
         if entry.seq <= last.seq:
             return Fault.REPEATED, None

@@ -145,14 +145,36 @@ class Credentials:
         statement = self._by_id(rp_id, credential_id)
         return self._session.scalars(statement).one_or_none()
 
-    def of(self, user_id: UUID, *, retired: bool = False) -> list[WebauthnCredential]:
-        """Return a user's credentials, the oldest first; retired ones if asked."""
-        statement = select(WebauthnCredential).where(
-            WebauthnCredential.user_id == user_id
+    def of(
+        self,
+        user_id: UUID,
+        *,
+        retired: bool = False,
+        after: UUID | None = None,
+        limit: int = 100,
+    ) -> list[WebauthnCredential]:
+        """Return a user's credentials, the oldest first, in pages.
+
+        Args:
+            user_id: whose.
+            retired: retired ones too.
+            after: `id` of the last one of the page before.
+            limit: of the page, 1 to 1,000.
+
+        Raises:
+            InvalidInput: the limit is out of range.
+        """
+        statement = (
+            select(WebauthnCredential)
+            .where(WebauthnCredential.user_id == user_id)
+            .order_by(WebauthnCredential.id)
+            .limit(inputs.count(limit, "limit", low=1, high=1000))
         )
         if not retired:
             statement = statement.where(WebauthnCredential.retired_at.is_(None))
-        return list(self._session.scalars(statement.order_by(WebauthnCredential.id)))
+        if after is not None:
+            statement = statement.where(WebauthnCredential.id > after)
+        return list(self._session.scalars(statement))
 
     def use(
         self,

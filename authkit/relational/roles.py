@@ -258,17 +258,23 @@ class Roles:
         )
         return removed
 
-    def of(self, user_id: UUID) -> list[str]:
-        """Return the names of the roles that a user holds now."""
+    def of(self, user_id: UUID, *, after: str = "", limit: int = 100) -> list[str]:
+        """Return the roles that a user holds now by name, in pages.
+
+        Raises:
+            InvalidInput: the limit is not between 1 and 1,000.
+        """
         statement = (
             select(Role.name)
             .join(UserRole, UserRole.role_id == Role.id)
             .where(
                 UserRole.user_id == user_id,
+                Role.name > after,
                 UserRole.expires_at.is_(None)
                 | (UserRole.expires_at > func.clock_timestamp()),
             )
             .order_by(Role.name)
+            .limit(inputs.count(limit, "limit", low=1, high=1000))
         )
         return list(self._session.scalars(statement))
 

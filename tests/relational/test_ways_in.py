@@ -354,3 +354,24 @@ def test_an_erased_user_leaves_no_personal_detail_and_an_intact_trail(
             uow.users.erase(uuid7())
         again = uow.users.create(user.email)
         assert again.id != user.id
+
+
+def test_accounts_credentials_and_roles_of_a_user_are_read_in_pages(kit, user, word):
+    with kit.unit_of_work() as uow:
+        for number in range(3):
+            subject = f"{word}.{number}"
+            uow.accounts.link(user.id, provider="x", issuer=ISSUER, subject=subject)
+            uow.credentials.register(user.id, credential())
+            uow.roles.create(f"{word}.r{number}")
+            uow.roles.grant(user.id, f"{word}.r{number}")
+        for of, key in (
+            (uow.accounts.of, lambda last: last.id),
+            (uow.credentials.of, lambda last: last.id),
+            (uow.roles.of, lambda last: last),
+        ):
+            first = of(user.id, limit=2)
+            rest = of(user.id, after=key(first[-1]), limit=2)
+            assert (len(first), len(rest)) == (2, 1)
+            assert [*first, *rest] == of(user.id)
+            with pytest.raises(InvalidInput):
+                of(user.id, limit=0)
