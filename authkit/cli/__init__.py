@@ -16,7 +16,7 @@ from authkit import __version__
 from authkit.errors import AuthkitError, ConfigError
 
 # One module per command; `app` is a group of commands, a function is one command.
-_GROUPS = ("audit", "backup", "bench", "db", "export", "lab", "metrics", "rbac")
+_GROUPS = ("audit", "backup", "bench", "db", "export", "lab", "metrics", "rbac", "risk")
 _COMMANDS = (
     "demo",
     "drill",

@@ -1,0 +1,78 @@
+"""An evaluation as figures of the one shape, and as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from authkit.evaluation.evaluate import BASELINE, CEILING, Evaluation
+from authkit.figures import Figure, figure
+from authkit.risk import DEFAULT, MODELS
+
+# A world counts only where the ceiling itself is hard.
+HARD = {"targeted": (0.93, 0.98), "very_targeted": (0.85, 0.93)}
+CLOSED = 0.75
+
+
+def counts(evaluation: Evaluation) -> bool | None:
+    """Tell whether a world counts by `PROTOCOL.md`; None where there is no ceiling."""
+    for kind, (low, high) in HARD.items():
+        found = evaluation.measured.get(kind, {}).get(CEILING)
+        if found is None:
+            return None
+        if not low <= found.auc <= high:
+            return False
+    return True
+
+
+def figures(evaluation: Evaluation, *, goals: bool) -> Iterator[Figure]:
+    """Yield every number; the goals of the default model where they are asked for."""
+    for kind, models in evaluation.measured.items():
+        for name, found in models.items():
+            label = f"{kind}, {name}"
+            yield figure(f"AUC, {label}", found.auc)
+            yield figure(f"partial AUC to 5 %, {label}", found.partial_auc)
+            for rate, value in found.tpr.items():
+                yield figure(f"TPR at {rate:.0%} asked again, {label}", value)
+            for stratum, value in found.strata.items():
+                yield figure(f"AUC with {stratum} logins, {label}", value)
+            if name in MODELS and name != BASELINE:
+                least = found.over_baseline[0]
+                goal = (">=", 0.0) if goals and name == DEFAULT else None
+                yield figure(
+                    f"AUC over {BASELINE}, lower bound, {label}", least, goal=goal
+                )
+                closed = evaluation.gap_closed(kind, name)
+                aimed = goals and name == DEFAULT and kind in HARD
+                if closed is not None:
+                    yield figure(
+                        f"gap to the ceiling closed, {label}",
+                        closed,
+                        goal=(">=", CLOSED) if aimed else None,
+                    )
+
+
+def details(evaluation: Evaluation) -> dict[str, object]:
+    """Return what the report adds to the figures."""
+    return {
+        "synthetic": True,
+        "counts": counts(evaluation),
+        "cases": evaluation.cases,
+        "unscored": evaluation.unscored,
+        "attacks": evaluation.attacks,
+        "reauthentications": evaluation.reauthentications,
+        "models": {
+            kind: {name: asdict(found) for name, found in models.items()}
+            for kind, models in evaluation.measured.items()
+        },
+    }
+
+
+def lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a table: a class of attack, a model, its AUC and interval."""
+    for kind, models in evaluation.measured.items():
+        yield f"{kind} ({evaluation.attacks[kind]} attempts)"
+        for name, found in models.items():
+            low, high = found.interval
+            tpr = "  ".join(f"{value:.2f}" for value in found.tpr.values())
+            yield f"  {name:<32}{found.auc:.3f}  ({low:.3f} to {high:.3f})  {tpr}"

@@ -1,0 +1,147 @@
+"""Guessing: many passwords for one account, a few for many, leaked pairs, codes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from authkit.risk.detectors.detector import Detector, Parameter
+from authkit.risk.detectors.windows import sliding
+
+_OWASP = "OWASP Authentication Cheat Sheet: lock after about ten failures"
+_TEN = Parameter("attempts", 10, _OWASP)
+
+GUESSING: tuple[Detector, ...] = (
+    Detector(
+        "brute_force",
+        "T1110.001",
+        "many wrong passwords for one name from one address",
+        sliding(
+            key="encode(a.subject_hash, 'hex') || ' ' || host(a.ip)",
+            other="a.ip",
+            counted="a.outcome IN ('failed', 'denied') AND a.stage = 'primary'",
+            condition="true",
+            good="a.outcome = 'succeeded'",
+        ),
+        (_TEN, Parameter("span", timedelta(minutes=15))),
+    ),
+    Detector(
+        "distributed_brute_force",
+        "T1110.001",
+        "many wrong passwords for one name from many addresses",
+        sliding(
+            key="encode(a.subject_hash, 'hex')",
+            other="a.ip",
+            counted="a.outcome IN ('failed', 'denied') AND a.stage = 'primary'",
+            condition="d.kinds >= %(addresses)s",
+            good="a.outcome = 'succeeded'",
+        ),
+        (
+            _TEN,
+            Parameter("addresses", 5),
+            Parameter("span", timedelta(minutes=30)),
+        ),
+    ),
+    Detector(
+        "password_spray",
+        "T1110.003",
+        "a few passwords for many names from one address",
+        sliding(
+            key="host(a.ip)",
+            other="encode(a.subject_hash, 'hex')",
+            counted="a.outcome IN ('failed', 'denied') AND a.stage = 'primary'",
+            condition="d.few >= %(users)s",
+            good="a.outcome = 'succeeded'",
+        ),
+        (
+            Parameter("attempts", 15),
+            Parameter("users", 5),
+            Parameter("span", timedelta(minutes=5)),
+        ),
+    ),
+    Detector(
+        "distributed_spray",
+        "T1110.003",
+        "a few passwords for many names from many addresses that share the work",
+        sliding(
+            key="'everybody'",
+            other="host(a.ip) || ' ' || encode(a.subject_hash, 'hex')",
+            counted="""a.outcome IN ('failed', 'denied') AND a.stage = 'primary'
+              AND a.user_id IS NOT NULL AND EXISTS (
+                SELECT FROM authkit.auth_attempts AS b
+                WHERE b.ip = a.ip AND b.user_id <> a.user_id
+                  AND b.outcome IN ('failed', 'denied') AND b.stage = 'primary'
+                  AND b.occurred_at BETWEEN a.occurred_at - %(span)s::interval
+                                        AND a.occurred_at + %(span)s::interval)""",
+            condition="""(SELECT count(DISTINCT split_part(o.other, ' ', 1))
+                FROM unnest(f.others) AS o (other)) >= %(addresses)s
+              AND (SELECT count(DISTINCT split_part(o.other, ' ', 2))
+                FROM unnest(f.others) AS o (other)) >= %(users)s""",
+            good="false",
+        ),
+        (
+            Parameter("attempts", 25),
+            Parameter("addresses", 5),
+            Parameter("users", 8),
+            Parameter("span", timedelta(minutes=15)),
+        ),
+    ),
+    Detector(
+        "credential_stuffing",
+        "T1110.004",
+        "leaked pairs of name and password, once or twice each, from one address",
+        sliding(
+            key="host(a.ip)",
+            other="encode(a.subject_hash, 'hex')",
+            counted="a.stage = 'primary'",
+            condition="d.rare >= %(users)s",
+            good="a.outcome = 'succeeded'",
+        ),
+        (
+            Parameter("attempts", 25),
+            Parameter("users", 15),
+            Parameter("span", timedelta(minutes=15)),
+        ),
+    ),
+    Detector(
+        "distributed_stuffing",
+        "T1110.004",
+        "leaked pairs, once or twice each, from addresses that share the work",
+        sliding(
+            key="'everybody'",
+            other="encode(a.subject_hash, 'hex')",
+            counted="""a.outcome IN ('failed', 'denied') AND a.stage = 'primary'
+              AND (SELECT count(DISTINCT b.subject_hash)
+                FROM authkit.auth_attempts AS b
+                WHERE b.ip = a.ip
+                  AND b.outcome IN ('failed', 'denied') AND b.stage = 'primary'
+                  AND b.occurred_at BETWEEN a.occurred_at - %(span)s::interval
+                                        AND a.occurred_at + %(span)s::interval)
+                >= %(each)s""",
+            condition="d.rare >= %(users)s",
+            good="false",
+        ),
+        (
+            Parameter("attempts", 25),
+            Parameter("users", 15),
+            Parameter("each", 4),
+            Parameter("span", timedelta(minutes=15)),
+        ),
+    ),
+    Detector(
+        "totp_guessing",
+        "T1110.001",
+        "many wrong one-time codes for one user",
+        sliding(
+            key="a.user_id",
+            other="a.session_id",
+            counted="a.method = 'totp' AND a.outcome = 'failed'"
+            " AND a.user_id IS NOT NULL",
+            condition="true",
+            good="a.method = 'totp' AND a.outcome = 'succeeded'",
+        ),
+        (
+            Parameter("attempts", 20),
+            Parameter("span", timedelta(minutes=9)),
+        ),
+    ),
+)
