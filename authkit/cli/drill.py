@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from authkit.figures import Report
+    from authkit.figures import Figure, Report
 
 
 class Drill(StrEnum):
@@ -127,20 +127,31 @@ def _end(_number: int, _frame: object) -> None:
 
 
 def show_report(report: Report, *, to_error: bool) -> None:
-    """Print the figures, each with its goal."""
+    """Print the figures, the colours side by side, each with its goal."""
     from rich.console import Console
     from rich.table import Table
 
+    rows: dict[str, dict[str, Figure]] = {}
+    for found in report.figures:
+        colour, _, name = found.name.partition("_")
+        rows.setdefault(name, {})[colour] = found
+    colours = list(dict.fromkeys(f.name.partition("_")[0] for f in report.figures))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("figure")
-    table.add_column("value", justify="right")
+    for colour in colours:
+        table.add_column(colour, justify="right")
     table.add_column("unit")
     table.add_column("goal")
-    for found in report.figures:
-        value = "not seen" if found.value is None else f"{found.value:,}"
-        if found.holds is not None:
-            value = f"[{'green' if found.holds else 'red'}]{value}[/]"
-        name = found.name.replace("_", " ")
-        table.add_row(name, value, found.unit, found.goal or "")
-    console = Console(stderr=to_error, soft_wrap=True)
-    console.print(table)
+    for name, each in rows.items():
+        one = next(iter(each.values()))
+        goal = next((found.goal for found in each.values() if found.goal), "")
+        cells = [_cell(each[colour]) if colour in each else "" for colour in colours]
+        table.add_row(name.replace("_", " "), *cells, one.unit, goal)
+    Console(stderr=to_error, soft_wrap=True).print(table)
+
+
+def _cell(found: Figure) -> str:
+    value = "not seen" if found.value is None else f"{found.value:,}"
+    if found.holds is None:
+        return value
+    return f"[{'green' if found.holds else 'red'}]{value}[/]"

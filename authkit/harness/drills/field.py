@@ -11,9 +11,10 @@ from authkit.cluster import Health, Verdict
 from authkit.cluster.events import Quarantined
 from authkit.harness.database import node_name
 from authkit.harness.drills.inspection import Inspection
-from authkit.harness.drills.ledger import WRITES, Call, judge
+from authkit.harness.drills.judging import Course, Evidence, judged
+from authkit.harness.drills.ledger import WRITES
 from authkit.harness.drills.promotion import PromotionWatch
-from authkit.harness.drills.rounds import Round, errors_of, first_ms, freed_ms
+from authkit.harness.drills.rounds import Round
 from authkit.lab.replication import wait_until
 
 if TYPE_CHECKING:
@@ -51,22 +52,18 @@ class Field:
         self._links = links
         self._inspect = Inspection(servers)
         self._names = {node: node_name(servers.url(node)) for node in servers.nodes}
-        self._reset()
+        self._course = self._begun("")
 
-    def _reset(self) -> None:
-        self.harmed: set[str] = set()
-        self._idle_since: float | None = None
-        self._split_writes: int | None = None
-        self._drill = self._since = ""
-        self.outage: tuple[float, float] | None = None
-        self._node = ""
-        self._fault = self._hurt = 0.0
-        self._possible: float | None = None
-        self._timeline = 0
-        self._first = self.crew.ledger.number()
-        self._late: set[int] = set()
-        self._repeated = self.crew.ledger.repeated
-        self.crew.events.clear()
+    def _begun(self, drill: str) -> Course:
+        ledger = self.crew.ledger
+        return Course(
+            drill=drill,
+            number=self.number,
+            began=monotonic(),
+            first=ledger.number(),
+            timeline=self._inspect.timeline(self.servers.primary),
+            repeated_before=ledger.repeated,
+        )
 
     @property
     def links(self) -> Links:
@@ -90,80 +87,45 @@ class Field:
         self.number += 1
         self.settle()
         self.crew.ledger.take()
-        self._reset()
-        self._timeline = self._inspect.timeline(self.servers.primary)
-        began = monotonic()
+        self.crew.events.clear()
+        self._course = self._begun(drill)
         scenario(self)
         self.settle()
-        return self._judged(drill, began)
+        return self._judged()
 
-    def _judged(self, drill: str, began: float) -> Round:
-        ledger = self.crew.ledger
-        written = ledger.written(self._timeline, self._hurt)
+    def _judged(self) -> Round:
+        course, ledger = self._course, self.crew.ledger
+        written = ledger.written(course.timeline, course.hurt)
         calls, spans = ledger.take()
-        writes = [call for call in calls if call.kind in WRITES]
-        reads = [call for call in calls if call.kind not in WRITES]
-        first = min((call.number for call in writes), default=0)
         self.examine(self.servers.primary)
-        rows = self._inspect.counts(first)
-        verdict = judge(calls, rows, frozenset(self._late))
-        write_ms = fault_ms = everyone_ms = None
-        if self._possible is not None:
-            writers = self.crew.writers
-            write_ms, everyone_ms = first_ms(written, writers, self._possible)
-            fault_ms, _ = first_ms(written, writers, self._fault)
-        given_up = {
-            event.node
-            for _, event in self.crew.events
-            if isinstance(event, Quarantined)
-        } - {self._names[node] for node in self.harmed}
-        return Round(
-            drill=self._drill or drill,
+        numbers = [call.number for call in calls if call.kind in WRITES]
+        evidence = Evidence(
             colour=self.crew.colour,
-            number=self.number,
-            seconds=round(monotonic() - began, 3),
-            verdict=verdict,
-            reads=len(reads),
-            reads_failed=sum(call.outcome == "failed" for call in reads),
-            writes=len(writes),
-            writes_doubted=sum(
-                call.outcome in {"doubt", "applied", "void"} for call in writes
+            calls=calls,
+            spans=spans,
+            written=written,
+            writers=self.crew.writers,
+            rows=self._inspect.counts(min(numbers, default=0)),
+            repeated=ledger.repeated,
+            given_up=frozenset(
+                event.node
+                for _, event in self.crew.events
+                if isinstance(event, Quarantined)
             ),
-            writes_refused=sum(call.outcome == "failed" for call in writes),
-            given_up=len(given_up),
-            since=self._since,
-            write_ms=write_ms,
-            fault_ms=fault_ms,
-            everyone_ms=everyone_ms,
-            freed_ms=freed_ms(spans, self._names.get(self._node, ""), self._fault),
-            amplification=self._amplification(calls),
-            idle_errors=self._idle_errors(calls),
-            split_writes=self._split_writes,
-            errors=errors_of(calls),
+            ended=monotonic(),
         )
-
-    def _amplification(self, calls: tuple[Call, ...]) -> float | None:
-        if self.outage is None:
-            return None
-        began, ended = self.outage
-        touched = sum(call.began < ended and call.answered > began for call in calls)
-        repeated = self.crew.ledger.repeated - self._repeated
-        return (touched + repeated) / touched if touched else None
-
-    def _idle_errors(self, calls: tuple[Call, ...]) -> int | None:
-        since = self._idle_since
-        if since is None:
-            return None
-        return sum(bool(call.error) and call.began > since for call in calls)
+        return judged(course, evidence)
 
     # --- what a scenario does ---------------------------------------------------------
 
     def fault(self, node: str, hurt: Callable[[str], object]) -> None:
         """Hurt a node; the clock of the round's fault starts."""
-        self.harmed.add(node)
-        self._node, self._fault = node, monotonic()
+        course = self._course
+        course.node = self._names[node]
+        course.harmed.add(course.node)
+        course.fault = monotonic()
         hurt(node)
-        self._hurt = monotonic()
+        course.hurt = monotonic()
 
     def take_over(
         self,
@@ -189,8 +151,9 @@ class Field:
             if first is not None:
                 first()
             new = self.servers.promote(fence=fence)
-            self._possible, self._since = watch.moment(new), "promotion"
-        self._timeline = self._inspect.timeline(new)
+            self._course.possible = watch.moment(new)
+            self._course.since = "promotion"
+        self._course.timeline = self._inspect.timeline(new)
 
     def split(self, seconds: float) -> None:
         """Wait until the clients see two primaries of one timeline; count writes then.
@@ -206,19 +169,21 @@ class Field:
         since = monotonic()
         self.wait(seconds)
         answers = self.crew.ledger.answers
-        self._split_writes = sum(answers(name, since) for name in self.crew.writers)
+        self._course.split_writes = sum(
+            answers(name, since) for name in self.crew.writers
+        )
 
     def named(self, drill: str) -> None:
         """Say which drill this round turned out to be."""
-        self._drill = drill
+        self._course.drill = drill
 
     def idle_errors_from_now(self) -> None:
         """Count the errors of callers who come from now on."""
-        self._idle_since = monotonic()
+        self._course.idle_since = monotonic()
 
     def possible(self, since: str) -> None:
         """Say that from now on a write can succeed again, and thanks to what."""
-        self._possible, self._since = monotonic(), since
+        self._course.possible, self._course.since = monotonic(), since
 
     def hold(self, node: str) -> None:
         """Have a caller inside a long statement on a node; returns when it is there."""
@@ -257,7 +222,7 @@ class Field:
             self.servers.start(node)
         self.possible("restart")
         self.until(self.crew.storm_over, "the callers of the outage were answered")
-        self.outage = began, monotonic()
+        self._course.outage = began, monotonic()
 
     def newcomers(self, old: str) -> None:
         """Let clients that were restarted write, one of which reaches the old only."""
@@ -287,7 +252,8 @@ class Field:
         if node != self.servers.primary:
             self._inspect.unveil(node)
             self.until(lambda: not self._inspect.waits(node), f"{node} has settled")
-        self._late.update(self._inspect.late(node, self._first))
+        course = self._course
+        course.late.update(self._inspect.late(node, course.first))
 
     def rejoin(self, node: str) -> None:
         """Bring a node back as a replica."""

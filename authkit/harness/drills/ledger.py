@@ -172,7 +172,8 @@ def judge(
         late: numbers found on any node on a timeline older than the client's epoch.
 
     Returns:
-        The verdict. Misjudged is a write that was resolved as void and is there.
+        The verdict. Misjudged is a write that is there although it was resolved as
+        void, or failed with an error which says that nothing was applied.
     """
     writes = [call for call in calls if call.kind in WRITES]
     return Verdict(
@@ -181,6 +182,8 @@ def judge(
         duplicated=tuple(sorted(n for n, times in rows.items() if times > 1)),
         late=tuple(sorted(late)),
         misjudged=tuple(
-            c.number for c in writes if c.outcome == "void" and c.number in rows
+            call.number
+            for call in writes
+            if call.outcome in {"void", "failed"} and call.number in rows
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
@@ -65,7 +65,7 @@ def freed_ms(spans: Iterable[Span], node: str, fault: float) -> float | None:
 
 
 def first_ms(
-    written: dict[str, float], workers: Sequence[str], since: float
+    written: Mapping[str, float], workers: Sequence[str], since: float
 ) -> tuple[float | None, float | None]:
     """Return when the first of the workers wrote, and when every one had.
 
@@ -177,7 +177,7 @@ def figures(rounds: Sequence[Round], goals: Goals, *, durable: bool) -> list[Fig
         ("old_timeline_writes", sum(len(r.verdict.late) for r in rounds), True),
         ("duplicated_writes", sum(len(r.verdict.duplicated) for r in rounds), True),
         ("acknowledged_writes_lost", sum(len(r.verdict.lost) for r in rounds), durable),
-        ("doubts_misjudged", sum(len(r.verdict.misjudged) for r in rounds), durable),
+        ("writes_misjudged", sum(len(r.verdict.misjudged) for r in rounds), durable),
         ("failed_reads", sum(r.reads_failed for r in rounds), goals.reads_failed),
     )
     made += [
