@@ -60,6 +60,14 @@ def load(
         Path | None,
         typer.Option(help="Folder to add this run's result to, as a line of JSON."),
     ] = None,
+    overhead: Annotated[
+        bool,
+        typer.Option(
+            "--overhead",
+            help="Measure the harness itself, on a lab of its own; --seconds is the"
+            " length of each measurement.",
+        ),
+    ] = False,
     locustfile: Annotated[
         Path | None,
         typer.Option("--locustfile", "-f", help="Your own file, built on AuthUser."),
@@ -74,6 +82,8 @@ def load(
     from authkit.harness import command
     from authkit.harness import profile as profiles
 
+    if overhead:
+        raise typer.Exit(_overhead(seconds or 5.0, json))
     found = profiles.read(command.profile_path(profile))
     for name, value in (("rate", rate), ("seconds", seconds)):
         if value is not None and not 0 < value < float("inf"):
@@ -109,3 +119,20 @@ def load(
         process.wait()
         code = 130
     raise typer.Exit(code)
+
+
+def _overhead(seconds: float, json: str | None) -> int:
+    """Measure the harness, print its figures, return the exit code."""
+    from authkit.harness import overhead
+
+    made = overhead.run(seconds, lambda step: typer.echo(step, err=True))
+    for found in made.figures:
+        sign = {True: "ok", False: "MISSED", None: ""}[found.holds]
+        typer.echo(
+            f"{found.name:<24}{found.value!s:>12} {found.unit:<4}"
+            f"{found.goal or '':<10}{sign}",
+            err=json == "-",
+        )
+    if json is not None:
+        made.write_json(json)
+    return made.exit_code

@@ -181,6 +181,7 @@ class Hooks:
             self.runner.send_message(_FINAL, {"recording": rest.as_dict()})
             return
         if isinstance(self.runner, MasterRunner):
+            self.run.stopped_s = self.run.clock()
             self._wait_for_workers(self.runner)
         self._timer = None
         gevent.killall(self._strikes, block=False)
@@ -193,12 +194,12 @@ class Hooks:
         self.run.tell("stopped", at_s=self.run.stopped_s)
 
     def _wait_for_workers(self, master: MasterRunner) -> None:
-        expected = {client.id for client in master.clients.all}
         master.send_message(_FINISH)
         deadline = self.run.clock() + _LAST_WORD_S
-        while silent := expected & set(master.clients) - self._final:
-            if self.run.clock() > deadline:
-                lost = f"{len(silent)} of {len(expected)} workers"
+        while silent := self._started - self._final:
+            missing = {client.id for client in master.clients.missing}
+            if silent <= missing or self.run.clock() > deadline:
+                lost = f"{len(silent)} of {len(self._started)} workers"
                 self.failure = f"{lost} were lost: the figures are not complete"
                 return
             gevent.sleep(0.02)
@@ -281,7 +282,8 @@ def _add_arguments(parser: Any, **_: Any) -> None:
     load_options.add_arguments(parser)
 
 
-def _join(environment: Environment, runner: Runner, **_: Any) -> None:
+def join(environment: Environment, runner: Runner, **_: Any) -> None:
+    """Give an environment its listeners; end the process where that cannot be."""
     try:
         _hooks[environment] = Hooks(environment, runner)
     except ConfigError as exc:
@@ -295,4 +297,4 @@ def _join(environment: Environment, runner: Runner, **_: Any) -> None:
 
 _listen: Final[Any] = events  # its hooks are not typed
 _listen.init_command_line_parser.add_listener(_add_arguments)
-_listen.init.add_listener(_join)
+_listen.init.add_listener(join)

@@ -45,7 +45,11 @@ def ended(run: LoadRun) -> Ended:
     # Of several workers the first to be ready may have begun before the run did.
     if recording.span is not None and recording.span[0] + recording.slot_s < started:
         started = recording.span[0]
-    span = (started, run.stopped_s or run.clock())
+    stopped = run.stopped_s or run.clock()
+    # Workers go on for a moment after the master has told them to end.
+    if recording.span is not None:
+        stopped = max(stopped, recording.span[1] - recording.slot_s)
+    span = (started, stopped)
     fault = summary.told(recording, run.options.faults, run.marks)
     return Ended(recording, span, fault, summary.cut(span, recording, fault))
 

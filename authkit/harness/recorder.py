@@ -110,10 +110,19 @@ class Recorder:
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def arrival(self, lag_s: float, *, late: bool) -> None:
-        """Count one arrival of an open loop: the generator's lag, and whether late."""
+        """Count one arrival of an open loop: the generator's lag, or that it was late.
+
+        One that found nobody free waited for no timer, and has no lag of its own.
+        """
+        if late:
+            self._late += 1
+        else:
+            self.lagged(lag_s)
+
+    def lagged(self, lag_s: float) -> None:
+        """Count by how much a timer of the generator was late."""
         slot = int(self._clock() / self.slot_s)
         self._lag.setdefault(slot, Histogram()).record(int(lag_s * 1e9))
-        self._late += late
 
     def skip(self, count: int = 1) -> None:
         """Count arrivals that were given up because nobody was free for them."""

@@ -113,7 +113,8 @@ class Recording:
     """One run, or a part of one: merge parts with `merge`, read it with `select`.
 
     `cells` is keyed by (slot, key); slot n covers `slot_s` seconds of wall-clock time
-    from n * slot_s after the Unix epoch. `lag` is the generator lag by slot. `late`
+    from n * slot_s after the Unix epoch. `lag` is the generator lag by slot:
+    by how much its timers were late. `late`
     counts arrivals that found every worker busy, `skipped` those given up. `counts` is
     what happened beside the calls. `alive` has, by role, the ticks of `TICK_S` in which
     a node of that role served a call: what is missing is an outage.

@@ -7,22 +7,21 @@ locust's own messages.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from gevent import getcurrent
+from gevent import getcurrent, sleep, spawn
 from gevent.pool import Pool
 from locust.env import Environment
 
-from authkit.cluster.breaker import BreakerState
-from authkit.cluster.events import BreakerChanged, Doubted, Event, Retried
-from authkit.errors import ConfigError, NotFound
+from authkit.errors import NotFound
+from authkit.harness import standing
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
 from authkit.harness.history import History, Kind
@@ -36,7 +35,6 @@ from authkit.harness.phases import Mark
 from authkit.harness.recorder import Recorder, steady_wall_clock
 from authkit.harness.recording import NO_NODE, Recording
 from authkit.harness.schedule import Due, Schedule, offsets
-from authkit.harness.summary import BREAKER_OPENED, IN_DOUBT, RETRY
 from authkit.harness.world import OpenSession, World
 from authkit.hot import CreationRefused
 
@@ -46,12 +44,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("authkit.harness")
 SLOT_S: Final = 0.25
+_BEAT_S: Final = 0.02
 STATUS: Final = "@authkit "
 _OPENERS: Final = 8
 _LIFETIME: Final = timedelta(hours=8)
-_USERS: Final = """
-SELECT id FROM authkit.users WHERE disabled_at IS NULL ORDER BY id LIMIT 5000
-"""
 
 
 class CallFailed(Exception):
@@ -117,17 +113,12 @@ class LoadRun:
         time_waits(self._waits)
         # The cluster tells what happens to nodes; a line for each connection says less.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-        settings = self.settings(overrides).require_database()
-        if settings.authkit_sealing_keys is None:
-            # Tokens that this process issues are derived by a key of its own, and are
-            # worth nothing when it has ended.
-            key = b64encode(os.urandom(32)).decode("ascii")
-            keys = {"authkit_sealing_keys": f"load:{key}"}
-            settings = self.settings({**overrides, **keys})
+        settings = standing.with_keys(self.settings(overrides).require_database())
         if self.options.history is not None:
             self._history = History(self.options.history)
         self.kit = authkit.connect(settings)
-        self.world = World(self._users(self.kit), self.profile.zipf, os.getpid())
+        self.postgres = standing.version(self.kit)
+        self.world = World(standing.users(self.kit), self.profile.zipf, os.getpid())
         self.world.stand(self._open_sessions(self.kit, self.world))
         self.total = Recording(SLOT_S, self.profile.model)
         self._recorder = Recorder(
@@ -140,8 +131,11 @@ class LoadRun:
             )
             self._schedule = Schedule(arrivals, self.clock())
         self.kit.observe(self.observe)
-        events = self.kit.cluster.events
-        events.subscribe(self._happened, Retried, BreakerChanged, Doubted)
+        standing.count_events(self.kit, self.count)
+        # What is there by now stays: no collection of garbage need look at it again.
+        gc.collect()
+        gc.freeze()
+        spawn(self.beat)
         self.started_s, self.stopped_s = self.clock(), None
 
     def stop(self) -> None:
@@ -201,6 +195,17 @@ class LoadRun:
             print(f"{STATUS}{line}", flush=True)  # noqa: T201 # the pipe is the interface
 
     # --- what the users of the load call ----------------------------------------------
+
+    def beat(self) -> None:
+        """Watch how late a timer of this process is, for as long as the run goes on.
+
+        A generator that is short of processor time is late with everything, and then
+        what it measures is itself.
+        """
+        while (recorder := self._recorder) is not None:
+            due = self.clock() + _BEAT_S
+            sleep(_BEAT_S)
+            recorder.lagged(max(0.0, self.clock() - due))
 
     def pull(self) -> float:
         """Take the next arrival for the calling greenlet; return how long to wait."""
@@ -287,26 +292,7 @@ class LoadRun:
         if self._recorder is not None:
             self._recorder.count(what, node)
 
-    def _happened(self, event: Event) -> None:
-        """Count what the cluster tells; it calls this where the event was seen."""
-        if isinstance(event, Retried):
-            self.count(RETRY)
-        elif isinstance(event, Doubted):
-            self.count(IN_DOUBT, event.node)
-        elif isinstance(event, BreakerChanged) and event.after is BreakerState.OPEN:
-            self.count(BREAKER_OPENED, event.node)
-
     # --- the world --------------------------------------------------------------------
-
-    def _users(self, kit: Kit) -> list[UUID]:
-        with kit.cluster.writer() as connection:
-            version = connection.info.server_version
-            self.postgres = f"{version // 10_000}.{version % 10_000}"
-            found = [row[0] for row in connection.execute(_USERS).fetchall()]
-        if not found:
-            problem = "the database has no users to log in as: run `authkit db seed`"
-            raise ConfigError([problem])
-        return found
 
     def _open_sessions(self, kit: Kit, world: World) -> list[OpenSession]:
         """Open the standing sessions, several at a time."""

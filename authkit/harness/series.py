@@ -167,13 +167,13 @@ def error_counts(recording: Recording) -> dict[str, int]:
 
 
 def lag_percentiles(recording: Recording) -> Row | None:
-    """Return the generator lag of an open loop in milliseconds, None without one."""
+    """Return the generator's lag in milliseconds; None where none was measured."""
     total = merged(recording.lag.values())
     if not total.count:
         return None
     p50, p99, worst = total.percentiles_ns((50.0, 99.0, 100.0))
     return {
-        "arrivals": total.count,
+        "timers": total.count,
         "p50_ms": round(p50 / 1e6, 3),
         "p99_ms": round(p99 / 1e6, 3),
         "max_ms": round(worst / 1e6, 3),

@@ -30,9 +30,13 @@ from authkit.errors import ConfigError
 from authkit.figures import Figure, figure
 from authkit.harness.histogram import merged
 from authkit.harness.phases import AFTER, ALL, BEFORE, DURING, Phase
-from authkit.harness.recorder import Cell, Recording
+from authkit.harness.recording import Cell, Recording
 
 EVERY: Final = "*"
+# Unless the file says otherwise. An open loop promises a schedule; a closed one does
+# not, but where its timers are late as a rule it measures its own machine.
+_LAG_P99_MS: Final = 10.0
+_CLOSED_LAG_P50_MS: Final = 100.0
 _PERCENTILES: Final = {"p50_ms": 50.0, "p95_ms": 95.0, "p99_ms": 99.0, "p999_ms": 99.9}
 _PHASES: Final = (ALL, BEFORE, DURING, AFTER)
 
@@ -53,7 +57,7 @@ class Slo:
 
     goals: tuple[Goal, ...] = ()
     outage_ms: float | None = None
-    lag_p99_ms: float = 10.0
+    lag_p99_ms: float | None = None
     skipped: int = 0
 
 
@@ -100,7 +104,7 @@ def parse(table: Mapping[str, Any], operations: Iterable[str]) -> Slo:
     return Slo(
         goals=tuple(goals),
         outage_ms=recovery.get("outage_ms"),
-        lag_p99_ms=generator.get("lag_p99_ms", Slo().lag_p99_ms),
+        lag_p99_ms=generator.get("lag_p99_ms"),
         skipped=int(generator.get("skipped", Slo().skipped)),
     )
 
@@ -167,6 +171,9 @@ def evaluate(
             figures.append(
                 figure(f"{name}.error_rate", rate, "1", goal=("<=", goal.error_rate))
             )
+            if rate is not None and goal.error_rate > 0:
+                spent = round(rate / goal.error_rate, 4)
+                figures.append(figure(f"{name}.error_budget_spent", spent, "1"))
     if slo.outage_ms is not None:
         figures.append(figure("outage_ms", outage_ms, "ms", goal=("<=", slo.outage_ms)))
     return tuple(figures)
@@ -188,15 +195,17 @@ def invalid(slo: Slo, recording: Recording) -> str | None:
     """Say why the run proves nothing, or None when it can be believed."""
     if not recording.cells:
         return "no operation was run"
-    if recording.loop == "closed":
-        return None
-    lag = merged(recording.lag.values()).percentile_ns(99.0)
+    closed = recording.loop == "closed"
+    percent, allowed_ms = 99, slo.lag_p99_ms or _LAG_P99_MS
+    if closed and slo.lag_p99_ms is None:
+        percent, allowed_ms = 50, _CLOSED_LAG_P50_MS
+    lag = merged(recording.lag.values()).percentile_ns(percent)
     if lag is None:
-        return "an open loop without arrivals"
-    if lag / 1e6 > slo.lag_p99_ms:
+        return None if closed else "an open loop without arrivals"
+    if lag / 1e6 > allowed_ms:
         return (
-            f"the generator was the bottleneck: its lag p99 was {lag / 1e6:.1f} ms,"
-            f" {slo.lag_p99_ms:g} ms are allowed"
+            f"the generator was the bottleneck: its lag p{percent} was"
+            f" {lag / 1e6:.1f} ms, {allowed_ms:g} ms are allowed"
         )
     if recording.skipped > slo.skipped:
         return (

@@ -79,10 +79,11 @@ def of_run(recording: Recording, seconds: float) -> tuple[Figure, ...]:
     ]
     lag = series.lag_percentiles(recording)
     if lag is not None:
+        figures.append(figure("generator_lag_p99_ms", lag["p99_ms"], "ms"))
+    if recording.loop == "open":
         figures += [
-            figure("generator_lag_p99_ms", lag["p99_ms"], "ms"),
-            figure("late_arrivals", lag["late"]),
-            figure("skipped_arrivals", lag["skipped"]),
+            figure("late_arrivals", recording.late),
+            figure("skipped_arrivals", recording.skipped),
             figure("response_p99_ms", _ms(total.response.percentile_ns(99.0)), "ms"),
         ]
     figures += [

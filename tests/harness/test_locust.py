@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -100,6 +101,43 @@ def test_two_workers_are_merged_into_one_recording(locust, tmp_path: Path):
     assert int(totals.split()[1]) == ran.figures["operations"] > 50
     with psycopg.connect(locust.database.url, autocommit=True) as connection:
         assert history.lost(history.read(history_file), connection) == ()
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_a_worker_proves_nothing(locust):
+    process = locust.start(
+        *("-u", "4", "-r", "4"), *locust.workers(2), AUTHKIT_LOAD_SECONDS="3"
+    )
+    locust.heard(process, '"progress"')
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    os.kill(int(children.split()[0]), signal.SIGKILL)
+    ran = locust.ended(process)
+    assert ran.code == 2, ran.said
+    assert ran.json["reason"] == (
+        "1 of 2 workers were lost: the figures are not complete"
+    )
+    assert ran.figures["operations"] > 0  # what is left is told all the same
+
+
+@pytest.mark.slow
+def test_the_harness_is_measured_beside_greenlets_that_have_none(locust):
+    ran = subprocess.run(
+        [sys.executable, "-m", "authkit.harness.arms", "0.5", "1"],
+        env={
+            **os.environ,
+            "DATABASE_URL": locust.database.url,
+            "DATABASE_REPLICA_URLS": locust.database.replica_url,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    costs = json.loads(ran.stdout.splitlines()[-1])
+    assert {name: len(turns) for name, turns in costs.items()} == {
+        "raw": 1,
+        "locust": 1,
+    }
+    assert min(costs["raw"] + costs["locust"]) > 1
 
 
 SLOW = """

@@ -90,6 +90,26 @@ def test_a_late_generator_makes_the_run_invalid():
     assert "bottleneck" in str(invalid(limits, recording("open", lag_s=0.02)))
 
 
+def test_a_closed_loop_is_invalid_only_when_its_timers_are_late_as_a_rule():
+    starved, stalled = Recorder(), Recorder()
+    for recorder, late in ((starved, 9), (stalled, 1)):
+        recorder.record("sessions.validate", "primary", "a", 0.001)
+        for number in range(10):
+            recorder.lagged(0.3 if number < late else 0.001)
+    assert "lag p50 was 300" in str(invalid(slo(""), starved.drain()))
+    calm = stalled.drain()
+    assert invalid(slo(""), calm) is None
+    assert "lag p99" in str(invalid(slo("[generator]\nlag_p99_ms = 5"), calm))
+
+
+def test_an_error_rate_within_its_budget_tells_how_much_of_it_is_spent():
+    goals = slo('[[goal]]\noperation = "*"\nerror_rate = 0.5')
+    spent = evaluate(goals, recording("closed", fail=1), ())[-1]
+    assert spent.name == "*[all].error_budget_spent"
+    assert spent.value is not None
+    assert 0 < float(spent.value) < 1
+
+
 def test_arrivals_given_up_make_the_run_invalid():
     assert "gave up 3" in str(invalid(slo(""), recording("open", skipped=3)))
     assert (

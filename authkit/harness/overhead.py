@@ -1,0 +1,176 @@
+"""Measures the harness itself, on a lab of its own: what it costs and what it offers.
+
+Goals are for a machine with nothing else to do; the arms of each ratio run in turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Final
+
+from authkit.errors import LabError
+from authkit.figures import Figure, Report, figure
+
+_HERE: Final = Path(__file__).parent
+_NOTHING_PER_S: Final = 20_000
+_CHECKS_PER_S: Final = 8_000
+_ROUNDS: Final = 3
+_LONGEST_S: Final = 180.0
+_PROFILE: Final = """
+title = "The harness itself"
+[load]
+users = 50
+think_ms = [0, 0]
+arrivals = "uniform"
+[reads]
+replica_share = 0.0
+[world]
+sessions = 50
+[weights]
+"sessions.validate" = 1
+"""
+Progress = Callable[[str], None]
+
+
+def run(seconds: float, progress: Progress) -> Report:
+    """Measure and judge.
+
+    Args:
+        seconds: length of each measurement.
+        progress: called with each step in words.
+
+    Raises:
+        LabError: the lab or a load could not run.
+    """
+    import authkit.lab
+    from authkit.ops.migrate import upgrade
+    from authkit.workload.load import seed
+
+    started, began = datetime.now(UTC), perf_counter()
+    with (
+        authkit.lab.cluster(replicas=1, in_memory=True, progress=progress) as lab,
+        TemporaryDirectory() as folder,
+    ):
+        upgrade(lab.url())
+        seed(lab.url(), users=200, days=2, seed=1)
+        lab.wait_replayed()
+        loads = _Loads(Path(folder), lab.env(), seconds)
+        figures = (
+            *loads.costs(progress),
+            *loads.offered("nothing", "noop.py", _NOTHING_PER_S, progress),
+            *loads.offered("checks", "locustfile.py", _CHECKS_PER_S, progress),
+            *loads.processes(progress),
+        )
+    return Report("load-overhead", started, perf_counter() - began, figures)
+
+
+class _Loads:
+    """Runs loads one after another on one lab."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str], seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._profile = folder / "overhead.toml"
+        self._profile.write_text(_PROFILE, encoding="utf-8")
+        self._env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AUTHKIT_LOAD")},
+            **env,
+        }
+
+    def costs(self, progress: Progress) -> tuple[Figure, ...]:
+        """Return CPU per operation of greenlets alone and of locust with recorder."""
+        progress("CPU per operation, beside greenlets that have no harness")
+        arguments = ["-m", "authkit.harness.arms", str(self._seconds), str(_ROUNDS)]
+        turns = json.loads(self._python(arguments, {}).splitlines()[-1])
+        pairs = zip(turns["raw"], turns["locust"], strict=True)
+        extra = median(ours - raw for raw, ours in pairs)
+        return (
+            figure("raw_cpu_us", round(median(turns["raw"]), 2), "us"),
+            figure("locust_cpu_us", round(median(turns["locust"]), 2), "us"),
+            figure("overhead_cpu_us", round(extra, 2), "us", goal=("<=", 15.0)),
+        )
+
+    def offered(
+        self, name: str, locustfile: str, rate: int, progress: Progress
+    ) -> tuple[Figure, ...]:
+        """Return whether one process keeps a schedule of so many arrivals a second."""
+        progress(f"An open loop of {rate:,} {name} a second")
+        found = self._load(locustfile, 1, {"AUTHKIT_LOAD_RATE": str(rate)})
+        # A schedule that is kept is short of its rate by what the edges cut off.
+        return (
+            figure(
+                f"{name}_per_s",
+                found["operations_per_s"],
+                "1/s",
+                goal=(">=", 0.97 * rate),
+            ),
+            figure(
+                f"{name}_lag_p99_ms",
+                found["generator_lag_p99_ms"],
+                "ms",
+                goal=("<=", 2.0),
+            ),
+        )
+
+    def processes(self, progress: Progress) -> tuple[Figure, ...]:
+        """Return how much more two processes offer than one where no server limits."""
+        ratios: list[float] = []
+        for turn in range(_ROUNDS):
+            progress(f"Two processes beside one, turn {turn + 1} of {_ROUNDS}")
+            one, two = (self._load("noop.py", count, {}) for count in (1, 2))
+            ratios.append(two["operations_per_s"] / one["operations_per_s"])
+        ratio = round(median(ratios), 3)
+        return (figure("two_processes_ratio", ratio, "1", goal=(">=", 1.5)),)
+
+    def _load(
+        self, locustfile: str, processes: int, variables: Mapping[str, str]
+    ) -> dict[str, float]:
+        from authkit.harness.command import locust_arguments
+
+        target = self._folder / "load.json"
+        arguments = locust_arguments(
+            _HERE / locustfile, users=50 * processes, processes=processes
+        )
+        given = {
+            "AUTHKIT_LOAD_PROFILE": str(self._profile),
+            "AUTHKIT_LOAD_SECONDS": str(self._seconds),
+            "AUTHKIT_LOAD_JSON": str(target),
+            **variables,
+        }
+        self._python(arguments, given)
+        found = json.loads(target.read_text(encoding="utf-8"))
+        target.unlink()
+        return {one["name"]: one["value"] for one in found["figures"]}
+
+    def _python(self, arguments: list[str], variables: Mapping[str, str]) -> str:
+        try:
+            ran = subprocess.run(
+                [sys.executable, *arguments],
+                env={**self._env, **variables},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError("a load that measures the harness did not end") from None
+        # 2: the run says of itself that it was late, which is what is measured here.
+        if ran.returncode not in {0, 2}:
+            raise LabError(
+                f"a load that measures the harness failed: {_last_line(ran)}"
+            )
+        return ran.stdout
+
+
+def _last_line(ran: Any) -> str:
+    lines = [line for line in ran.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit code {ran.returncode}"
