@@ -17,24 +17,26 @@ from authkit.errors import DatabaseError
 from authkit.relational.chain import ChainVerifier, Entry, Head, Verification
 from authkit.relational.faithful import COLUMNS
 
-# Entries and heads from one snapshot, so that appending goes on meanwhile: the heads
-# ride on one row, which is there even without entries. (period, shard, seq) is
-# the primary key's order: nothing is sorted, and rows stream.
+# Heads and entries from one snapshot, so that appending goes on meanwhile: the heads
+# are the first row. The entries follow in the order of their primary key, so that rows
+# stream and nothing is sorted (a cursor's query is planned for its first rows, and is
+# never run in parallel: PostgreSQL documentation, sections 19.7.2 and 15.2).
 _STREAM = """
-    WITH heads AS MATERIALIZED (
-      SELECT jsonb_agg(jsonb_build_array(shard, seq, encode(hash, 'hex'))) AS ends
-      FROM authkit.audit_chain_heads
-    )
-    SELECT CASE WHEN row_number() OVER () = 1 THEN heads.ends END AS heads,
-      e.period, e.shard, e.seq, e.recorded_at, e.prev_hash, e.hash, e.canonical,
-      {columns}
-    FROM heads LEFT JOIN authkit.audit_logs AS e ON true
+    (SELECT jsonb_agg(jsonb_build_array(shard, seq, encode(hash, 'hex'))),
+      NULL::date, NULL::smallint, NULL::bigint, NULL::timestamptz, NULL::bytea,
+      NULL::bytea, NULL::bytea, {nothing}
+    FROM authkit.audit_chain_heads)
+    UNION ALL
+    (SELECT NULL::jsonb, e.period, e.shard, e.seq, e.recorded_at, e.prev_hash, e.hash,
+      e.canonical, {columns}
+    FROM authkit.audit_logs AS e
     {also}
-    ORDER BY e.period, e.shard, e.seq
+    ORDER BY e.period, e.shard, e.seq)
 """
 # OFFSET 0 has the bytes read as JSON once and not once for each column.
 _JUDGED = text(
     _STREAM.format(
+        nothing="NULL::boolean",
         columns="""
       (e.actor, e.action, e.target, e.outcome, e.before, e.after, e.details,
         e.ip, e.user_agent, e.correlation_id, e.occurred_at)
@@ -46,13 +48,17 @@ _JUDGED = text(
         (said.event ->> 'ip')::inet, said.event ->> 'user_agent',
         said.event ->> 'correlation_id', (said.event ->> 'occurred_at')::timestamptz)
       AS faithful""",
-        also="""LEFT JOIN LATERAL (
+        also="""CROSS JOIN LATERAL (
       SELECT convert_from(e.canonical, 'UTF8')::jsonb AS event OFFSET 0
-    ) AS said ON true""",
+    ) AS said""",
     )
 )
 _WHOLE = text(
-    _STREAM.format(columns=", ".join(f"e.{name}" for name in COLUMNS), also="")
+    _STREAM.format(
+        nothing=", ".join("NULL" for _ in COLUMNS),
+        columns=", ".join(f"e.{name}" for name in COLUMNS),
+        also="",
+    )
 )
 _ONE = text(
     f"SELECT {', '.join(COLUMNS)} FROM authkit.audit_logs"  # noqa: S608 # constants

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from authkit.errors import InvalidInput
-from authkit.relational import Fault, Verification
+from authkit.relational import Fault, Verification, verification
 from authkit.relational.chain import Head
 
 ROW = "WHERE shard = 3 AND seq = 3"
@@ -23,6 +23,10 @@ TAMPERING = {
     "edit the bytes": (
         f"""UPDATE authkit.audit_logs SET canonical =
         replace(convert_from(canonical, 'UTF8'), 'succeeded', 'denied')::bytea {ROW}""",
+        (3, Fault.EDITED),
+    ),
+    "write bytes that no reader understands": (
+        rf"UPDATE authkit.audit_logs SET canonical = '\xff7b' {ROW}",
         (3, Fault.EDITED),
     ),
     "edit a column": (
@@ -111,6 +115,22 @@ def test_tampering_is_found_at_its_row(kit, tampering, how):
     tampering.execute(statements)
     broken = verify(kit).broken
     assert (broken.shard, broken.seq, broken.fault) == (3, *found)
+
+
+def test_the_trail_streams_in_the_order_of_its_key_and_is_never_sorted(
+    superuser, trail
+):
+    del trail
+    superuser.execute("ANALYZE authkit.audit_logs")
+    with superuser.transaction():
+        # As a cursor plans it, which is how it is read.
+        superuser.execute("SET LOCAL enable_seqscan = off")
+        plan = superuser.execute(
+            f"EXPLAIN DECLARE reader CURSOR FOR {verification._JUDGED.text}".encode()
+        ).fetchall()
+    lines = [line for (line,) in plan]
+    assert any("Index Scan using audit_logs" in line for line in lines), lines
+    assert not any("Sort  (" in line for line in lines), lines
 
 
 def test_a_tail_cut_off_with_its_head_is_found_by_a_witness(kit, tampering):
