@@ -34,6 +34,8 @@ GONE: Final = (InvalidSqlStatementName, FeatureNotSupported)
 _UNGUARDED: Final[dict[str, type]] = {"interval": timedelta, "timestamptz": datetime}
 _numbers = count()
 _KEPT: Final = "_authkit_lane"
+# As numbers: a member of an enumeration is slow to hash.
+FINE: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
 
 AnyConnection: TypeAlias = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 

@@ -26,21 +26,21 @@ class Served:
 class Observers:
     """The watching functions; the tuple is replaced whole, and false while empty."""
 
-    __slots__ = ("_watching",)
+    __slots__ = ("watching",)
 
     def __init__(self) -> None:
-        self._watching: tuple[Observer, ...] = ()
+        self.watching: tuple[Observer, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self._watching)
+        return bool(self.watching)
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Tell `observer` of every call from now on; returns how to stop it."""
-        self._watching = (*self._watching, observer)
+        self.watching = (*self.watching, observer)
 
         def stop() -> None:
-            self._watching = tuple(
-                other for other in self._watching if other is not observer
+            self.watching = tuple(
+                other for other in self.watching if other is not observer
             )
 
         return stop
@@ -54,7 +54,7 @@ class Observers:
         error: BaseException | None,
     ) -> None:
         """Call each; one that fails is logged and does not disturb the caller."""
-        for observer in self._watching:
+        for observer in self.watching:
             try:
                 observer(operation, node, role, seconds, error)
             except Exception:

@@ -30,7 +30,9 @@ Result = TypeVar("Result")
 # No replica is as current as this: it asks for the primary.
 CURRENT = timedelta(0)
 READ_TRIES = 3
-Work: TypeAlias = Callable[[AsyncNodeConnection], Awaitable[Result]]
+Work: TypeAlias = Callable[
+    [AsyncNodeConnection, Operation[Row], Params], Awaitable[Result]
+]
 
 
 class AsyncRunner(Protocol):
@@ -100,12 +102,7 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return await self._run(
-            operation,
-            lambda c: statement.fetch_one(c, operation, params),
-            max_lag=max_lag,
-            after=after,
-        )
+        return await self._run(statement.fetch_one, operation, params, max_lag, after)
 
     async def fetch_all(
         self,
@@ -121,12 +118,7 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return await self._run(
-            operation,
-            lambda c: statement.fetch_all(c, operation, params),
-            max_lag=max_lag,
-            after=after,
-        )
+        return await self._run(statement.fetch_all, operation, params, max_lag, after)
 
     async def execute(self, operation: AnyOperation, params: Params) -> int:
         """Return how many rows it touched.
@@ -135,9 +127,7 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return await self._run(
-            operation, lambda c: statement.execute(c, operation, params)
-        )
+        return await self._run(statement.execute, operation, params)
 
     async def write(
         self,
@@ -156,19 +146,22 @@ class AsyncRouted:
             Unavailable: no node may serve it now.
             InDoubt: it was sent and its outcome is not known.
         """
+        if behind is None and not token:
+            rows = await self._run(statement.fetch_all, operation, params)
+            return Written(rows, None)
+        steps: list[Step] = [(operation, params)]
+        if behind is not None:
+            steps.insert(0, behind)
 
-        async def work(connection: AsyncNodeConnection) -> Written[Row]:
-            steps = (
-                [(operation, params)]
-                if behind is None
-                else [behind, (operation, params)]
-            )
-            if (token or behind is not None) and lane.fits(connection):
+        async def work(
+            connection: AsyncNodeConnection, operation: Operation[Row], params: Params
+        ) -> Written[Row]:
+            if lane.fits(connection):
                 rows, at = await statement.together(connection, steps, token=token)
                 return Written(rows, at)
             if behind is None:
                 rows = await statement.fetch_all(connection, operation, params)
-                return Written(rows, await connection.token() if token else None)
+                return Written(rows, await connection.token())
             # Behind a pooler that prepares nothing: a transaction of three trips.
             connection.managed = True
             await connection.set_autocommit(False)
@@ -178,24 +171,24 @@ class AsyncRouted:
             await connection.commit()
             return Written(rows, None)
 
-        return await self._run(operation, work)
+        return await self._run(work, operation, params)
 
     async def _run(
         self,
-        operation: AnyOperation,
-        work: Work[Result],
-        *,
+        work: Work[Row, Result],
+        operation: Operation[Row],
+        params: Params,
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> Result:
         """Take a connection and work; tell who listens where, how long and how."""
-        if not self.observers:
-            return await self._try(operation, work, max_lag, after, Served())
+        if not self.observers.watching:
+            return await self._try(work, operation, params, max_lag, after, None)
         served = Served()
         began = perf_counter()
         error: BaseException | None = None
         try:
-            return await self._try(operation, work, max_lag, after, served)
+            return await self._try(work, operation, params, max_lag, after, served)
         except BaseException as exc:
             error = exc
             raise
@@ -205,11 +198,12 @@ class AsyncRouted:
 
     async def _try(
         self,
-        operation: AnyOperation,
-        work: Work[Result],
+        work: Work[Row, Result],
+        operation: Operation[Row],
+        params: Params,
         max_lag: timedelta | None,
         after: Token | None,
-        served: Served,
+        served: Served | None,
     ) -> Result:
         """Work; a read whose node was lost, or that recovery cut off, runs again.
 
@@ -220,9 +214,10 @@ class AsyncRouted:
             left -= 1
             try:
                 async with self._lease(operation, max_lag, after) as connection:
-                    served.node = connection.node.name
-                    served.role = connection.node.role.value
-                    return await work(connection)
+                    if served is not None:
+                        served.node = connection.node.name
+                        served.role = connection.node.role.value
+                    return await work(connection, operation, params)
             except (NodeLost, RetryLater):
                 if not left:
                     raise

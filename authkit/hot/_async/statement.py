@@ -12,17 +12,16 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, AsyncRawCursor, pq
 from psycopg.generators import execute as execute_gen
 
-from authkit.cluster import Token
+from authkit.cluster import AsyncNodeConnection, Token
 from authkit.cluster._async.connection import POSITION
 from authkit.hot import lane
+from authkit.hot._primitives.aio import ask
 from authkit.hot.binding import bind
 from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Step
 
 Row = TypeVar("Row")
-
-_COMMAND_OK, _TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 
 
 async def fetch_one(
@@ -158,8 +157,8 @@ async def _run(
     statements = lane.of(connection)
     prepared = statements.get(operation.name)
     if prepared is not None:
-        result = await _send(connection, prepared, params)
-        if result.status in {_COMMAND_OK, _TUPLES_OK}:
+        result = await ask(connection, prepared, prepared.values(params))
+        if result.status in lane.FINE:
             return prepared, result
         error = lane.refused(result)
         if not isinstance(error, lane.GONE):
@@ -167,8 +166,8 @@ async def _run(
         del statements[operation.name]
     prepared = await _prepare(connection, operation)
     statements[operation.name] = prepared
-    result = await _send(connection, prepared, params)
-    if result.status in {_COMMAND_OK, _TUPLES_OK}:
+    result = await ask(connection, prepared, prepared.values(params))
+    if result.status in lane.FINE:
         return prepared, result
     raise lane.refused(result)
 
@@ -177,22 +176,18 @@ async def _prepare(
     connection: AsyncConnection[Any], operation: AnyOperation
 ) -> Prepared:
     prepared = Prepared(operation)
-    # Sent before the wait, which then notes that something was under way: what is lost
-    # while it is prepared was not applied.
+    ours = isinstance(connection, AsyncNodeConnection)
+    if ours:
+        # What is lost while it is prepared was not applied: it counts as work in a
+        # transaction. Where it fails, whoever takes the connection back resets this.
+        connection.managed = True
     async with connection.lock:
         connection.pgconn.send_prepare(
             prepared.name, operation.sql.encode(), prepared.oids
         )
         (result,) = await connection.wait(execute_gen(connection.pgconn))
-    if result.status != _COMMAND_OK:
+    if result.status not in lane.FINE:
         raise lane.refused(result)
+    if ours:
+        connection.managed = False
     return prepared
-
-
-async def _send(
-    connection: AsyncConnection[Any], prepared: Prepared, params: Sequence[object]
-) -> pq.abc.PGresult:
-    values = prepared.values(params)
-    async with connection.lock:
-        (result,) = await connection.wait(lane.ask(connection.pgconn, prepared, values))
-    return result

@@ -1,4 +1,7 @@
-"""Gathering the calls of tasks: one task runs the batch, the others await it."""
+"""For asyncio: asking the server, and gathering the calls of tasks.
+
+One task runs the batch, the others await it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,29 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias, TypeVar
 
+from psycopg import AsyncConnection
+from psycopg.abc import Buffer
+from psycopg.pq.abc import PGresult
+
+from authkit.hot import lane
 from authkit.hot.gathering import Failure, Limits
+from authkit.hot.lane import Prepared
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Sequence[Any]], Coroutine[Any, Any, Sequence[Any]]]
+
+
+async def ask(
+    connection: AsyncConnection[Any], prepared: Prepared, values: list[Buffer | None]
+) -> PGresult:
+    """Send a prepared statement and return its result.
+
+    Raises:
+        psycopg.OperationalError: the connection was lost.
+    """
+    async with connection.lock:
+        (result,) = await connection.wait(lane.ask(connection.pgconn, prepared, values))
+    return result
 
 
 class Gathering:

@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 # No replica is as current as this: it asks for the primary.
 CURRENT = timedelta(0)
 READ_TRIES = 3
-Work: TypeAlias = Callable[[NodeConnection], Result]
+Work: TypeAlias = Callable[[NodeConnection, Operation[Row], Params], Result]
 
 
 class Runner(Protocol):
@@ -102,12 +102,7 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return self._run(
-            operation,
-            lambda c: statement.fetch_one(c, operation, params),
-            max_lag=max_lag,
-            after=after,
-        )
+        return self._run(statement.fetch_one, operation, params, max_lag, after)
 
     def fetch_all(
         self,
@@ -123,12 +118,7 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return self._run(
-            operation,
-            lambda c: statement.fetch_all(c, operation, params),
-            max_lag=max_lag,
-            after=after,
-        )
+        return self._run(statement.fetch_all, operation, params, max_lag, after)
 
     def execute(self, operation: AnyOperation, params: Params) -> int:
         """Return how many rows it touched.
@@ -137,7 +127,7 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: a write was sent and its outcome is not known.
         """
-        return self._run(operation, lambda c: statement.execute(c, operation, params))
+        return self._run(statement.execute, operation, params)
 
     def write(
         self,
@@ -156,19 +146,22 @@ class Routed:
             Unavailable: no node may serve it now.
             InDoubt: it was sent and its outcome is not known.
         """
+        if behind is None and not token:
+            rows = self._run(statement.fetch_all, operation, params)
+            return Written(rows, None)
+        steps: list[Step] = [(operation, params)]
+        if behind is not None:
+            steps.insert(0, behind)
 
-        def work(connection: NodeConnection) -> Written[Row]:
-            steps = (
-                [(operation, params)]
-                if behind is None
-                else [behind, (operation, params)]
-            )
-            if (token or behind is not None) and lane.fits(connection):
+        def work(
+            connection: NodeConnection, operation: Operation[Row], params: Params
+        ) -> Written[Row]:
+            if lane.fits(connection):
                 rows, at = statement.together(connection, steps, token=token)
                 return Written(rows, at)
             if behind is None:
                 rows = statement.fetch_all(connection, operation, params)
-                return Written(rows, connection.token() if token else None)
+                return Written(rows, connection.token())
             # Behind a pooler that prepares nothing: a transaction of three trips.
             connection.managed = True
             connection.set_autocommit(False)
@@ -178,24 +171,24 @@ class Routed:
             connection.commit()
             return Written(rows, None)
 
-        return self._run(operation, work)
+        return self._run(work, operation, params)
 
     def _run(
         self,
-        operation: AnyOperation,
-        work: Work[Result],
-        *,
+        work: Work[Row, Result],
+        operation: Operation[Row],
+        params: Params,
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> Result:
         """Take a connection and work; tell who listens where, how long and how."""
-        if not self.observers:
-            return self._try(operation, work, max_lag, after, Served())
+        if not self.observers.watching:
+            return self._try(work, operation, params, max_lag, after, None)
         served = Served()
         began = perf_counter()
         error: BaseException | None = None
         try:
-            return self._try(operation, work, max_lag, after, served)
+            return self._try(work, operation, params, max_lag, after, served)
         except BaseException as exc:
             error = exc
             raise
@@ -205,11 +198,12 @@ class Routed:
 
     def _try(
         self,
-        operation: AnyOperation,
-        work: Work[Result],
+        work: Work[Row, Result],
+        operation: Operation[Row],
+        params: Params,
         max_lag: timedelta | None,
         after: Token | None,
-        served: Served,
+        served: Served | None,
     ) -> Result:
         """Work; a read whose node was lost, or that recovery cut off, runs again.
 
@@ -220,9 +214,10 @@ class Routed:
             left -= 1
             try:
                 with self._lease(operation, max_lag, after) as connection:
-                    served.node = connection.node.name
-                    served.role = connection.node.role.value
-                    return work(connection)
+                    if served is not None:
+                        served.node = connection.node.name
+                        served.role = connection.node.role.value
+                    return work(connection, operation, params)
             except (NodeLost, RetryLater):
                 if not left:
                     raise

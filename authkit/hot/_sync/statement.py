@@ -14,17 +14,16 @@ from typing import Any, TypeVar
 from psycopg import Connection, RawCursor, pq
 from psycopg.generators import execute as execute_gen
 
-from authkit.cluster import Token
+from authkit.cluster import NodeConnection, Token
 from authkit.cluster._sync.connection import POSITION
 from authkit.hot import lane
+from authkit.hot._primitives.threads import ask
 from authkit.hot.binding import bind
 from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Step
 
 Row = TypeVar("Row")
-
-_COMMAND_OK, _TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 
 
 def fetch_one(
@@ -160,8 +159,8 @@ def _run(
     statements = lane.of(connection)
     prepared = statements.get(operation.name)
     if prepared is not None:
-        result = _send(connection, prepared, params)
-        if result.status in {_COMMAND_OK, _TUPLES_OK}:
+        result = ask(connection, prepared, prepared.values(params))
+        if result.status in lane.FINE:
             return prepared, result
         error = lane.refused(result)
         if not isinstance(error, lane.GONE):
@@ -169,30 +168,26 @@ def _run(
         del statements[operation.name]
     prepared = _prepare(connection, operation)
     statements[operation.name] = prepared
-    result = _send(connection, prepared, params)
-    if result.status in {_COMMAND_OK, _TUPLES_OK}:
+    result = ask(connection, prepared, prepared.values(params))
+    if result.status in lane.FINE:
         return prepared, result
     raise lane.refused(result)
 
 
 def _prepare(connection: Connection[Any], operation: AnyOperation) -> Prepared:
     prepared = Prepared(operation)
-    # Sent before the wait, which then notes that something was under way: what is lost
-    # while it is prepared was not applied.
+    ours = isinstance(connection, NodeConnection)
+    if ours:
+        # What is lost while it is prepared was not applied: it counts as work in a
+        # transaction. Where it fails, whoever takes the connection back resets this.
+        connection.managed = True
     with connection.lock:
         connection.pgconn.send_prepare(
             prepared.name, operation.sql.encode(), prepared.oids
         )
         (result,) = connection.wait(execute_gen(connection.pgconn))
-    if result.status != _COMMAND_OK:
+    if result.status not in lane.FINE:
         raise lane.refused(result)
+    if ours:
+        connection.managed = False
     return prepared
-
-
-def _send(
-    connection: Connection[Any], prepared: Prepared, params: Sequence[object]
-) -> pq.abc.PGresult:
-    values = prepared.values(params)
-    with connection.lock:
-        (result,) = connection.wait(lane.ask(connection.pgconn, prepared, values))
-    return result
