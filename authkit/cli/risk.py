@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import psycopg
+
     from authkit.evaluation import Case
+    from authkit.figures import Report
 
 app = typer.Typer(
     help="Login risk: evaluate models, rescore history, keep the counts.",
@@ -17,6 +23,11 @@ app = typer.Typer(
 
 _WORLDS = typer.Option([101, 102, 103], help="Seeds of the worlds.")
 _RBA = typer.Option(None, help="CSV of the published data set, instead of a world.")
+_MODELS = typer.Option(["mismatch", "hdir"], help="Models, side by side.")
+_ONLY = typer.Option([], help="Detectors; all of them unless said.")
+_SINCE = typer.Option(..., help="From when on (UTC).")
+_UNTIL = typer.Option(None, help="Until when (UTC); now unless said.")
+_ENV = typer.Option(Path(".env"), "--env-file", help="File of NAME=value lines.")
 _JSON = typer.Option(None, "--json", help="Write the figures there; - is the output.")
 
 
@@ -35,7 +46,6 @@ def evaluate(
 ) -> None:
     """Compare the risk models by the protocol of authkit/evaluation/PROTOCOL.md."""
     import time
-    from datetime import UTC, datetime
 
     from authkit.cli.showing import progress
     from authkit.evaluation import collect, reporting
@@ -90,6 +100,120 @@ def evaluate(
                 typer.echo(
                     f"missed: {figure.name}: {figure.value} (goal {figure.goal})"
                 )
+    if json_file is not None:
+        report.write_json(json_file)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def replay(
+    model: list[str] = _MODELS,
+    since: datetime = _SINCE,
+    until: datetime | None = _UNTIL,
+    rate: float = typer.Option(0.05, help="Logins that may be asked again."),
+    env_file: Path = _ENV,
+    json_file: str | None = _JSON,
+) -> None:
+    """Rescore history with models side by side; repeat what was kept; write nothing."""
+    import time
+
+    from authkit.errors import InvalidInput
+    from authkit.figures import Report, figure
+    from authkit.risk import model as named
+    from authkit.risk.replay import replay as rescore
+
+    if not 0.0 < rate < 1.0:
+        raise InvalidInput("a rate lies between 0 and 1")
+    started, began = datetime.now(UTC), time.perf_counter()
+    models = [named(name) for name in model]
+    with _connected(env_file) as connection:
+        found = rescore(connection, models, *_window(since, until))
+    made = [
+        figure("attempts", found.attempts),
+        figure("kept scores repeated bit for bit", found.repeated),
+        figure("kept scores that differ", found.differing, goal=("==", 0)),
+        figure("kept scores of other models or parameters", found.foreign),
+    ]
+    for each in found.models:
+        made.append(figure(f"unscored, {each.model}", each.unscored))
+        if (line := each.asked_again(rate)) is not None:
+            label = f"{rate:.0%} of logins asked again, {each.model}"
+            made.append(figure(f"line where {label}", line[0]))
+            made.append(figure(f"others above it where {label}", line[1]))
+    spent = time.perf_counter() - began
+    _finish(Report("risk replay", started, spent, tuple(made)), json_file)
+
+
+@app.command()
+def detect(
+    since: datetime = _SINCE,
+    until: datetime | None = _UNTIL,
+    only: list[str] = _ONLY,
+    env_file: Path = _ENV,
+    json_file: str | None = _JSON,
+) -> None:
+    """Look for attacks in what was logged; each finding names its attempts."""
+    import time
+    from dataclasses import asdict
+
+    from authkit.errors import InvalidInput
+    from authkit.figures import Report, figure
+    from authkit.risk.detectors import DETECTORS
+    from authkit.risk.detectors import detect as look
+
+    if unknown := set(only) - set(DETECTORS):
+        known = ", ".join(DETECTORS)
+        raise InvalidInput(
+            f"no detector {', '.join(sorted(unknown))}; there is: {known}"
+        )
+    started, began = datetime.now(UTC), time.perf_counter()
+    window = _window(since, until)
+    with _connected(env_file) as connection:
+        found = {
+            name: look(connection, detector, *window)
+            for name, detector in DETECTORS.items()
+            if not only or name in only
+        }
+    report = Report(
+        "risk detect",
+        started,
+        time.perf_counter() - began,
+        tuple(figure(name, len(made), "findings") for name, made in found.items()),
+        extra={"findings": [asdict(one) for made in found.values() for one in made]},
+    )
+    _finish(report, json_file)
+
+
+@app.command()
+def rebuild(env_file: Path = _ENV) -> None:
+    """Make the counts of scores anew from the attempts; logins wait meanwhile."""
+    from authkit.risk.replay import rebuild as count
+
+    with _connected(env_file) as connection:
+        counted = count(connection, datetime.now(UTC))
+    typer.echo(f"Counted {counted:,} completed logins.")
+
+
+@contextmanager
+def _connected(env_file: Path) -> Generator[psycopg.Connection[Any]]:
+    from authkit.ops.connection import connect, named_faults
+    from authkit.settings import Settings
+
+    urls = Settings.load(env_file).require_database().urls
+    url = urls[0].get_secret_value()
+    with named_faults(), closing(connect(url, autocommit=True)) as connection:
+        yield connection
+
+
+def _window(since: datetime, until: datetime | None) -> tuple[datetime, datetime]:
+    end = datetime.now(UTC) if until is None else until.replace(tzinfo=UTC)
+    return since.replace(tzinfo=UTC), end
+
+
+def _finish(report: Report, json_file: str | None) -> None:
+    if json_file != "-":
+        for made in report.figures:
+            typer.echo(f"{made.name}: {made.value}")
     if json_file is not None:
         report.write_json(json_file)
     raise typer.Exit(report.exit_code)

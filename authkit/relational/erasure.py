@@ -25,6 +25,7 @@ from authkit.schema.relational import (
     UserSession,
     WebauthnCredential,
 )
+from authkit.schema.risk import risk_logins, risk_user_counts, risk_users
 
 _REASON = "erased"
 
@@ -57,6 +58,9 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
     session.execute(
         delete(oauth_token_cache).where(oauth_token_cache.c.user_id == user_id)
     )
+    # What the user was counted by goes; the counts over everybody name nobody.
+    for counted in (risk_logins, risk_user_counts, risk_users):
+        session.execute(delete(counted).where(counted.c.user_id == user_id))
     session.execute(
         update(active_sessions)
         .where(active_sessions.c.user_id == user_id)
