@@ -178,19 +178,10 @@ def latency(frame: Frame, rows: Rows, what: str) -> Spec:
     return {"vconcat": panels, "spacing": 8}
 
 
-def throughput(frame: Frame, rows: Rows) -> Spec:
-    """Return successful operations per second over time, stacked by operation."""
-    return _stacked(frame, rows, "operation", "successful operations (1/s)", PALETTE)
-
-
-def errors(frame: Frame, rows: Rows) -> Spec:
-    """Return failed operations per second over time, stacked by class of error."""
-    return _stacked(frame, rows, "error", "failed operations (1/s)", PALETTE[::-1])
-
-
-def _stacked(
-    frame: Frame, rows: Rows, field: str, title: str, colours: Sequence[str]
+def stacked(
+    frame: Frame, rows: Rows, field: str, title: str, colours: Sequence[str] = PALETTE
 ) -> Spec:
+    """Return bars of `per_s` from `t` to `t2`, stacked by a field."""
     names = sorted({row[field] for row in rows})
     repeated = [colours[at % len(colours)] for at in range(len(names))]
     return {

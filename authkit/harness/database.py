@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from authkit.harness import activity
+from authkit.harness.activity import Checkpoints, Waiting
 from authkit.settings import plain_url
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ class DatabaseSide:
 
     statements: tuple[Statement, ...] = ()
     lag: tuple[LagSample, ...] = ()
+    waits: tuple[Waiting, ...] = ()
+    checkpoints: tuple[Checkpoints, ...] = ()
 
 
 class Counters(NamedTuple):
@@ -155,6 +159,8 @@ class Sampler:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lag: list[LagSample] = []
+        self._waits: list[Waiting] = []
+        self._checkpoints: dict[str, Checkpoints] = {}
         self._totals: dict[tuple[str, str], Counters] = {}
         self._lock = threading.Lock()
 
@@ -190,6 +196,10 @@ class Sampler:
                     if counters.calls
                 ),
                 lag=tuple(sorted(self._lag, key=lambda sample: sample.at_s)),
+                waits=tuple(sorted(self._waits, key=lambda sample: sample.at_s)),
+                checkpoints=tuple(
+                    self._checkpoints[n] for n in sorted(self._checkpoints)
+                ),
             )
 
     def _watch(self, name: str, url: str) -> None:
@@ -214,18 +224,38 @@ class Sampler:
         self, name: str, connection: Connection[Any], counted: _Counted
     ) -> None:
         tick = 0
+        first = activity.checkpoints(connection)
         while True:
             last = self._stop.is_set()
             at = self._clock()
             for replica, behind in connection.execute(_LAG).fetchall():
                 with self._lock:
                     self._lag.append(LagSample(at, str(replica), int(behind)))
+            waiting = activity.waits(connection, name, at)
+            with self._lock:
+                self._waits.extend(waiting)
             if tick % _STATEMENTS_EVERY == 0 or last:
                 self._count(name, connection, counted)
+                now = activity.checkpoints(connection)
+                self._checked(name, first, now)
+                first = now
             if last:
                 return
             tick += 1
             self._stop.wait(_EVERY_S)
+
+    def _checked(
+        self, name: str, before: Sequence[float], after: Sequence[float]
+    ) -> None:
+        """Add the checkpoints between two looks at one life of a server."""
+        known = self._checkpoints.get(name, Checkpoints(name, 0, 0.0, 0.0))
+        with self._lock:
+            self._checkpoints[name] = Checkpoints(
+                name,
+                known.count + int(after[0] - before[0]),
+                known.write_ms + after[1] - before[1],
+                known.sync_ms + after[2] - before[2],
+            )
 
     def _count(self, name: str, connection: Connection[Any], counted: _Counted) -> None:
         from psycopg import errors

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from authkit.errors import InvalidInput
 from authkit.figures import Figure, machine
-from authkit.harness import charts, series, theme
+from authkit.harness import activity, charts, series, theme
 from authkit.harness.database import OTHER, DatabaseSide
 from authkit.harness.phases import Mark, Phase, roles
-from authkit.harness.recorder import Recording
+from authkit.harness.recording import Recording
+from authkit.harness.summary import COUNTED
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
 
@@ -95,6 +96,10 @@ def with_short_names(story: Story) -> Story:
                 replace(found, node=short.get(found.node, found.node))
                 for found in database.statements
             ),
+            checkpoints=tuple(
+                replace(found, node=short.get(found.node, found.node))
+                for found in database.checkpoints
+            ),
         ),
     )
 
@@ -122,6 +127,8 @@ def render(story: Story) -> str:
         generator=series.lag_percentiles(story.recording),
         open_loop=story.recording.loop == "open",
         statements=_statements(story.database),
+        checkpoints=story.database.checkpoints,
+        beside=_beside(story),
         started=datetime.fromtimestamp(story.span[0], UTC),
         machine=machine(),
     )
@@ -180,12 +187,27 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
     latency = series.latency(story.recording, start)
     if latency:
         specs["latency"] = charts.latency(frame, latency, what)
-        specs["throughput"] = charts.throughput(
-            frame, series.throughput(story.recording, start)
+        specs["throughput"] = charts.stacked(
+            frame,
+            series.throughput(story.recording, start),
+            "operation",
+            "successful operations (1/s)",
+        )
+    waited = series.waits(story.recording, start)
+    if waited:
+        specs["waits"] = charts.stacked(
+            frame, waited, "operation", "calls that waited (1/s)"
         )
     failed = series.errors(story.recording, start)
     if failed:
-        specs["errors"] = charts.errors(frame, failed)
+        specs["errors"] = charts.stacked(
+            frame, failed, "error", "failed operations (1/s)", theme.PALETTE[::-1]
+        )
+    active = activity.over_time(
+        story.database.waits, start, end, max(0.5, (end - start) / series.POINTS)
+    )
+    if any(row["per_s"] for row in active):
+        specs["active"] = charts.stacked(frame, active, "event", "active connections")
     behind = [
         {
             "t": frame.since_start(sample.at_s),
@@ -198,6 +220,27 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
     if behind:
         specs["lag"] = charts.lag(frame, behind)
     return specs
+
+
+def _beside(story: Story) -> list[dict[str, Any]]:
+    """Return what happened beside the calls, by phase; none where nothing did."""
+    rows: list[dict[str, Any]] = []
+    for phase in story.phases:
+        cell = story.recording.select(None, phase.holds)
+        wait = cell.wait.percentiles_ns((99.0,))
+        rows.append(
+            {
+                "phase": phase.name,
+                "calls": cell.calls,
+                "errors": cell.failed.count / cell.calls if cell.calls else None,
+                "waits": cell.wait.count,
+                "wait_p99": wait[0] / 1e6 if wait else None,
+                **{
+                    what: story.recording.counted(what, phase.holds) for what in COUNTED
+                },
+            }
+        )
+    return rows
 
 
 def _statements(side: DatabaseSide) -> Sequence[dict[str, Any]]:

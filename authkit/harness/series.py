@@ -115,6 +115,23 @@ def errors(recording: Recording, start_s: float) -> list[Row]:
     return rows
 
 
+def waits(recording: Recording, start_s: float) -> list[Row]:
+    """Return calls per second that waited for a connection, where there are any."""
+    bin_s = stride(recording) * recording.slot_s
+    grouped = _binned(recording, lambda key: (key.operation,))
+    return [
+        {
+            "t": round(at * bin_s - start_s, 3),
+            "t2": round((at + 1) * bin_s - start_s, 3),
+            "operation": operation,
+            "per_s": round(cell.wait.count / bin_s, 3),
+        }
+        for (operation,), bins in sorted(grouped.items())
+        for at, cell in sorted(bins.items())
+        if cell.wait.count
+    ]
+
+
 def percentiles(recording: Recording, phases: Sequence[Phase]) -> list[Row]:
     """Return one row for each operation, phase and role: counts and percentiles.
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from authkit.figures import figure
+from authkit.harness.activity import Checkpoints, Waiting, over_time
 from authkit.harness.database import DatabaseSide, LagSample, Statement
 from authkit.harness.phases import Mark, phases
 from authkit.harness.recorder import Recorder, Recording
-from authkit.harness.report import Drawing, Story, Tile, render
+from authkit.harness.report import Drawing, Story, Tile, render, with_short_names
 
 START = 1_800_000_000.0
 
@@ -139,6 +140,47 @@ def test_a_run_in_which_everything_failed_is_still_drawn():
     broken.record("sessions.validate", None, None, 0.1, error="NoPrimary")
     html = render(replace(story(), recording=broken.drain()))
     assert "NoPrimary" in html
+
+
+def test_waits_and_checkpoints_are_shown_where_there_were_any():
+    pressed = Recorder(slot_s=0.25, clock=lambda: START + 1)
+    pressed.record("sessions.validate", "primary", "n1", 0.002, wait_s=0.001)
+    pressed.count("stale read")
+    side = DatabaseSide(
+        waits=(
+            Waiting(START + 1, "n1", "IPC: SyncRep", 3),
+            Waiting(START + 1.1, "n1", "on the processor", 0),
+        ),
+        checkpoints=(Checkpoints("n1", 2, 1500.0, 20.0),),
+    )
+    html = render(replace(story(), recording=pressed.drain(), database=side, marks=()))
+    words = {e.text for picture in pictures(html) for e in picture.iter() if e.text}
+    assert {"calls that waited (1/s)", "active connections", "IPC: SyncRep"} <= words
+    assert "<td>1.50</td>" in html
+
+
+def test_active_connections_are_the_mean_of_several_looks_at_every_node():
+    samples = [
+        Waiting(10.0, "a", "IO: DataFileRead", 4),
+        Waiting(10.2, "a", "on the processor", 0),
+        Waiting(10.0, "b", "IO: DataFileRead", 2),
+        Waiting(10.2, "b", "IO: DataFileRead", 2),
+    ]
+    rows = {row["event"]: row["per_s"] for row in over_time(samples, 10.0, 11.0, 0.5)}
+    assert rows == {"IO: DataFileRead": 4.0, "on the processor": 0.0}
+
+
+def test_nodes_of_one_host_are_named_by_their_ports():
+    recorder = Recorder(slot_s=0.25, clock=lambda: START)
+    recorder.record("sessions.validate", "primary", "127.0.0.1:5001", 0.001)
+    roles = {"127.0.0.1:5001": "primary", "127.0.0.1:5002": "replica"}
+    found = with_short_names(
+        replace(story(), recording=recorder.drain(), start_roles=roles)
+    )
+    assert found.recording.keys[0].node == ":5001"
+    assert set(found.start_roles) == {":5001", ":5002"}
+    other = replace(story(), start_roles={"a:1": "primary", "b:1": "replica"})
+    assert with_short_names(other) is other
 
 
 def test_an_open_loop_shows_response_time_and_the_generators_lag():
