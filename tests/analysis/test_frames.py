@@ -8,6 +8,7 @@ import pytest
 
 from authkit.analysis import Frames
 from authkit.errors import InvalidInput, NotPermitted, SchemaMismatch, Unavailable
+from authkit.risk import DEFAULT
 
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EVERY = ("attempts", "sessions", "audit", "scores")
@@ -135,7 +136,7 @@ def test_a_column_that_is_not_there_is_named(seeded, columns: object):
 
 def test_scores_come_with_model_terms_and_the_reason_of_none(seeded):
     scores = seeded.frames(masked=False).scores(since=None)
-    assert set(scores["model"]) == {"mismatch"}
+    assert set(scores["model"]) == {DEFAULT}
     scored = scores[scores["score"].notna()].iloc[-1]
     assert sum(t["term"] for t in scored["terms"]) == pytest.approx(scored["score"])
     unscored = scores[scores["score"].isna()]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.errors import InvalidInput
-from authkit.risk import Features, Histories, PastOnly, features
+from authkit.risk import Features, Histories, Mismatch, PastOnly, features
 
 DAY = 86_400_000_000
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/142.0.0.0 Safari/537.36"
@@ -27,7 +27,7 @@ def call(scorer: PastOnly, at_us: int, ip: str = "240.0.0.1", **changed: object)
 
 
 def test_a_login_is_scored_before_it_is_learned():
-    scorer = PastOnly()
+    scorer = PastOnly(Mismatch())
     first, second = call(scorer, 1), call(scorer, 2)
     assert first is not None
     assert first.value is None
@@ -36,7 +36,7 @@ def test_a_login_is_scored_before_it_is_learned():
 
 
 def test_a_login_that_failed_teaches_nothing():
-    scorer = PastOnly()
+    scorer = PastOnly(Mismatch())
     call(scorer, 1)
     call(scorer, 2, ip="240.0.0.66", completed=False)
     again = call(scorer, 3, ip="240.0.0.66")
@@ -46,11 +46,11 @@ def test_a_login_that_failed_teaches_nothing():
 
 
 def test_a_name_without_an_account_has_no_score():
-    assert call(PastOnly(), 1, user_id=None) is None
+    assert call(PastOnly(Mismatch()), 1, user_id=None) is None
 
 
 def test_logins_out_of_order_are_refused():
-    scorer = PastOnly()
+    scorer = PastOnly(Mismatch())
     call(scorer, 5)
     with pytest.raises(InvalidInput, match="order of their time"):
         call(scorer, 4)
@@ -58,7 +58,7 @@ def test_logins_out_of_order_are_refused():
 
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(InvalidInput, match="IP address"):
-        call(PastOnly(), 1, ip="300.1.1.1")
+        call(PastOnly(Mismatch()), 1, ip="300.1.1.1")
 
 
 def test_an_ipv4_address_in_ipv6_writing_is_the_same_address():
