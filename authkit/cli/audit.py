@@ -81,10 +81,12 @@ def verify(
             )
         seconds = perf_counter() - began
         show("entries", found.entries, found.entries)
+    gap_s = longest_gap(kept).total_seconds() if kept else None
     if to != "-":
         _tell(found, len(kept), seconds)
+        if gap_s is not None and gap_s > MAX_APART_S:
+            typer.echo(f"The longest time without a checkpoint was {gap_s:,.0f} s.")
     if to is not None:
-        gap_s = longest_gap(kept).total_seconds() if kept else None
         _report(found, started, seconds, to, checkpoints=len(kept), gap_s=gap_s)
     raise typer.Exit(0 if found.intact else 1)
 

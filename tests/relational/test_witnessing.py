@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -154,6 +155,21 @@ def test_after_a_month_was_dropped_nothing_else_may_be_missing(kit, log, databas
         assert (found.intact, found.dropped) == (True, (AUGUST,))
         cut = drop("period = '2026-09-01' AND seq = 4").broken
         assert (cut.shard, cut.seq, cut.fault) == (SHARD, 5, Fault.MISSING)
+
+
+def test_under_asyncio_the_trail_is_witnessed_and_verified_alike(module_settings):
+    async def run() -> Verification:
+        async with authkit.connect_async(module_settings) as kit:
+            async with kit.unit_of_work() as uow:
+                await uow.run(lambda w: w.audit.append("step.done"))
+            async with kit.unit_of_work(read_only=True) as uow:
+                seen = await uow.run(lambda w: w.audit.checkpoint())
+                found = await uow.run(lambda w: w.audit.evidence([seen]))
+                return await uow.run(lambda w: w.audit.verify(evidence=found))
+
+    verified = asyncio.run(run())
+    assert verified.intact
+    assert verified.entries > 0
 
 
 @pytest.mark.slow
