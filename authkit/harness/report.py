@@ -271,7 +271,10 @@ def _number(value: float | None) -> str:
     """Write a number with thin spaces between its thousands; a dash for None."""
     if value is None:
         return "–"  # noqa: RUF001 # a dash, as tables write nothing
-    text = f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, float):
+        text = f"{value:.3g}" if abs(value) < 10 else f"{value:,.1f}"
+    else:
+        text = f"{value:,}"
     return text.replace(",", "\u202f")
 
 

@@ -13,6 +13,7 @@ operation = "sessions.validate"   # or "*": every operation together
 phase = "before"                  # default "all"
 p99_ms = 5.0                      # also p50_ms, p95_ms, p999_ms
 error_rate = 0.001                # share of the calls, 0 to 1
+stale_reads = 10                  # within the bounds that callers stated
 ```
 
 Latency is response time under an open loop and service time under a closed one.
@@ -21,7 +22,7 @@ Latency is response time under an open loop and service time under a closed one.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -31,6 +32,7 @@ from authkit.figures import Figure, figure
 from authkit.harness.histogram import merged
 from authkit.harness.phases import AFTER, ALL, BEFORE, DURING, Phase
 from authkit.harness.recording import Cell, Recording
+from authkit.harness.summary import STALE_READ
 
 EVERY: Final = "*"
 # Unless the file says otherwise. An open loop promises a schedule; a closed one does
@@ -49,6 +51,7 @@ class Goal:
     phase: str
     bounds_ms: tuple[tuple[str, float], ...]
     error_rate: float | None
+    stale_reads: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +126,17 @@ def _goal(
     if phase not in _PHASES:
         problems.append(f"{where}: phase is one of {', '.join(_PHASES)}")
     rest = {k: v for k, v in fields.items() if k not in {"operation", "phase"}}
-    bounds = _numbers(rest, (*_PERCENTILES, "error_rate"), problems, where)
+    bounds = _numbers(
+        rest, (*_PERCENTILES, "error_rate", "stale_reads"), problems, where
+    )
     if not bounds:
         problems.append(f"{where} sets no bound")
         return None
+    stale = bounds.pop("stale_reads", None)
+    if stale is not None and operation != EVERY:
+        problems.append(f"{where}: stale_reads is for operation {EVERY!r}")
     rate = bounds.pop("error_rate", None)
-    return Goal(str(operation), str(phase), tuple(bounds.items()), rate)
+    return Goal(str(operation), str(phase), tuple(bounds.items()), rate, stale)
 
 
 def _numbers(
@@ -174,20 +182,26 @@ def evaluate(
             if rate is not None and goal.error_rate > 0:
                 spent = round(rate / goal.error_rate, 4)
                 figures.append(figure(f"{name}.error_budget_spent", spent, "1"))
+        if goal.stale_reads is not None:
+            stale = recording.counted(STALE_READ, _slots(goal, phases))
+            figures.append(
+                figure(f"{name}.stale_reads", stale, goal=("<=", goal.stale_reads))
+            )
     if slo.outage_ms is not None:
         figures.append(figure("outage_ms", outage_ms, "ms", goal=("<=", slo.outage_ms)))
     return tuple(figures)
 
 
-def _cell(recording: Recording, goal: Goal, phases: Sequence[Phase]) -> Cell:
+def _slots(goal: Goal, phases: Sequence[Phase]) -> Callable[[int], bool] | None:
+    if goal.phase == ALL:
+        return None
     spans = [phase for phase in phases if phase.name == goal.phase]
-    if goal.phase != ALL and not spans:
-        return Cell()
+    return lambda slot: any(phase.holds(slot) for phase in spans)
+
+
+def _cell(recording: Recording, goal: Goal, phases: Sequence[Phase]) -> Cell:
     return recording.select(
-        lambda key: goal.operation in {EVERY, key.operation},
-        None
-        if goal.phase == ALL
-        else lambda slot: any(phase.holds(slot) for phase in spans),
+        lambda key: goal.operation in {EVERY, key.operation}, _slots(goal, phases)
     )
 
 

@@ -110,6 +110,26 @@ def test_an_error_rate_within_its_budget_tells_how_much_of_it_is_spent():
     assert 0 < float(spent.value) < 1
 
 
+def test_stale_reads_have_a_bound_in_a_phase():
+    now = [0.0]
+    recorder = Recorder(slot_s=1.0, clock=lambda: now[0])
+    for at in (0.5, 5.5, 5.6):
+        now[0] = at
+        recorder.record("sessions.validate", "replica", "b", 0.001)
+        recorder.count("stale read")
+    seen = recorder.drain()
+    cuts = phases((0.0, 10.0), 1.0, (5.0, 6.0))
+    goals = slo(
+        '[[goal]]\noperation = "*"\nphase = "during"\nstale_reads = 1\n'
+        '[[goal]]\noperation = "*"\nstale_reads = 3'
+    )
+    during, whole = evaluate(goals, seen, cuts)
+    assert (during.value, during.holds) == (2, False)
+    assert (whole.value, whole.holds) == (3, True)
+    with pytest.raises(ConfigError, match="stale_reads is for operation"):
+        slo('[[goal]]\noperation = "sessions.validate"\nstale_reads = 1')
+
+
 def test_arrivals_given_up_make_the_run_invalid():
     assert "gave up 3" in str(invalid(slo(""), recording("open", skipped=3)))
     assert (
