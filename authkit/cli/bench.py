@@ -26,7 +26,7 @@ bench_gate.mount(app)
 def peers_cluster(
     rounds: Annotated[
         int, typer.Option(min=3, help="Of the interleaved cost of a connection.")
-    ] = 30,
+    ] = 200,
     json: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +60,44 @@ def peers_cluster(
     for found in report.figures:
         if found.holds is False:
             typer.echo(f"missed: {found.name} {found.value} ({found.goal})", err=True)
+    raise typer.Exit(report.exit_code)
+
+
+@peers.command("hot")
+def peers_hot(
+    seconds: Annotated[
+        float, typer.Option(min=1, max=600, help="Of one arm in one round.")
+    ] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Of all arms in turn.")] = 3,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Sessions, attempts and limits: authkit, pgbench, drivers alone, Drizzle.
+
+    Every figure is a ratio of two arms on the same server and the same rows.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from authkit.cli.showing import progress
+    from authkit.harness.peers import hot
+
+    signal.signal(signal.SIGTERM, _end)
+    with progress() as show:
+        report = hot.run(seconds=seconds, rounds=rounds, progress=show)
+    if json is not None:
+        report.write_json(json)
+    table = Table("figure", "value", "unit", "goal", box=None, header_style="dim")
+    for found in report.figures:
+        value = "not measured" if found.value is None else str(found.value)
+        if found.holds is not None:
+            value = f"[{'green' if found.holds else 'red'}]{value}[/]"
+        table.add_row(found.name.replace("_", " "), value, found.unit, found.goal or "")
+    Console(stderr=json == "-", soft_wrap=True).print(table)
     raise typer.Exit(report.exit_code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -101,7 +102,7 @@ def drill(
     from authkit.ops.migrate import upgrade
 
     scenario = SCENARIOS[name]
-    started, began = datetime.now(UTC), monotonic()
+    started, began, before = datetime.now(UTC), monotonic(), os.getloadavg()[0]
     progress("starting", 0, 1)
     with (
         lab.cluster(scenario.replicas, synchronous=synchronous, in_memory=True) as made,
@@ -127,6 +128,7 @@ def drill(
         extra={
             "seed": seed,
             "synchronous": synchronous,
+            "load": [before, os.getloadavg()[0]],
             "rounds": [r.as_dict() for each in played for r in each],
         },
     )
