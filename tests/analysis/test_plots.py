@@ -19,11 +19,12 @@ from authkit.errors import InvalidInput
 from authkit.relational.chain import Broken, Fault, Head, Verification
 from authkit.risk import PastOnly
 from authkit.workload import World
+from authkit.workload.attempt import ATTACKS
 
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LOOKS = ("light", "dark")
 # What a mark is and how it is painted, without where it stands to the last digit.
-MARK = re.compile(r'<path [^>]*?fill="(#?\w+)')
+MARK = re.compile(r'<path [^>]*?(?:fill|stroke)="(#\w+)')
 
 
 def beside(name: str) -> ModuleType:
@@ -66,6 +67,7 @@ def attempts() -> pd.DataFrame:
                 "user_agent": a.source.user_agent,
                 "device": a.source.device.hex(),
                 "outcome": a.outcome,
+                "attack": a.kind in ATTACKS,
                 "score": None if score is None else score.value,
                 "model": None if score is None else score.model,
                 "version": None if score is None else score.version,
@@ -117,6 +119,16 @@ def drawn(attempts: pd.DataFrame, audit: pd.DataFrame):
         "audit_by_actor": lambda look: plots.audit_timeline(
             audit, lanes="actor", look=look
         ),
+        "roc": lambda look: plots.score_curves(attempts, look=look),
+        "det": lambda look: plots.score_curves(
+            {"one": attempts, "other": attempts}, form="det", look=look
+        ),
+        "reauthentication": lambda look: plots.score_curves(
+            attempts, form="reauthentication", look=look
+        ),
+        "travel_matrix": lambda look: plots.travel_matrix(
+            attempts, within="72h", look=look
+        ),
         "chain_that_holds": lambda look: plots.audit_chain(HOLDS, look=look),
         "chain_that_breaks": lambda look: plots.audit_chain(BREAKS, look=look),
     }
@@ -132,6 +144,10 @@ NAMES = (
     "user_timeline",
     "audit_timeline",
     "audit_by_actor",
+    "roc",
+    "det",
+    "reauthentication",
+    "travel_matrix",
     "chain_that_holds",
     "chain_that_breaks",
 )

@@ -13,7 +13,15 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 VEGA_LITE = "application/vnd.vegalite.v5+json"
-PICTURES = {"01_quickstart": 4, "04_audit_trail": 4}
+PICTURES = {
+    "01_quickstart": 4,
+    "02_login_risk": 4,
+    "03_attack_hunt": 2,
+    "04_audit_trail": 4,
+    "07_beyond_one_machine": 1,
+}
+# Executed by default; the others with `-m slow`.
+QUICK = ("01_quickstart", "04_audit_trail")
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -82,7 +90,14 @@ def test_a_notebook_asks_a_question_and_draws_a_conclusion(path: Path):
 
 
 @pytest.mark.notebooks
-@every_notebook
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_notebook_runs_and_each_of_its_pictures_shows(
