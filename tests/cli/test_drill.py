@@ -47,3 +47,15 @@ def test_a_drill_prints_its_figures_and_writes_them_as_json(tmp_path: Path) -> N
     assert found["async_promotion_to_write_max_ms"]["goal"] == "<= 250"
     assert len(form["rounds"]) == 1
     assert "acknowledged writes lost" in run.stdout
+
+
+def test_the_peers_that_can_be_measured_are_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["authkit", "bench", "peers", "--help"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert "cluster" in out
+    assert "hot" in out
