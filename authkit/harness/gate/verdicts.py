@@ -1,0 +1,127 @@
+"""What a measurement means: pass, regression, inconclusive or invalid.
+
+Everything here was fixed before anything was measured: margin, level, looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from authkit.harness.gate.statistics import Comparison, holm
+
+
+class Verdict(Enum):
+    """What one benchmark says of a change."""
+
+    PASS = "pass"  # noqa: S105 # a verdict
+    REGRESSION = "regression"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a change is slower.
+
+    `margin` is what does not matter, and how far the control may stray; `detect` the
+    slowdown that a pass excludes; `alpha` the chance of one false alarm in a whole
+    gate. After `looks[i]` blocks the run stops if it is certain by then; each look has
+    its share of `alpha`. `most_invalid` is the share of benchmarks that may be invalid
+    before the whole run is.
+    """
+
+    margin: float = 0.02
+    detect: float = 0.05
+    alpha: float = 0.01
+    power: float = 0.95
+    looks: tuple[int, ...] = (40, 80, 160)
+    limit_s: float = 10.0
+    most_invalid: float = 0.25
+    most_steal: float = 0.10
+
+
+RULE: Final = Rule()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One benchmark: head beside base, and base beside itself in the same blocks."""
+
+    benchmark: str
+    change: Comparison
+    control: Comparison
+    base_us: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One benchmark's verdict; `p` is adjusted for looks and for all benchmarks."""
+
+    measured: Measured
+    verdict: Verdict
+    p: float
+    detectable: float
+
+
+def p_of(measured: Measured, rule: Rule = RULE) -> float:
+    """Return the p-value of one benchmark, adjusted for the looks taken."""
+    return min(1.0, measured.change.p_slower(rule.margin) * len(rule.looks))
+
+
+def control_strays(control: Comparison, rule: Rule = RULE) -> bool:
+    """Tell whether the same code measured twice differs by more than the margin."""
+    low, median = control.low.log_ratio, control.median.log_ratio
+    both_one_way = low * median > 0
+    return both_one_way and min(abs(low), abs(median)) > rule.margin
+
+
+def is_certain(measured: Measured, benchmarks: int, rule: Rule = RULE) -> bool:
+    """Tell whether more blocks could not change what is said."""
+    if p_of(measured, rule) < rule.alpha / benchmarks:
+        return True
+    return measured.change.excludes(rule.margin)
+
+
+def judge(found: Sequence[Measured], rule: Rule = RULE) -> tuple[Judgement, ...]:
+    """Judge all benchmarks of a run together."""
+    adjusted = holm([p_of(one, rule) for one in found])
+    return tuple(
+        Judgement(
+            one,
+            _verdict(one, p, rule),
+            p,
+            one.change.minimum_detectable(
+                rule.margin, rule.alpha / (len(found) * len(rule.looks)), rule.power
+            ),
+        )
+        for one, p in zip(found, adjusted, strict=True)
+    )
+
+
+def _verdict(one: Measured, p: float, rule: Rule) -> Verdict:
+    if control_strays(one.control, rule):
+        return Verdict.INVALID
+    if p < rule.alpha:
+        return Verdict.REGRESSION
+    if one.change.excludes(rule.detect):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE
+
+
+def exit_code(
+    judgements: Sequence[Judgement], *, faults: int, steal: float, rule: Rule = RULE
+) -> int:
+    """Return 1 for a regression or a higher exact cost, 2 for a run that is no proof.
+
+    Exact costs do not hang on the weather: they count in an invalid run too.
+    """
+    if faults:
+        return 1
+    invalid = sum(one.verdict is Verdict.INVALID for one in judgements)
+    if steal > rule.most_steal or invalid > rule.most_invalid * len(judgements):
+        return 2
+    return int(any(one.verdict is Verdict.REGRESSION for one in judgements))
