@@ -16,7 +16,10 @@ from authkit.cluster.consistency import Token, lsn_number
 from authkit.cluster.views import Observation, Role
 
 # pg_read_file needs the rights of pg_read_server_files; the probe's role may lack them.
-HISTORY: LiteralString = "SELECT pg_read_file('pg_wal/' || %s || '.history', true)"
+# With two arguments it came with PostgreSQL 16 only.
+HISTORY: LiteralString = (
+    "SELECT pg_read_file('pg_wal/' || %s || '.history', 0, 1048576, true)"
+)
 
 
 @dataclass(frozen=True, slots=True)

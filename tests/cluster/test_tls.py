@@ -11,6 +11,7 @@ import pwd
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from authkit.cluster.timelines import HISTORY
 from authkit.errors import Unavailable
 from authkit.lab import cluster
 from authkit.settings import Settings
@@ -92,6 +94,12 @@ def test_a_certificate_of_the_right_name_is_accepted(drive, encrypted):
             "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         ) == [(True,)]
         assert connection.raw.pgconn.ssl_in_use
+
+
+def test_the_history_of_timelines_is_read_from_an_older_server_too(encrypted):
+    url, _ = encrypted
+    with psycopg.connect(url) as connection:
+        assert connection.execute(HISTORY, ("00000009",)).fetchall() == [(None,)]
 
 
 def test_another_name_or_issuer_is_refused_with_the_reason(drive, encrypted, tmp_path):
