@@ -47,6 +47,8 @@ _AFTER: Final = {
     "restarted": "back",
     "thawed": "back",
 }
+# What befalls replicas; every other mark is of a primary, or of what was one.
+OF_REPLICAS: Final = frozenset({"paused", "resumed", "delayed", "lifted"})
 # A way back that does not end the effect of a fault: it has been answered before.
 _AFTERMATH: Final = frozenset({"rejoining", "rejoined", "streaming"})
 

@@ -9,7 +9,7 @@ from typing import Final
 from authkit.figures import Figure, figure
 from authkit.harness import series
 from authkit.harness.faults import Fault
-from authkit.harness.phases import ALL, Mark, Phase, effect, phases
+from authkit.harness.phases import ALL, OF_REPLICAS, Mark, Phase, effect, phases
 from authkit.harness.recording import Recording
 
 STALE_READ: Final = "stale read"
@@ -50,11 +50,22 @@ def told(
     struck = effect(marks)
     if struck is None:
         return None
-    roles = {fault.role for fault in faults} or {"primary"}
-    gaps = [recording.silence(role, *struck) for role in sorted(roles)]
+    gaps: list[tuple[float, float] | None] = []
+    for role in sorted({fault.role for fault in faults} or {"primary"}):
+        # A role is asked for its answers while it was struck itself, not others.
+        own = effect(
+            [
+                mark
+                for mark in marks
+                if (mark.what in OF_REPLICAS) == (role == "replica")
+            ]
+        )
+        if own is not None:
+            gaps.append(recording.silence(role, *own))
     seen = [gap for gap in gaps if gap is not None]
     whole = len(seen) == len(gaps)
-    return Told(struck, max(seen, key=lambda gap: gap[1] - gap[0]) if whole else None)
+    longest = max(seen, key=lambda gap: gap[1] - gap[0], default=None)
+    return Told(struck, longest if whole else None)
 
 
 def cut(
