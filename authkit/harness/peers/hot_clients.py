@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from importlib import import_module
-from time import perf_counter, process_time
+from itertools import count, cycle
+from time import perf_counter, thread_time
 from typing import Any, Final
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
 import authkit
@@ -20,7 +23,7 @@ from authkit.settings import Settings
 
 POLICY: Final = RatePolicy("bench", 20, timedelta(seconds=20))
 _ZERO: Final = timedelta(0)
-_BOUND: Final = timedelta(minutes=1)
+_BOUND: Final = timedelta(days=1)
 
 
 def call_of(hot: Any, operation: str) -> Callable[[int], Any]:
@@ -28,7 +31,11 @@ def call_of(hot: Any, operation: str) -> Callable[[int], Any]:
     if operation == "validate":
         return lambda key: hot.sessions.validate(world.token(key))
     if operation == "touched":
-        return lambda key: hot.sessions.validate(world.token(key), touch_every=_BOUND)
+        # One in a hundred was idle for long enough to be touched.
+        turn = count()
+        return lambda key: hot.sessions.validate(
+            world.token(key), touch_every=_BOUND if next(turn) % 100 else _ZERO
+        )
     if operation == "touch":
         return lambda key: hot.sessions.touch(world.session_id(key), every=_ZERO)
     if operation == "attempt":
@@ -87,7 +94,7 @@ async def in_tasks(
     seconds: float,
 ) -> float:
     """Return calls a second of so many tasks."""
-    source: Iterator[int] = iter(keys * 1000)
+    source: Iterator[int] = cycle(keys)
     await asyncio.gather(*(call(next(source)) for _ in range(clients)))
     made = 0
     end = perf_counter() + seconds
@@ -138,31 +145,42 @@ def ours_in_tasks(
 
 
 def client_cpu_us(settings: Settings, keys: list[int], calls: int = 4000) -> float:
-    """Return this process's CPU time of one validate, in microseconds."""
+    """Return a thread's CPU time of one validate, in microseconds, all of it."""
     with authkit.connect(settings) as kit:
-        call = call_of(kit.hot, "validate")
-        for key in keys[:500]:
-            call(key)
-        began = process_time()
-        for place in range(calls):
-            call(keys[place % len(keys)])
-        return (process_time() - began) / calls * 1e6
+        return _cpu_us(call_of(kit.hot, "validate"), keys, calls)
 
 
 def bare_cpu_us(settings: Settings, keys: list[int], calls: int = 4000) -> float:
     """Return the same of libpq alone: the prepared statement, and nothing else."""
-    import psycopg
-
     url = settings.require_database().urls[0].get_secret_value()
+    digests = {key: sha256(world.token(key).encode()).digest() for key in keys}
     with psycopg.connect(url, autocommit=True) as connection:
         run = connection.pgconn
-        sql = world.SINGLE["validate"].sql.encode()
-        run.prepare(b"bare", sql, [17])
-        digests = [sha256(world.token(key).encode()).digest() for key in keys[:1000]]
-        began = process_time()
-        for place in range(calls):
-            run.exec_prepared(b"bare", [digests[place % len(digests)]], [1], 1)
-        return (process_time() - began) / calls * 1e6
+        run.prepare(b"bare", world.SINGLE["validate"].sql.encode(), [17])
+        return _cpu_us(
+            lambda key: run.exec_prepared(b"bare", [digests[key]], [1], 1), keys, calls
+        )
+
+
+def _cpu_us(call: Callable[[int], Any], keys: list[int], calls: int) -> float:
+    """Measure in a thread of its own, as a server's workers are; the best of ten parts.
+
+    Whatever else the machine does can only add to it: caches that others emptied.
+    """
+    part = calls // 10
+
+    def measure() -> float:
+        own = cycle(keys)
+        spent: list[float] = []
+        for _ in range(11):  # the first one prepares
+            began = thread_time()
+            for _ in range(part):
+                call(next(own))
+            spent.append(thread_time() - began)
+        return min(spent) / part * 1e6
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(measure).result()
 
 
 def psycopg_pool_in_threads(
