@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +192,19 @@ def rebuild(env_file: Path = _ENV) -> None:
     with _connected(env_file) as connection:
         counted = count(connection, datetime.now(UTC))
     typer.echo(f"Counted {counted:,} completed logins.")
+
+
+@app.command()
+def maintain(
+    horizon_days: int = typer.Option(182, min=1, help="Days the counts reach back."),
+    env_file: Path = _ENV,
+) -> None:
+    """Merge recent logins into the counts over everybody; forget old ones. Bounded."""
+    from authkit.risk.replay import upkeep
+
+    with _connected(env_file) as connection:
+        merged, aged = upkeep(connection, timedelta(days=horizon_days))
+    typer.echo(f"Forgot {aged:,} logins, merged {merged:,} changes.")
 
 
 @contextmanager

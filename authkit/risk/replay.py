@@ -8,8 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -24,6 +24,7 @@ from authkit.risk.scoring import Model
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = 2_000
+_BATCH = 10_000
 
 _HISTORY = """
     SELECT id, user_id, occurred_at, host(ip), asn, country, user_agent,
@@ -137,6 +138,30 @@ def rebuild(connection: psycopg.Connection[Any], until: datetime) -> int:
                 counted += 1
         connection.execute("SELECT authkit.risk_merge(%s)", (max(counted, 1),))
     return counted
+
+
+def upkeep(
+    connection: psycopg.Connection[Any], horizon: timedelta = HORIZON
+) -> tuple[int, int]:
+    """Forget logins older than the horizon, then merge; returns merged, and forgotten.
+
+    In batches, each of them a transaction of its own on an autocommit connection.
+    """
+    before = datetime.now(UTC) - horizon
+    aged = _until_done(connection, "SELECT authkit.risk_age(%s, %s)", (before, _BATCH))
+    merged = _until_done(connection, "SELECT authkit.risk_merge(%s)", (_BATCH,))
+    return merged, aged
+
+
+def _until_done(
+    connection: psycopg.Connection[Any],
+    statement: LiteralString,
+    params: tuple[object, ...],
+) -> int:
+    done = 0
+    while (row := connection.execute(statement, params).fetchone()) and row[0]:
+        done += int(row[0])
+    return done
 
 
 def _learned(row: tuple[Any, ...]) -> tuple[UUID, datetime, UUID, list[bytes | None]]:

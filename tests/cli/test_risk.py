@@ -39,5 +39,8 @@ def test_history_is_replayed_searched_and_counted_anew(database, tmp_path: Path)
     done = run("risk rebuild", database.url)
     assert done.exit_code == 0, done.output
     assert "completed logins" in done.output
+    done = run("risk maintain --horizon-days 1", database.url)
+    assert done.exit_code == 0, done.output
+    assert "Forgot" in done.output
     wrong = run(f"risk detect {SPAN} --only oracle", database.url)
     assert isinstance(wrong.exception, InvalidInput)

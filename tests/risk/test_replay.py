@@ -8,7 +8,7 @@ import pytest
 
 from authkit.errors import InvalidInput
 from authkit.risk import MODELS, PastOnly
-from authkit.risk.replay import rebuild, replay
+from authkit.risk.replay import rebuild, replay, upkeep
 from authkit.workload.load import seed
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
@@ -54,6 +54,9 @@ def test_counts_are_made_anew_from_the_attempts(connection):
     ):
         assert connection.execute(question).fetchone() == (counted,), question
     assert rebuild(connection, END) == counted
+    merged, aged = upkeep(connection, timedelta(days=1))
+    assert aged <= counted
+    assert merged == aged
 
 
 def test_a_replay_without_a_stretch_of_time_is_refused(connection):

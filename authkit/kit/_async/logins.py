@@ -80,9 +80,10 @@ class AsyncLogins:
     ) -> Begun | Throttled:
         """Count the attempt, and return what is known of it, before the password.
 
-        One round trip where the user is in the cache of logins: the counters, the lock
-        state, the login facts and the counts of the score travel together, and commit
-        together. A user who is not cached costs three more.
+        One round trip where the user is in the cache of logins and the attempt's
+        counters exist: the counters, the lock state, the login facts and the counts of
+        the score travel together, and commit together. A user who is not cached costs
+        three more, and so does the first attempt from somewhere.
 
         Args:
             subject: the name that was typed, or an e-mail address.
