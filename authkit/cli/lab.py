@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from authkit.cli.lab_patroni import hold
+from authkit.cli.lab_table import show_lab
+
 if TYPE_CHECKING:
-    from authkit.lab import Lab, LabStatus
+    from authkit.lab import Lab
 
 app = typer.Typer(
     help="A real PostgreSQL primary with streaming replicas, on loopback, in seconds.",
@@ -57,9 +60,16 @@ def up(
     env_file: Annotated[
         Path | None, typer.Option(help="Write the variables there, as for .env.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="plain; or patroni, which runs until Ctrl-C.")
+    ] = "plain",
+    nodes: Annotated[int, typer.Option(help="Nodes of a Patroni lab.")] = 3,
     root: Dir = None,
 ) -> None:
     """Start a lab that stays until `down`; print the variables for .env."""
+    if engine != "plain":
+        hold(engine, nodes, env_file, root=root, in_memory=in_memory)
+        return
     from authkit import lab as lab_room
     from authkit.errors import LabError
 
@@ -143,7 +153,7 @@ def status(
         if not found:
             typer.echo("There is no lab: `authkit lab up` starts one.")
         for each in found:
-            _show(each)
+            show_lab(each)
     if any(each.findings for each in found):
         raise typer.Exit(1)
 
@@ -300,26 +310,3 @@ def _write_json(target: str, text: str) -> None:
         Path(target).write_text(text + "\n", encoding="utf-8")
     except OSError as exc:
         raise InvalidInput(f"cannot write {target}: {exc.strerror}") from exc
-
-
-def _show(found: LabStatus) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    title = f"lab {found.name}: {found.condition}"
-    if found.postgres:
-        title += f", PostgreSQL {found.postgres}"
-    table = Table(title=title, title_justify="left")
-    for heading in ("node", "role", "condition", "port", "timeline", "position", "lag"):
-        table.add_column(heading)
-    for node in found.nodes:
-        lag = None if node.lag_bytes is None else f"{node.lag_bytes} bytes"
-        cells = (
-            node.name, node.role, node.condition, node.port, node.timeline,
-            node.position, lag,
-        )  # fmt: skip
-        table.add_row(*("-" if cell is None else str(cell) for cell in cells))
-    console.print(table)
-    for finding in found.findings:
-        console.print(f"- {finding}", markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import LiteralString
 
 from authkit.errors import LabError
 from authkit.lab import state
+from authkit.lab.endpoint import Endpoint
 from authkit.lab.server import Server, server_of
 from authkit.lab.state import LabState
 
@@ -96,8 +97,8 @@ def wait_confirming(folder: Path, lab: LabState) -> None:
 
 
 def wait_replayed(
-    primary: Server,
-    replicas: Sequence[Server],
+    primary: Endpoint,
+    replicas: Sequence[Endpoint],
     lsn: str | None = None,
     *,
     timeout_s: float = 30.0,
@@ -152,7 +153,11 @@ def make_slots(upstream: Server, names: Sequence[str]) -> None:
 
 
 def wait_until(
-    condition: Callable[[], bool], otherwise: str, *, timeout_s: float = 30.0
+    condition: Callable[[], bool],
+    otherwise: str,
+    *,
+    timeout_s: float = 30.0,
+    every_s: float = 0.005,
 ) -> None:
     """Poll a condition of a lab.
 
@@ -163,4 +168,4 @@ def wait_until(
     while not condition():
         if time.monotonic() > end:
             raise LabError(f"{otherwise} within {timeout_s:g} s")
-        time.sleep(0.005)
+        time.sleep(every_s)

@@ -1,0 +1,56 @@
+"""`authkit lab up --engine patroni`: a Patroni cluster until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+
+def hold(
+    engine: str,
+    nodes: int,
+    env_file: Path | None,
+    *,
+    root: Path | None,
+    in_memory: bool,
+) -> None:
+    """Run the cluster, print the variables and each change of roles, until Ctrl-C.
+
+    Raises:
+        InvalidInput: there is no such engine, or the file cannot be written.
+        LabError: the cluster did not come up.
+    """
+    from authkit.errors import InvalidInput, LabError
+    from authkit.lab.patroni import patroni_cluster
+
+    if engine != "patroni":
+        raise InvalidInput(f"there is no engine {engine!r}: plain or patroni")
+
+    def tell(step: str) -> None:
+        typer.echo(f"{step} ...", err=True)
+
+    with patroni_cluster(nodes, root=root, in_memory=in_memory, progress=tell) as lab:
+        text = "".join(f"{name}={value}\n" for name, value in lab.env().items())
+        if env_file is None:
+            typer.echo(text, nl=False)
+        else:
+            try:
+                env_file.touch(0o600)
+                env_file.write_text(text, encoding="utf-8")
+            except OSError as exc:
+                raise InvalidInput(
+                    f"{env_file} cannot be written: {exc.strerror}"
+                ) from exc
+        typer.echo("Ctrl-C ends it.", err=True)
+        shown = ""
+        while True:
+            try:
+                now = "; ".join(map(str, lab.members()))
+            except LabError as exc:
+                now = str(exc)
+            if now != shown:
+                typer.echo(now, err=True)
+                shown = now
+            time.sleep(1)

@@ -1,0 +1,318 @@
+"""Patroni as the engine of a lab: real nodes, an etcd, and nobody but them decides.
+
+For the length of a `with` block there run on loopback one etcd and, per node, a Patroni
+with its PostgreSQL. Who leads is what Patroni says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+from authkit.errors import LabError
+from authkit.lab import account, patroni_processes, places, programs, replication
+from authkit.lab.configuration import DATABASE, SUPERUSER
+from authkit.lab.lab import Progress, silent
+from authkit.lab.patroni_configuration import Ports, etcd_arguments
+from authkit.lab.patroni_node import PatroniNode
+from authkit.lab.patroni_status import Member, ask, members, post
+
+_START_S = 120.0
+_FAILOVER_S = 90.0
+
+
+class PatroniLab:
+    """A running Patroni cluster; `patroni_cluster` starts one.
+
+    Node names are `node1`, `node2` and so on. It has what drills ask of servers.
+    """
+
+    def __init__(self, folder: Path, who: account.Account, nodes: int) -> None:
+        tools = programs.find(None, who, folder.parents[2] / "programs")
+        free = [n.port for n in places.plan_nodes(2 * nodes, None)]
+        ports = {
+            f"node{n + 1}": Ports(free[2 * n], free[2 * n + 1]) for n in range(nodes)
+        }
+        self.folder = folder
+        self.name = folder.name
+        self._who = who
+        self._password = secrets.token_urlsafe(18)
+        self._etcd_port = free[-1]
+        self._etcd: subprocess.Popen[bytes] | None = None
+        self._nodes = {
+            name: PatroniNode(name, folder, ports, free[-1], who, tools, self._password)
+            for name in ports
+        }
+
+    def __repr__(self) -> str:
+        return f"<PatroniLab {self.name}>"
+
+    # --- what it is -----------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node."""
+        return tuple(self._nodes)
+
+    @property
+    def synchronous(self) -> bool:
+        """Commits wait for a standby, which alone may be promoted."""
+        return True
+
+    def members(self) -> tuple[Member, ...]:
+        """Return what Patroni says of its nodes.
+
+        Raises:
+            LabError: no Patroni answers.
+        """
+        for node in self._nodes.values():
+            if node.answers and (found := members(node.api)) is not None:
+                return found
+        raise LabError(f"no Patroni of {self.name} answers")
+
+    @property
+    def primary(self) -> str:
+        """The node that leads.
+
+        Raises:
+            LabError: none does now.
+        """
+        for member in self.members():
+            if member.leads:
+                return member.name
+        raise LabError(f"{self.name} has no leader")
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The nodes that follow."""
+        return tuple(m.name for m in self.members() if not m.leads)
+
+    def url(self, node: str) -> str:
+        """Return the URL of a node, password included."""
+        secret = quote(self._password, safe="")
+        port = self._nodes[node].endpoint.port
+        return f"postgresql://{SUPERUSER}:{secret}@{places.HOST}:{port}/{DATABASE}"
+
+    def admin_url(self, node: str) -> str:
+        """Return the same: nothing stands between."""
+        return self.url(node)
+
+    def env(self) -> dict[str, str]:
+        """Return DATABASE_URL and DATABASE_REPLICA_URLS; roles are discovered."""
+        primary = self.primary
+        others = [self.url(name) for name in self.nodes if name != primary]
+        return {
+            "DATABASE_URL": self.url(primary),
+            "DATABASE_REPLICA_URLS": ",".join(others),
+        }
+
+    def logs(self, node: str) -> str:
+        """Return what a node's Patroni and PostgreSQL have said."""
+        return self._nodes[node].log.read_text(encoding="utf-8", errors="replace")
+
+    # --- what can be done to it -------------------------------------------------------
+
+    def kill(self, node: str) -> int:
+        """Kill Patroni and PostgreSQL of a node, as a power cut would."""
+        return self._nodes[node].kill()
+
+    def kill_postgres(self, node: str) -> int:
+        """Kill PostgreSQL of a node alone; its Patroni sees to it."""
+        return self._nodes[node].kill(patroni=False)
+
+    def stop(self, node: str, *, immediate: bool = False) -> None:
+        """Shut a node down: Patroni hands the lead over, then stops PostgreSQL."""
+        if immediate:
+            self._nodes[node].kill()
+        else:
+            self._nodes[node].stop()
+
+    def start(self, node: str) -> None:
+        """Start a node's Patroni; it decides what the node becomes."""
+        self._nodes[node].start()
+
+    def freeze(self, node: str) -> int:
+        """Stop (SIGSTOP) Patroni and PostgreSQL of a node."""
+        return self._nodes[node].freeze()
+
+    def thaw(self, node: str) -> int:
+        """Let a frozen node go on."""
+        return self._nodes[node].thaw()
+
+    def promote(self, node: str | None = None, *, fence: bool = True) -> str:
+        """Switch over, or where the leader is gone wait until Patroni has another.
+
+        Args:
+            node: the candidate; None: Patroni's choice.
+            fence: without meaning here: Patroni demotes whoever lost the lead.
+
+        Raises:
+            LabError: no other node leads in time, or Patroni refuses.
+        """
+        del fence
+        old = self._leader()
+        if old is not None and self._nodes[old].answers:
+            candidate = {} if node is None else {"candidate": node}
+            post(self._nodes[old].api, "/switchover", {"leader": old, **candidate})
+        _wait(
+            lambda: self._leader() not in {None, old} and self._accepts_writes(),
+            f"no other node of {self.name} came to lead",
+            timeout_s=_FAILOVER_S,
+        )
+        return self.primary
+
+    def rejoin(self, node: str) -> None:
+        """Bring a node back and wait until it streams.
+
+        Raises:
+            LabError: it does not, in time.
+        """
+        self.thaw(node)
+        self.start(node)
+        _wait(
+            lambda: any(m.name == node and m.streams for m in self._said()),
+            f"{node} did not come back to stream",
+            timeout_s=_START_S,
+        )
+        self.wait_electable()
+
+    def wait_replayed(self) -> None:
+        """Wait until every replica has replayed what is written now."""
+        replication.wait_replayed(
+            self._nodes[self.primary].endpoint,
+            [self._nodes[m.name].endpoint for m in self.members() if m.streams],
+        )
+
+    def wait_electable(self, *, timeout_s: float = _START_S) -> None:
+        """Wait until a synchronous standby is there to be promoted.
+
+        Before it is, the loss of the leader is the loss of the service.
+
+        Raises:
+            LabError: none is, in time.
+        """
+        _wait(
+            lambda: any(
+                self._answers(m.name, "/synchronous")
+                for m in self._said()
+                if not m.leads
+            ),
+            f"no synchronous standby of {self.name} came to be electable",
+            timeout_s=timeout_s,
+        )
+
+    # --- life -------------------------------------------------------------------------
+
+    def up(self, progress: Progress = silent) -> None:
+        """Start etcd and every node, and wait until one could lose its leader."""
+        progress("Starting etcd")
+        etcd = self.folder / "etcd"
+        etcd.mkdir()
+        self._who.own(etcd, 0o700)
+        self._etcd = self._who.spawn(
+            etcd_arguments(etcd, self._etcd_port, patroni_processes.etcd_program()),
+            home=etcd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait(
+            lambda: ask(self._etcd_port, "/health") == HTTPStatus.OK,
+            "etcd did not start",
+        )
+        for node in self._nodes.values():
+            progress(f"Starting {node.name}")
+            node.prepare()
+            node.start()
+            # The first makes the cluster; who comes later finds its times set.
+            _wait(
+                self._accepts_writes, f"{node.name} did not come up",
+                timeout_s=_START_S,
+            )  # fmt: skip
+        self._nodes[self.primary].endpoint.query("CREATE DATABASE authkit")
+        progress("Waiting until a synchronous standby is electable")
+        _wait(
+            lambda: sum(m.streams for m in self._said()) == len(self.nodes) - 1,
+            "not every replica came to stream",
+            timeout_s=_START_S,
+        )
+        self.wait_electable()
+        self.wait_replayed()
+
+    def down(self) -> None:
+        """End every process and remove the folder."""
+        for node in self._nodes.values():
+            node.thaw()
+            node.kill()
+        if self._etcd is not None:
+            self._etcd.kill()
+            self._etcd.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _said(self) -> tuple[Member, ...]:
+        try:
+            return self.members()
+        except LabError:
+            return ()
+
+    def _leader(self) -> str | None:
+        return next((m.name for m in self._said() if m.leads), None)
+
+    def _accepts_writes(self) -> bool:
+        leader = self._leader()
+        return leader is not None and self._answers(leader, "/primary")
+
+    def _answers(self, node: str, path: str) -> bool:
+        return ask(self._nodes[node].api, path) == HTTPStatus.OK
+
+
+def _wait(
+    condition: Callable[[], bool], otherwise: str, *, timeout_s: float = 30.0
+) -> None:
+    # Each look is a request to a Patroni, which has better things to do.
+    replication.wait_until(condition, otherwise, timeout_s=timeout_s, every_s=0.1)
+
+
+@contextlib.contextmanager
+def patroni_cluster(
+    nodes: int = 3,
+    *,
+    root: Path | None = None,
+    in_memory: bool = False,
+    progress: Progress = silent,
+) -> Generator[PatroniLab]:
+    """Run a Patroni cluster for the length of a `with` block.
+
+    Args:
+        nodes: how many; a synchronous failover needs two at least.
+        root: the folder for it; default: the state folder.
+        in_memory: in /dev/shm where there is room.
+        progress: called with each step in words.
+
+    Raises:
+        LabError: Patroni or etcd is not installed, no interpreter can be run by the
+            servers' account, or the nodes did not come up.
+    """
+    if not 2 <= nodes <= 4:  # a machine's fill
+        raise LabError(f"{nodes} nodes: a Patroni lab has 2 to 4")
+    if root is None and in_memory:
+        root = places.memory_root()
+    who = account.choose()
+    name = f"patroni-{os.getpid()}-{secrets.token_hex(3)}"
+    folder = places.make_folder(places.state_root(root) / "patroni", name, who)
+    lab: PatroniLab | None = None
+    try:
+        lab = PatroniLab(folder, who, nodes)
+        lab.up(progress)
+        yield lab
+    finally:
+        if lab is None:
+            shutil.rmtree(folder)
+        else:
+            lab.down()
