@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def hold(
     def tell(step: str) -> None:
         typer.echo(f"{step} ...", err=True)
 
+    # Whatever asks it to end, its processes end first; a shell's `&` ignores Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with patroni_cluster(nodes, root=root, in_memory=in_memory, progress=tell) as lab:
         text = "".join(f"{name}={value}\n" for name, value in lab.env().items())
         if env_file is None:
