@@ -68,10 +68,10 @@ def test_a_stall_of_a_second_shows_in_the_response_time_as_computed_by_hand(
     for loop, options in (("open", {"AUTHKIT_LOAD_RATE": "60"}), ("closed", {})):
         ran = locust.run(
             *("-u", "80" if loop == "open" else "4", "-r", "80"),
-            seconds=5,
+            seconds=4,
             AUTHKIT_LOAD_PROFILE=Path(__file__).with_name("stall.toml"),
             AUTHKIT_LOAD_SLO=goals,
-            AUTHKIT_LOAD_FAULT="at=2s,kind=lock-table,for=1s",
+            AUTHKIT_LOAD_FAULT="at=1500ms,kind=lock-table,for=1s",
             **options,
         )
         assert ran.code == 0, ran.said
@@ -96,9 +96,6 @@ def test_a_fault_on_a_database_that_is_no_lab_must_be_asked_for_twice(locust):
     )
     assert ran.code == 2, ran.said
     assert "say --fault-outside-lab as well" in ran.said
-    ran = locust.run("-u", "1", AUTHKIT_LOAD_FAULT="at=3,kind=lag")
-    assert ran.code == 2
-    assert "lag after 3 s: the run ends before that" in ran.said
 
 
 def test_a_fault_that_could_not_be_inflicted_makes_the_run_invalid(locust):

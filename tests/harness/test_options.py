@@ -56,3 +56,11 @@ def test_files_and_numbers_are_read(tmp_path: Path):
 def test_what_cannot_be_is_a_clear_error(values):
     with pytest.raises(ConfigError):
         read(values, NAMES)
+
+
+def test_a_fault_after_the_end_of_the_run_is_refused():
+    values = {"authkit_fault": "at=3,kind=lag; at=1,kind=lock-table"}
+    faults = read({**values, "authkit_seconds": "4"}, NAMES).faults
+    assert [fault.kind for fault in faults] == ["lock-table", "lag"]
+    with pytest.raises(ConfigError, match="lag after 3 s: the run ends before that"):
+        read({**values, "authkit_seconds": "2"}, NAMES)
