@@ -1,4 +1,4 @@
-"""`authkit bench budgets`, `compare`, `gate`, `aa`, `inject`: what a change costs."""
+"""`authkit bench` budgets, compare, gate, aa, inject, trend: what a change costs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ Only = Annotated[
 ]
 
 
+History = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the history to add this run to.", metavar="FOLDER"),
+]
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands to their group."""
-    for command in (budgets, compare, gate, aa, inject):
+    for command in (budgets, compare, gate, aa, inject, trend):
         app.command()(command)
 
 
@@ -43,6 +49,7 @@ def budgets(
     ] = None,
     only: Only = None,
     json: Json = None,
+    history: History = None,
 ) -> None:
     """Count what each operation costs: round trips, statements, buffers, WAL, plan.
 
@@ -50,12 +57,15 @@ def budgets(
     in an environment like this one; with --base, than the base.
     """
     from authkit.cli.showing import progress
+    from authkit.harness import results
     from authkit.harness.gate import counting
 
     with progress() as show:
         report, lines = counting.run(
             update=update, base=base, only=tuple(only or ()), progress=show
         )
+    if history is not None:
+        results.append(history, report)
     _print(lines, report, json)
 
 
@@ -99,6 +109,7 @@ def gate(
     ] = False,
     json: Json = None,
     markdown: Markdown = None,
+    history: History = None,
 ) -> None:
     """Judge a change: exit code 1 for a regression, 2 when the run proves nothing.
 
@@ -106,9 +117,12 @@ def gate(
     regresses when its low quantile and its paired median are both slower than the
     margin, certainly so for all benchmarks together.
     """
+    from authkit.harness import results
     from authkit.harness.gate import rendering
 
     found = _compared(base, head, only, timed=not exact)
+    if history is not None:
+        results.append(history, found.report)
     _show(found, json, markdown)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in rendering.github(found):
@@ -147,6 +161,28 @@ def inject(
     if not 0 < share <= 10:
         raise InvalidInput("slower by more than nothing, and by 1000% at most")
     _rates(runs, share, load, only, raw, json)
+
+
+def trend(
+    history: Annotated[
+        Path, typer.Argument(help="The folder that --history added runs to.")
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="File for a page of it.", metavar="FILE")
+    ] = None,
+) -> None:
+    """How costs went from version to version, and where they changed for good."""
+    from authkit.errors import InvalidInput
+    from authkit.harness.gate import trend as trends
+
+    found = trends.read(history)
+    for line in trends.terminal(found):
+        typer.echo(line)
+    if html is not None:
+        try:
+            html.write_text(trends.html(found), encoding="utf-8")
+        except OSError as exc:
+            raise InvalidInput(f"cannot write {html}: {exc.strerror}") from exc
 
 
 def _rates(

@@ -108,10 +108,11 @@ def _timed(
             for name in wanted
             if name not in base.operations
         ]
-        notes += comparing.settle((base, head, control))
-        found = comparing.measure_all(
-            (base, head, control), names, rule=rule, progress=progress
-        )
+        with comparing.settled((base, head, control)) as missing:
+            found = comparing.measure_all(
+                (base, head, control), names, rule=rule, progress=progress
+            )
+    notes += missing
     return verdicts.judge(found, rule), tuple(notes)
 
 

@@ -73,11 +73,11 @@ def run(
     postgres = ""
     with _busy(load):
         while len(found) < runs:
-            with open_arms(trees) as arms:
+            with open_arms(trees) as arms, comparing.settled(arms) as missing:
                 if unknown := [n for n in names if n not in arms[0].operations]:
                     raise InvalidInput(f"no such operation: {', '.join(unknown)}")
                 postgres = arms[0].postgres
-                notes.update(comparing.settle(arms))
+                notes.update(missing)
                 for _ in range(min(_TOGETHER, runs - len(found))):
                     name = names[len(found) % len(names)]
                     one = comparing.measure(

@@ -84,6 +84,14 @@ class Comparison:
         """
         return max(self.low.p_above(margin), self.median.p_above(margin))
 
+    @property
+    def turned(self) -> Comparison:
+        """The same with the versions exchanged."""
+        low, median = (
+            Estimate(-one.log_ratio, one.error) for one in (self.low, self.median)
+        )
+        return Comparison(low, median, self.blocks)
+
     def excludes(self, slowdown: float) -> bool:
         """Tell whether a slowdown this large would have been seen."""
         both = (self.low, self.median)

@@ -26,15 +26,16 @@ class Verdict(Enum):
 class Rule:
     """When a change is slower.
 
-    `margin` is what does not matter, and how far the control may stray; `detect` the
-    slowdown that a pass excludes; `alpha` the chance of one false alarm in a whole
-    gate. After `looks[i]` blocks the run stops if it is certain by then; each look has
-    its share of `alpha`. `most_invalid` is the share of benchmarks that may be invalid
-    before the whole run is.
+    `margin` is what does not matter, and how far the control may stray, at the level
+    `stray`; `detect` the slowdown that a pass excludes; `alpha` the chance of one false
+    alarm in a whole gate. After `looks[i]` blocks the run stops if it is certain by
+    then; each look has its share of `alpha`. `most_invalid` is the share of benchmarks
+    that may be invalid before the whole run is.
     """
 
     margin: float = 0.02
     detect: float = 0.05
+    stray: float = 0.05
     alpha: float = 0.01
     power: float = 0.95
     looks: tuple[int, ...] = (40, 80, 160)
@@ -73,10 +74,13 @@ def p_of(measured: Measured, rule: Rule = RULE) -> float:
 
 
 def control_strays(control: Comparison, rule: Rule = RULE) -> bool:
-    """Tell whether the same code measured twice differs by more than the margin."""
-    low, median = control.low.log_ratio, control.median.log_ratio
-    both_one_way = low * median > 0
-    return both_one_way and min(abs(low), abs(median)) > rule.margin
+    """Tell whether the same code measured twice differs by more than the margin.
+
+    By both statistics, certainly, to either side. One that merely scatters tells of
+    noise, and the scatter of the change beside it is in its own interval.
+    """
+    least = min(one.p_slower(rule.margin) for one in (control, control.turned))
+    return least < rule.stray
 
 
 def is_certain(measured: Measured, benchmarks: int, rule: Rule = RULE) -> bool:

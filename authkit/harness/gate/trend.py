@@ -1,0 +1,209 @@
+"""How costs went from version to version: a history, and where it changed for good.
+
+Change points are found by `ruptures` (Truong, Oudre, Vayatis 2020: PELT), which needs
+NumPy and SciPy and nothing else; Apache Otava would bring a cloud's whole SDK.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from math import exp, log
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final, cast
+
+from authkit.errors import InvalidInput
+from authkit.harness import results
+
+COMMANDS: Final = ("bench gate", "bench budgets")
+_FEWEST: Final = 5
+_BARS: Final = "▁▂▃▄▅▆▇█"
+# The cost of one more change point, in variances of the noise: as BIC has it, thrice,
+# because timings of neighbouring days are not independent.
+_PENALTY: Final = 3.0
+# What is smaller than this is no change, however steady the series.
+_LEAST: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one series, and of which version it is."""
+
+    started: datetime
+    revision: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """From here on a series is another: means before and after."""
+
+    at: Point
+    before: float
+    after: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as much."""
+        return self.after / self.before if self.before else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of the history, the oldest first, and where it changed."""
+
+    name: str
+    unit: str
+    points: tuple[Point, ...]
+    changes: tuple[ChangePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All series, and the lines that could not be read."""
+
+    series: tuple[Series, ...]
+    damaged: tuple[str, ...]
+
+
+def read(folder: Path) -> History:
+    """Read the history that `--history FOLDER` wrote; a bad line is named and left out.
+
+    Raises:
+        InvalidInput: the folder holds no history, or cannot be read.
+    """
+    damaged: list[str] = []
+    found: dict[tuple[str, str], list[Point]] = {}
+    paths = [folder / f"{command}{results.SUFFIX}" for command in COMMANDS]
+    if not any(path.exists() for path in paths):
+        raise InvalidInput(f"{folder} holds no history of benchmarks")
+    for path in paths:
+        for key, point in _points(path, damaged):
+            found.setdefault(key, []).append(point)
+    series: list[Series] = []
+    for (name, unit), points in sorted(found.items()):
+        points.sort(key=lambda point: point.started)
+        series.append(Series(name, unit, tuple(points), change_points(points)))
+    return History(tuple(series), tuple(damaged))
+
+
+def change_points(points: Sequence[Point]) -> tuple[ChangePoint, ...]:
+    """Return where the mean of a series changed for good, the earliest first."""
+    if len(points) < _FEWEST:
+        return ()
+    import numpy as np
+    import ruptures  # pyright: ignore[reportMissingTypeStubs] # it has none
+
+    values = np.asarray([log(max(point.value, 1e-9)) for point in points])
+    steps = np.abs(np.diff(values))
+    noise = max(float(np.median(steps)) / 0.954, _LEAST / 2)
+    penalty = _PENALTY * log(len(values)) * noise**2
+    search: Any = ruptures.Pelt(model="l2", min_size=2, jump=1)
+    ends: list[int] = search.fit(values.reshape(-1, 1)).predict(pen=penalty)
+    starts = [0, *ends[:-1]]
+    means = [
+        exp(fmean(values[a:b].tolist())) for a, b in zip(starts, ends, strict=True)
+    ]
+    return tuple(
+        ChangePoint(points[at], before, after)
+        for at, before, after in zip(starts[1:], means, means[1:], strict=False)
+        if abs(log(after / before)) > _LEAST
+    )
+
+
+def terminal(history: History) -> tuple[str, ...]:
+    """Return a line for each series, its bars, and a line for each change."""
+    lines: list[str] = []
+    for one in history.series:
+        last = one.points[-1].value
+        lines.append(f"{one.name:<44} {_bars(one)} {last:g} {one.unit}")
+        lines += [
+            f"    {change.at.started:%Y-%m-%d} {change.at.revision}: "
+            f"{change.before:.4g} -> {change.after:.4g} ({change.ratio:.3f} times)"
+            for change in one.changes
+        ]
+    lines += [f"left out: {what}" for what in history.damaged]
+    changed = sum(len(one.changes) for one in history.series)
+    lines.append(f"{len(history.series)} series, {changed} changes")
+    return tuple(lines)
+
+
+def html(history: History) -> str:
+    """Return a page by itself: no script, nothing fetched."""
+    rows = "".join(_figure(one) for one in history.series)
+    left = "".join(f"<li>{escape(what)}</li>" for what in history.damaged)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>authkit: cost over"
+        " time</title><style>body{font:15px system-ui;margin:2rem;max-width:60rem;"
+        "color-scheme:light dark}svg{width:100%;height:90px}polyline{fill:none;"
+        "stroke:#0072b2;stroke-width:1.5}line{stroke:#d55e00;stroke-dasharray:4 3}"
+        f"</style><h1>Cost over time</h1>{rows}"
+        + (f"<h2>Left out</h2><ul>{left}</ul>" if left else "")
+        + "</html>\n"
+    )
+
+
+def _figure(one: Series) -> str:
+    values = [point.value for point in one.points]
+    low, high = min(values), max(values)
+    span, last = (high - low) or 1.0, max(len(values) - 1, 1)
+    marks = " ".join(
+        f"{600 * at / last:.1f},{85 - 80 * (value - low) / span:.1f}"
+        for at, value in enumerate(values)
+    )
+    places = [600 * one.points.index(change.at) / last for change in one.changes]
+    lines = "".join(f"<line x1={x:.1f} x2={x:.1f} y1=0 y2=90 />" for x in places)
+    told = "".join(
+        f"<li>{change.at.started:%Y-%m-%d} {escape(change.at.revision)}: "
+        f"{change.before:.4g} to {change.after:.4g}</li>"
+        for change in one.changes
+    )
+    return (
+        f"<h2>{escape(one.name)}</h2><p>{low:g} to {high:g} {escape(one.unit)}, last"
+        f" {values[-1]:g}</p><svg viewBox='0 0 600 90' preserveAspectRatio=none"
+        f" role=img aria-label='{escape(one.name, quote=True)}'>"
+        f"<polyline points='{marks}' />{lines}</svg>"
+        + (f"<ul>{told}</ul>" if told else "")
+    )
+
+
+def _bars(one: Series) -> str:
+    values = [point.value for point in one.points][-40:]
+    low, high = min(values), max(values)
+    if high == low:
+        return _BARS[0] * len(values)
+    return "".join(_BARS[round(7 * (v - low) / (high - low))] for v in values)
+
+
+def _points(path: Path, damaged: list[str]) -> Iterator[tuple[tuple[str, str], Point]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInput(f"cannot read {path}: {type(exc).__name__}") from exc
+    for number, line in enumerate(lines, 1):
+        try:
+            yield from list(_of_run(cast("Mapping[str, Any]", json.loads(line))))
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            damaged.append(
+                f"{path.name}: line {number} is no run ({type(exc).__name__})"
+            )
+
+
+def _of_run(run: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Point]]:
+    started = datetime.fromisoformat(run["started"])
+    revision = str(run["revision"])
+    for name, cost in cast("Mapping[str, Any]", run.get("costs", {})).items():
+        for counter, unit in (("blocks", "buffers"), ("wal_bytes", "bytes of WAL")):
+            point = Point(started, revision, float(cost[counter]))
+            yield (f"{name} {counter}", unit), point
+    for one in cast("Sequence[Mapping[str, Any]]", run.get("benchmarks", ())):
+        if one["verdict"] != "invalid":
+            # The time of one day's machine is no history; the ratio to the base is.
+            point = Point(started, revision, float(one["ratio"]))
+            yield (f"{one['benchmark']} to its base", "times"), point

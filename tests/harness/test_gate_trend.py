@@ -1,0 +1,82 @@
+"""The history of costs: what changed, and when; what cannot be read is named."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from authkit.errors import InvalidInput
+from authkit.harness.gate import trend
+from authkit.harness.gate.trend import Point, change_points
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def series(*values: float) -> list[Point]:
+    return [
+        Point(BEGAN + timedelta(days=day), f"c{day}", value)
+        for day, value in enumerate(values)
+    ]
+
+
+def noisy(mean: float, count: int, seed: int) -> list[float]:
+    return list(mean * (1 + 0.01 * np.random.default_rng(seed).normal(size=count)))
+
+
+def test_a_step_is_found_where_it_was_made():
+    (found,) = change_points(series(*noisy(100, 20, 1), *noisy(108, 20, 2)))
+    assert found.at.revision == "c20"
+    assert found.ratio == pytest.approx(1.08, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_alone_is_no_change(seed: int):
+    assert change_points(series(*noisy(100, 60, seed))) == ()
+
+
+def test_exact_counters_that_never_move_have_no_change_and_one_that_did_has_one():
+    assert change_points(series(*[3.0] * 30)) == ()
+    (found,) = change_points(series(*[3.0] * 15, *[5.0] * 15))
+    assert (found.before, found.after) == pytest.approx((3.0, 5.0))
+
+
+def test_damaged_lines_are_named_and_the_others_are_drawn(tmp_path: Path):
+    runs = [
+        {
+            "started": (BEGAN + timedelta(days=day)).isoformat(),
+            "revision": f"<{day}>",
+            "costs": {"sessions.list": {"blocks": 3 + 2 * (day > 5), "wal_bytes": 0}},
+            "benchmarks": [
+                {"benchmark": "sessions.list", "verdict": "pass", "ratio": 1.0},
+                {"benchmark": "sessions.touch", "verdict": "invalid", "ratio": 9.0},
+            ],
+        }
+        for day in range(12)
+    ]
+    lines = [json.dumps(run) for run in runs]
+    lines[3:3] = ["{broken", '{"started": "x"}', "[]"]
+    (tmp_path / "bench gate.jsonl").write_text("\n".join(lines) + "\n")
+    found = trend.read(tmp_path)
+    assert [what.partition(" is")[0] for what in found.damaged] == [
+        f"bench gate.jsonl: line {number}" for number in (4, 5, 6)
+    ]
+    by_name = {one.name: one for one in found.series}
+    assert "sessions.touch to its base" not in by_name
+    (change,) = by_name["sessions.list blocks"].changes
+    assert change.at.revision == "<6>"
+    shown = "\n".join(trend.terminal(found))
+    assert "3 -> 5" in shown
+    assert "line 4 is no run" in shown
+    page = trend.html(found)
+    assert "&lt;6&gt;" in page
+    assert "<6>" not in page
+    assert "http" not in page
+
+
+def test_a_folder_without_a_history_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidInput, match="holds no history"):
+        trend.read(tmp_path)
