@@ -12,14 +12,16 @@ import psycopg
 import pytest
 
 from authkit.errors import InvalidInput
-from authkit.harness.gate import arms, budgets, worker
+from authkit.harness.gate import arms, budgets, comparing, worker
 from authkit.harness.gate.budgets import Budgets
 from authkit.harness.gate.counters import Change, Cost, differences
 from authkit.harness.gate.ground import open_arms
+from authkit.harness.gate.verdicts import Rule
 from authkit.hot.registry import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 COST = Cost(round_trips=1, statements=1, blocks=3, wal_bytes=0, plan="Index Scan a")
+QUICK = Rule(looks=(10, 20), limit_s=8)
 HERE = {"postgres": "18"}
 
 
@@ -106,8 +108,11 @@ def test_the_dependencies_of_two_trees_are_compared(tmp_path: Path):
     project = ROOT / "pyproject.toml"
     other = tmp_path / "pyproject.toml"
     other.write_text(project.read_text().replace("psycopg[binary,pool]", "psycopg"))
-    assert arms.dependencies(ROOT) == arms.dependencies(ROOT)
-    assert arms.dependencies(ROOT) != arms.dependencies(tmp_path)
+    here = arms.dependencies(ROOT, locked=False)
+    assert here == arms.dependencies(ROOT, locked=False)
+    there = arms.dependencies(tmp_path, locked=False)
+    assert here.keys() == there.keys()
+    assert {name for name in here if here[name] != there[name]} == {"psycopg"}
 
 
 def test_an_unknown_revision_is_refused():
@@ -144,17 +149,24 @@ def test_an_extra_round_trip_and_a_dropped_index_are_counted_and_nothing_else(
     base = arms.Tree("base", ROOT, sys.executable)
     head = arms.Tree("head", altered, sys.executable)
     names = ["sessions.validate", "sessions.list", "sessions.revoke"]
-    with open_arms([base, head]) as opened:
-        changed = opened[-1]
+    with open_arms([base, head, base]) as opened:
+        before_all, changed, again = opened
         with psycopg.connect(changed.url, autocommit=True) as connection:
             connection.execute("DROP INDEX authkit.active_sessions_live_by_user_idx")
-        before, after = budgets.count_on(opened, only=names)
+        before, after = budgets.count_on((before_all, changed), only=names)
+        first = changed.pid
+        timed = comparing.measure_surely(
+            (before_all, changed, again), "sessions.revoke", rule=QUICK
+        )
+        restarted = changed.pid != first
     found = budgets.judge_versions(before, after, None).faults
     assert {(one.operation, one.counter) for one in found} >= {
         ("sessions.revoke", "round_trips"),
         ("sessions.revoke", "statements"),
         ("sessions.list", "plan"),
     }
+    assert timed.change.p_slower(QUICK.margin) < QUICK.alpha
+    assert restarted, "a regression is measured again in processes of their own"
     assert "sessions.validate" not in {one.operation for one in found}
 
 

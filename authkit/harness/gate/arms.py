@@ -18,6 +18,7 @@ from authkit.errors import AuthkitError, InvalidInput
 
 WORKER: Final = Path(__file__).with_name("worker.py")
 HEAD: Final = "working tree"
+_LOCK: Final = "uv.lock"
 _ENVIRONMENT_S: Final = 600
 
 
@@ -86,7 +87,9 @@ def commit_of(root: Path, revision: str | None) -> str:
 
 
 def _interpreter(root: Path, at: Path) -> str:
-    if dependencies(root) == dependencies(at):
+    # A lock that only one of them has says nothing of the difference.
+    locked = all((tree / _LOCK).exists() for tree in (root, at))
+    if dependencies(root, locked=locked) == dependencies(at, locked=locked):
         return sys.executable
     made = _run(at, "uv", "sync", "--quiet", "--extra", "lab", "--no-dev")
     if made.returncode:
@@ -97,13 +100,13 @@ def _interpreter(root: Path, at: Path) -> str:
     return str(at / ".venv" / "bin" / "python")
 
 
-def dependencies(root: Path) -> Mapping[str, str]:
-    """Return what a version's core depends on: as asked for, and as locked."""
+def dependencies(root: Path, *, locked: bool) -> Mapping[str, str]:
+    """Return what a version's core depends on: as asked for, or also as locked."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     asked = cast("Sequence[str]", project["project"].get("dependencies", ()))
     found = {_plain(one): one for one in asked}
-    lock = root / "uv.lock"
-    if lock.exists():
+    if locked:
+        lock = root / _LOCK
         packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", ())
         for package in cast("Sequence[Mapping[str, Any]]", packages):
             name = str(package["name"])
@@ -136,19 +139,8 @@ class Arm:
         self.operations: tuple[str, ...] = ()
         self.backend = 0
         self.postgres = ""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DATABASE_", "AUTHKIT_", "PYTHON"))
-        }
-        self._process = subprocess.Popen(
-            [tree.python, str(WORKER)],
-            env={**environment, "PYTHONPATH": str(tree.root), "PYTHONHASHSEED": "0"},
-            cwd=tree.root,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._end = ""
+        self._process = _started(tree)
 
     @property
     def pid(self) -> int:
@@ -163,10 +155,17 @@ class Arm:
 
     def open(self, *, end: str) -> None:
         """Connect to the prepared database."""
+        self._end = end
         said = self.ask("open", url=self.url, root=str(self.tree.root), end=end)
         self.operations = tuple(said["operations"])
         self.backend = int(said["backend"])
         self.postgres = str(said["postgres"])
+
+    def restart(self) -> None:
+        """Go on in a new process, with a new connection to the same database."""
+        self.close()
+        self._process = _started(self.tree)
+        self.open(end=self._end)
 
     def ask(self, do: str, **order: object) -> dict[str, Any]:
         """Give one order and wait for the answer.
@@ -202,6 +201,22 @@ class Arm:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _started(tree: Tree) -> subprocess.Popen[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DATABASE_", "AUTHKIT_", "PYTHON"))
+    }
+    return subprocess.Popen(
+        [tree.python, str(WORKER)],
+        env={**environment, "PYTHONPATH": str(tree.root), "PYTHONHASHSEED": "0"},
+        cwd=tree.root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _run(cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from authkit.harness.gate.verdicts import (
     Rule,
     control_strays,
     is_certain,
+    p_of,
 )
 
 if TYPE_CHECKING:
@@ -137,6 +139,34 @@ def measure(
             return found
 
 
+def measure_surely(
+    arms: tuple[Arm, Arm, Arm],
+    benchmark: str,
+    *,
+    benchmarks: int = 1,
+    rule: Rule = RULE,
+    extra: Extra = unchanged,
+) -> Measured:
+    """Measure; what looks like a regression once more, in processes of their own.
+
+    Where a process and its backend happen to lie in memory makes them a few per cent
+    faster or slower for as long as they live, and no number of blocks tells that from
+    the code (Mytkowicz et al. 2009, "Producing wrong data without doing anything
+    obviously wrong"). Both measurements must say so: the weaker one is returned. So is
+    the second one where the control of the first strayed.
+    """
+    first = measure(arms, benchmark, benchmarks=benchmarks, rule=rule, extra=extra)
+    strays = control_strays(first.control, rule)
+    if not strays and p_of(first, rule) >= rule.alpha:
+        return first
+    for arm in arms:
+        arm.restart()
+    with settled(arms):
+        again = measure(arms, benchmark, benchmarks=benchmarks, rule=rule, extra=extra)
+    weaker = again if strays else max(first, again, key=lambda one: p_of(one, rule))
+    return replace(weaker, seconds=first.seconds + again.seconds)
+
+
 def measure_all(
     arms: tuple[Arm, Arm, Arm],
     benchmarks: Sequence[str],
@@ -144,14 +174,11 @@ def measure_all(
     rule: Rule = RULE,
     progress: Progress = silent,
 ) -> tuple[Measured, ...]:
-    """Measure each benchmark; one whose control strayed is measured once again."""
+    """Measure each benchmark, each as surely as `measure_surely` does."""
     found: list[Measured] = []
     for done, name in enumerate(benchmarks):
         progress("measuring", done, len(benchmarks))
-        one = measure(arms, name, benchmarks=len(benchmarks), rule=rule)
-        if control_strays(one.control, rule):
-            one = measure(arms, name, benchmarks=len(benchmarks), rule=rule)
-        found.append(one)
+        found.append(measure_surely(arms, name, benchmarks=len(benchmarks), rule=rule))
     progress("measuring", len(benchmarks), len(benchmarks))
     return tuple(found)
 

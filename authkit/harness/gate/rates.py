@@ -80,7 +80,7 @@ def run(
                 notes.update(missing)
                 for _ in range(min(_TOGETHER, runs - len(found))):
                     name = names[len(found) % len(names)]
-                    one = comparing.measure(
+                    one = comparing.measure_surely(
                         (arms[0], arms[1], arms[2]),
                         name,
                         rule=rule,
