@@ -140,6 +140,7 @@ class Arm:
         self.backend = 0
         self.postgres = ""
         self._end = ""
+        self._lap = 0
         self._process = _started(tree)
 
     @property
@@ -156,7 +157,9 @@ class Arm:
     def open(self, *, end: str) -> None:
         """Connect to the prepared database."""
         self._end = end
-        said = self.ask("open", url=self.url, root=str(self.tree.root), end=end)
+        said = self.ask(
+            "open", url=self.url, root=str(self.tree.root), end=end, lap=self._lap
+        )
         self.operations = tuple(said["operations"])
         self.backend = int(said["backend"])
         self.postgres = str(said["postgres"])
@@ -165,6 +168,7 @@ class Arm:
         """Go on in a new process, with a new connection to the same database."""
         self.close()
         self._process = _started(self.tree)
+        self._lap += 1
         self.open(end=self._end)
 
     def ask(self, do: str, **order: object) -> dict[str, Any]:
