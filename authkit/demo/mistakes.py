@@ -26,6 +26,7 @@ ELSEWHERE: dict[type[errors.AuthkitError], str] = {
     errors.TokenLost: "a failover lost the write that a token stands for",
     errors.SchemaMismatch: "the database is of another version",
     errors.NotPermitted: "the database role lacks the right",
+    errors.BackupError: "a backup cannot be made, trusted or restored",
     errors.LabError: "an embedded cluster cannot do what was asked",
 }
 

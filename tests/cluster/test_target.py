@@ -20,11 +20,11 @@ def test_a_name_is_host_and_port_and_shows_no_secret():
     target = one(f"postgresql://somebody:{SECRET}@db.example:5433/auth?sslmode=require")
     assert target.name == "db.example:5433"
     assert SECRET not in repr(target)
-    assert SECRET in target.conninfo
+    assert SECRET in target.conninfo(None)
 
 
 def test_every_wait_of_libpq_is_bounded_unless_the_url_says_otherwise():
-    parameters = conninfo_to_dict(one("postgresql://db.example/auth").conninfo)
+    parameters = conninfo_to_dict(one("postgresql://db.example/auth").conninfo(None))
     assert {name: str(parameters[name]) for name in DEFAULTS} == dict(DEFAULTS)
     assert parameters["options"] == "-c search_path=authkit,public"
     own = one("postgresql://db/auth?connect_timeout=9&application_name=shop")

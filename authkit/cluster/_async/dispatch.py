@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import randrange
 from time import monotonic
 
 import psycopg
@@ -13,6 +12,7 @@ from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.forks import generation
+from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.routing import choose, prefer_zone
@@ -250,7 +250,7 @@ class AsyncDispatch:
             if len(able) == 1:
                 chosen = able[0]
             else:
-                chosen = choose(prefer_zone(able, prefer), randrange)
+                chosen = choose(prefer_zone(able, prefer), below)
             if chosen is not None and chosen.passes():
                 return chosen
         writer = roster.writer
@@ -261,7 +261,7 @@ class AsyncDispatch:
             for node in replicas
             if node.pool is not None and node.name not in asked
         ]
-        return choose(prefer_zone(able, prefer), randrange)
+        return choose(prefer_zone(able, prefer), below)
 
     async def _wait(
         self, seen: int, deadline: float, otherwise: Callable[[], Unavailable]

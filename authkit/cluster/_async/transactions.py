@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -21,6 +20,7 @@ from authkit.cluster._async.lease import AsyncLease
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster.attempt import Again, Wanted, driver_error, next_delay
 from authkit.cluster.breaker import BreakerState
+from authkit.cluster.chance import fraction
 from authkit.cluster.classify import Action, Fault, Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import BudgetSpent, Doubted, Retried
@@ -113,7 +113,7 @@ class AsyncTransactions:
             Action.RECONNECT if action is Action.DOUBT else action,
             repetition,
             left_s=wanted.deadline - monotonic(),
-            chance=random,
+            chance=fraction,
         )
         if delay is None:
             return None

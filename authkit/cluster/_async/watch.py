@@ -7,13 +7,13 @@ confirm that the first one's silence is the node's.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from random import random
 from time import monotonic
 
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.probe import AsyncProbe, Hung, Refused
 from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
 from authkit.cluster.cadence import Cadence
+from authkit.cluster.chance import fraction
 from authkit.cluster.events import Events, Probed, Suspected, logger
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -83,7 +83,9 @@ class AsyncWatch:
         floor = began + self._cadence.burst_s - monotonic()
         if floor > 0:
             await nap(floor)
-        pause = self._cadence.pause(troubled_for_s=self._troubled_for(), chance=random)
+        pause = self._cadence.pause(
+            troubled_for_s=self._troubled_for(), chance=fraction
+        )
         until = began + pause
         while (left := until - monotonic()) > 0:
             if await self._wake.wait(seen, min(left, self._cadence.glance_s)):

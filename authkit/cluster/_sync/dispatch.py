@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import randrange
 from time import monotonic
 
 import psycopg
@@ -15,6 +14,7 @@ from authkit.cluster._sync.causal import contained, known
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
+from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.routing import choose, prefer_zone
@@ -250,7 +250,7 @@ class Dispatch:
             if len(able) == 1:
                 chosen = able[0]
             else:
-                chosen = choose(prefer_zone(able, prefer), randrange)
+                chosen = choose(prefer_zone(able, prefer), below)
             if chosen is not None and chosen.passes():
                 return chosen
         writer = roster.writer
@@ -261,7 +261,7 @@ class Dispatch:
             for node in replicas
             if node.pool is not None and node.name not in asked
         ]
-        return choose(prefer_zone(able, prefer), randrange)
+        return choose(prefer_zone(able, prefer), below)
 
     def _wait(
         self, seen: int, deadline: float, otherwise: Callable[[], Unavailable]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,6 +22,7 @@ from authkit.cluster._sync.lease import Lease
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.attempt import Again, Wanted, driver_error, next_delay
 from authkit.cluster.breaker import BreakerState
+from authkit.cluster.chance import fraction
 from authkit.cluster.classify import Action, Fault, Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import BudgetSpent, Doubted, Retried
@@ -109,7 +109,7 @@ class Transactions:
             Action.RECONNECT if action is Action.DOUBT else action,
             repetition,
             left_s=wanted.deadline - monotonic(),
-            chance=random,
+            chance=fraction,
         )
         if delay is None:
             return None

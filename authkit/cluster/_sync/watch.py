@@ -9,13 +9,13 @@ confirm that the first one's silence is the node's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import random
 from time import monotonic
 
 from authkit.cluster._primitives.threads import Signal, Worker, join, nap, spawn
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.probe import Hung, Probe, Refused
 from authkit.cluster.cadence import Cadence
+from authkit.cluster.chance import fraction
 from authkit.cluster.events import Events, Probed, Suspected, logger
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -85,7 +85,9 @@ class Watch:
         floor = began + self._cadence.burst_s - monotonic()
         if floor > 0:
             nap(floor)
-        pause = self._cadence.pause(troubled_for_s=self._troubled_for(), chance=random)
+        pause = self._cadence.pause(
+            troubled_for_s=self._troubled_for(), chance=fraction
+        )
         until = began + pause
         while (left := until - monotonic()) > 0:
             if self._wake.wait(seen, min(left, self._cadence.glance_s)):

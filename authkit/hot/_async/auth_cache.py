@@ -6,12 +6,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from authkit.cluster import Token
+from authkit.errors import AlreadyExists
 from authkit.hot import auth_cache, inputs
 from authkit.hot.auth_cache import CachedLogin
 
-from .runner import AsyncRunner
+from .runner import AsyncBound, AsyncRunner
 
 KEEP = timedelta(minutes=15)
+_TRIES = 3
 
 
 class AsyncAuthCache:
@@ -72,14 +74,26 @@ class AsyncAuthCache:
 
         Raises:
             InvalidInput: it is no keyed hash, or `keep` is not positive.
+            AlreadyExists: within a transaction, somebody kept this address meanwhile.
         """
         params = (
             inputs.identifier(user_id, "user id"),
             inputs.fingerprint(email_hash, "e-mail hash"),
             inputs.span(keep, "time to keep"),
         )
-        written = await self._runner.write(auth_cache.PUT, params)
-        return written.rows[0] if written.rows else None
+        tries = 1 if isinstance(self._runner, AsyncBound) else _TRIES
+        while True:
+            tries -= 1
+            try:
+                written = await self._runner.write(auth_cache.PUT, params)
+            except AlreadyExists:
+                # Another caller has just kept this address, for this user or for the
+                # one who had it before: what this statement did not see yet, the next
+                # one does.
+                if not tries:
+                    raise
+            else:
+                return written.rows[0] if written.rows else None
 
     async def invalidate(self, user_id: UUID) -> bool:
         """Forget a user; False where nothing was known."""

@@ -8,12 +8,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from authkit.cluster import Token
+from authkit.errors import AlreadyExists
 from authkit.hot import auth_cache, inputs
 from authkit.hot.auth_cache import CachedLogin
 
-from .runner import Runner
+from .runner import Bound, Runner
 
 KEEP = timedelta(minutes=15)
+_TRIES = 3
 
 
 class AuthCache:
@@ -74,14 +76,26 @@ class AuthCache:
 
         Raises:
             InvalidInput: it is no keyed hash, or `keep` is not positive.
+            AlreadyExists: within a transaction, somebody kept this address meanwhile.
         """
         params = (
             inputs.identifier(user_id, "user id"),
             inputs.fingerprint(email_hash, "e-mail hash"),
             inputs.span(keep, "time to keep"),
         )
-        written = self._runner.write(auth_cache.PUT, params)
-        return written.rows[0] if written.rows else None
+        tries = 1 if isinstance(self._runner, Bound) else _TRIES
+        while True:
+            tries -= 1
+            try:
+                written = self._runner.write(auth_cache.PUT, params)
+            except AlreadyExists:
+                # Another caller has just kept this address, for this user or for the
+                # one who had it before: what this statement did not see yet, the next
+                # one does.
+                if not tries:
+                    raise
+            else:
+                return written.rows[0] if written.rows else None
 
     def invalidate(self, user_id: UUID) -> bool:
         """Forget a user; False where nothing was known."""
