@@ -98,7 +98,16 @@ CREATE: Final = Operation(
       WHERE $15 AND revoked_at IS NULL
         AND id IN (SELECT id FROM live WHERE place >= $14)
         AND EXISTS (SELECT 1 FROM owner)
-      RETURNING id, revoked_at
+      RETURNING id, revoked_at, refresh_family_id
+    ), evicted_family AS (
+      UPDATE authkit.oauth_token_families AS f
+      SET revoked_at = clock_timestamp(), revoke_reason = 'evicted'
+      WHERE f.revoked_at IS NULL AND f.id IN (
+        SELECT refresh_family_id FROM evicted
+        UNION ALL
+        SELECT own.id FROM authkit.oauth_token_families AS own
+        JOIN evicted ON own.session_id = evicted.id
+        WHERE own.revoked_at IS NULL)
     ), evicted_record AS (
       UPDATE authkit.sessions AS s
       SET ended_at = e.revoked_at, end_reason = 'evicted'

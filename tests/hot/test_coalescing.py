@@ -302,7 +302,7 @@ with authkit.connect(settings) as kit:
 
     gevent.joinall([gevent.spawn(use, n) for n in range(40)], raise_error=True)
     assert found == [True] * 200
-    for _ in range(6):
+    for _ in range(60):
         crowd = [gevent.spawn(use, n) for n in range(30)]
         gevent.sleep(0.003)
         gevent.killall(crowd)

@@ -16,6 +16,7 @@ import authkit
 from authkit.crypto import KeyRing, tokens
 from authkit.errors import ConfigError, InvalidInput
 from authkit.hot import (
+    Cap,
     CodeRefusal,
     GrantedTokens,
     Lifetimes,
@@ -225,12 +226,21 @@ def test_a_family_revoked_while_its_code_is_redeemed_has_no_good_token(
         assert made is CodeRefusal.INVALID
 
 
-def test_ending_a_session_ends_its_codes_and_tokens(kit, user_id):
+def revoked(kit, session, user_id):
+    kit.sessions.revoke(session.id)
+
+
+def evicted(kit, session, user_id):
+    assert kit.sessions.create(user_id, cap=Cap(1)).evicted == (session.id,)
+
+
+@pytest.mark.parametrize("end", [revoked, evicted])
+def test_ending_a_session_ends_its_codes_and_tokens(kit, user_id, end):
     session = kit.sessions.create(user_id)
     assert isinstance(session, NewSession)
     code = new_code(kit, user_id, session_id=session.id)
     made = granted(kit, user_id, session_id=session.id)
-    kit.sessions.revoke(session.id)
+    end(kit, session, user_id)
     assert redeem(kit, code.code) is CodeRefusal.INVALID
     assert kit.oauth.tokens.introspect(made.access_token) is None
 

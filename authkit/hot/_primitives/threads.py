@@ -28,6 +28,7 @@ Run: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 
 _LEAD: Final = object()
 _OPEN: Final = object()
+_GONE: Final = object()
 
 
 # psycopg waits in C unless it was patched to wait as greenlets do.
@@ -138,7 +139,9 @@ class Gathering:
         with self._lock:
             if entry.answer is _LEAD:
                 self._hand_over()
-            elif entry in self._waiting:
+                return
+            entry.answer = _GONE
+            if entry in self._waiting:
                 self._waiting.remove(entry)
 
     def _lead(self, own: _Entry) -> None:
@@ -163,7 +166,11 @@ class Gathering:
         """This caller was killed in the middle of the batch: that ends nobody else."""
         with self._lock:
             if self._read:
-                self._waiting.extendleft(reversed(others))
+                # Who was taken into the batch may have left since: the lead must not
+                # be handed to somebody who is not there.
+                self._waiting.extendleft(
+                    other for other in reversed(others) if other.answer is not _GONE
+                )
             self._hand_over()
         if not self._read:
             doubt = InDoubt("the caller that ran this batch was ended meanwhile")

@@ -6,7 +6,6 @@ from typing import Final
 
 from authkit.ops.fsck.invariant import Invariant
 
-# A session that made room for another (evicted) leaves its tokens alone.
 TOKENS: Final = (
     Invariant(
         "family_forked",
@@ -73,7 +72,7 @@ TOKENS: Final = (
         SELECT f.id::text FROM authkit.oauth_token_families AS f
           JOIN authkit.active_sessions AS s
             ON s.refresh_family_id = f.id OR s.id = f.session_id
-         WHERE s.revoked_at IS NOT NULL AND s.revoke_reason <> 'evicted'
+         WHERE s.revoked_at IS NOT NULL
            AND f.revoked_at IS NULL AND f.expires_at > now()
         """,
         "revoke these families: whoever holds their tokens is still logged in",
