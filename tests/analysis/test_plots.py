@@ -98,6 +98,27 @@ HOLDS = Verification(237, HEADS, None)
 BREAKS = Verification(177, HEADS[:2], Broken(9, 18, date(2026, 11, 1), Fault.EDITED))
 
 
+# A primary that is killed after one second, and followed half a second later.
+CALLS = pd.DataFrame(
+    {
+        "at_s": [n / 100 if n < 100 else 0.5 + n / 100 for n in range(300)],
+        "ms": [500.0 if n == 100 else 1.0 + n % 7 for n in range(300)],
+        "kind": [("read", "write")[n % 2] for n in range(300)],
+    }
+)
+MARKS = pd.DataFrame({"at_s": [1.0, 1.5], "what": ["killed", "promoted"]})
+STATES = pd.DataFrame(
+    [
+        {"at_s": n / 10, "node": node, "state": after if n >= 12 else before}
+        for n in range(30)
+        for node, before, after in (
+            ("one", "primary", "down"),
+            ("two", "replica", "primary"),
+        )
+    ]
+)
+
+
 @pytest.fixture(scope="module")
 def drawn(attempts: pd.DataFrame, audit: pd.DataFrame):
     user = attempts["user"].value_counts().index[0]
@@ -129,6 +150,8 @@ def drawn(attempts: pd.DataFrame, audit: pd.DataFrame):
         "travel_matrix": lambda look: plots.travel_matrix(
             attempts, within="72h", look=look
         ),
+        "calls_over_time": lambda look: plots.calls_over_time(CALLS, MARKS, look=look),
+        "nodes_over_time": lambda look: plots.nodes_over_time(STATES, MARKS, look=look),
         "chain_that_holds": lambda look: plots.audit_chain(HOLDS, look=look),
         "chain_that_breaks": lambda look: plots.audit_chain(BREAKS, look=look),
     }
@@ -148,11 +171,23 @@ NAMES = (
     "det",
     "reauthentication",
     "travel_matrix",
+    "calls_over_time",
+    "nodes_over_time",
     "chain_that_holds",
     "chain_that_breaks",
 )
 every_picture = pytest.mark.parametrize("name", NAMES)
 every_look = pytest.mark.parametrize("look", LOOKS)
+
+
+def test_samples_that_say_the_same_become_one_bar():
+    bars = plots.nodes_over_time(STATES, MARKS).frame
+    assert bars.to_dict("records") == [
+        {"node": "one", "state": "primary", "from_s": 0.0, "to_s": 1.2},
+        {"node": "one", "state": "down", "from_s": 1.2, "to_s": 2.9},
+        {"node": "two", "state": "replica", "from_s": 0.0, "to_s": 1.2},
+        {"node": "two", "state": "primary", "from_s": 1.2, "to_s": 2.9},
+    ]
 
 
 @every_picture

@@ -18,6 +18,7 @@ PICTURES = {
     "02_login_risk": 4,
     "03_attack_hunt": 2,
     "04_audit_trail": 4,
+    "05_failover": 2,
     "07_beyond_one_machine": 1,
 }
 # Executed by default; the others with `-m slow`.

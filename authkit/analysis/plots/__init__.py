@@ -5,6 +5,7 @@ None has more than 5,000 marks, whatever the size of the frame.
 
 from authkit.analysis.plots.chain import audit_chain
 from authkit.analysis.plots.curves import score_curves
+from authkit.analysis.plots.failover import calls_over_time, nodes_over_time
 from authkit.analysis.plots.people import user_timeline
 from authkit.analysis.plots.risk import explanation, risk_distribution
 from authkit.analysis.plots.spray import spray_matrix
@@ -16,7 +17,9 @@ __all__ = [
     "attempts_over_time",
     "audit_chain",
     "audit_timeline",
+    "calls_over_time",
     "explanation",
+    "nodes_over_time",
     "risk_distribution",
     "score_curves",
     "spray_matrix",

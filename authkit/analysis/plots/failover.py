@@ -1,0 +1,141 @@
+"""A failover as its clients saw it: how long their calls took, what each node was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import pandas as pd
+
+from authkit.analysis.picture import WIDTH, Picture, finished, needs, nothing
+from authkit.analysis.plots.encodings import counted_as
+from authkit.analysis.theme import BLUE, GREY, ORANGE, VERMILLION, ThemeName, theme
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_MOST_BINS = 400
+# What a node can be, as `ClusterStatus` says it, with the colour of each.
+_STATES = {"primary": BLUE, "replica": ORANGE, "down": GREY, "refused": VERMILLION}
+
+
+def calls_over_time(
+    calls: DataFrame, marks: DataFrame, *, look: ThemeName = "light"
+) -> Picture:
+    """Draw the longest call of every moment, by kind; a gap is a time without an end.
+
+    Args:
+        calls: `at_s` (when the call ended, seconds since the beginning), `ms` (how
+            long it took), `kind`.
+        marks: `at_s` and `what`: what was done to the servers.
+        look: light or dark.
+    """
+    needs(calls, "at_s", "ms", "kind")
+    needs(marks, "at_s", "what")
+    shown, title = theme(look), "How long calls took"
+    if calls.empty:
+        return nothing(shown, title, calls[["at_s", "ms", "kind"]])
+    width = max(calls["at_s"].max() / _MOST_BINS, 0.02)
+    longest = (
+        calls.assign(at_s=(calls["at_s"] // width) * width)
+        .groupby(["at_s", "kind"], observed=True)
+        .agg(longest_ms=("ms", "max"), calls=("ms", "size"))
+        .reset_index()
+    )
+    kinds = sorted(longest["kind"].unique())
+    points = (
+        alt.Chart(longest)
+        .mark_point(filled=True, size=22, opacity=0.8)
+        .encode(
+            x=alt.X("at_s:Q", title="seconds"),
+            y=alt.Y(
+                "longest_ms:Q", title="longest call (ms)", scale=alt.Scale(type="log")
+            ),
+            color=alt.Color(
+                "kind:N",
+                title=None,
+                scale=alt.Scale(
+                    domain=kinds, range=list(shown.categories[: len(kinds)])
+                ),
+            ),
+            shape=alt.Shape("kind:N", title=None, scale=alt.Scale(domain=kinds)),
+            tooltip=["at_s:Q", "kind:N", "longest_ms:Q", "calls:Q"],
+        )
+        .properties(width=WIDTH, height=240)
+    )
+    worst = calls["ms"].max()
+    said = f"{counted_as(len(calls), 'call')}, the longest {worst:,.0f} ms"
+    return finished(
+        alt.layer(points, *_rules(marks, shown.muted)), longest, shown, title, said
+    )
+
+
+def nodes_over_time(
+    states: DataFrame, marks: DataFrame, *, look: ThemeName = "light"
+) -> Picture:
+    """Draw what each node was, to the clients: primary, replica, down or refused.
+
+    Args:
+        states: `at_s`, `node`, `state`, sampled often; runs of one state become a bar.
+        marks: `at_s` and `what`: what was done to the servers.
+        look: light or dark.
+    """
+    needs(states, "at_s", "node", "state")
+    needs(marks, "at_s", "what")
+    shown, title = theme(look), "What each node was, to its clients"
+    if states.empty:
+        return nothing(shown, title, states[["at_s", "node", "state"]])
+    bars = _runs(states)
+    domain = [state for state in _STATES if state in set(bars["state"])]
+    lanes = (
+        alt.Chart(bars)
+        .mark_bar(height=18)
+        .encode(
+            x=alt.X("from_s:Q", title="seconds"),
+            x2="to_s:Q",
+            y=alt.Y("node:N", title=None),
+            color=alt.Color(
+                "state:N",
+                title=None,
+                scale=alt.Scale(
+                    domain=domain, range=[_STATES[state] for state in domain]
+                ),
+            ),
+            tooltip=["node:N", "state:N", "from_s:Q", "to_s:Q"],
+        )
+        .properties(width=WIDTH, height=alt.Step(34))
+    )
+    said = f"{counted_as(states['node'].nunique(), 'node')}, {len(bars)} states"
+    return finished(
+        alt.layer(lanes, *_rules(marks, shown.text)), bars, shown, title, said
+    )
+
+
+def _runs(states: DataFrame) -> DataFrame:
+    """Join samples of one node that say the same, up to the next that does not."""
+    ordered = states[states["state"].isin(list(_STATES))].sort_values(["node", "at_s"])
+    changed = ordered["state"] != ordered.groupby("node")["state"].shift()
+    runs = (
+        ordered.assign(run=changed.cumsum())
+        .groupby("run")
+        .agg(node=("node", "first"), state=("state", "first"), from_s=("at_s", "min"))
+    )
+    end = ordered.groupby("node")["at_s"].max()
+    following = runs.groupby("node")["from_s"].shift(-1)
+    runs["to_s"] = following.fillna(runs["node"].map(end))
+    return runs.reset_index(drop=True)
+
+
+def _rules(marks: DataFrame, colour: str) -> tuple[alt.Chart, alt.Chart]:
+    placed = pd.DataFrame(marks[["at_s", "what"]])
+    rules = (
+        alt.Chart(placed)
+        .mark_rule(strokeDash=[4, 3], color=colour)
+        .encode(x="at_s:Q", tooltip=["what:N", "at_s:Q"])
+    )
+    words = (
+        alt.Chart(placed)
+        .mark_text(align="left", dx=4, dy=-4, baseline="top", color=colour, fontSize=10)
+        .encode(x="at_s:Q", y=alt.value(2), text="what:N")
+    )
+    return rules, words
