@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import stat
+import shlex
 import sys
 from contextlib import ExitStack
 
@@ -67,9 +67,8 @@ def settings_user(settings: Settings) -> str:
 
 def script(folder, body: str) -> str:
     path = folder / "password.py"
-    path.write_text(f"#!{sys.executable}\n{body}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
+    path.write_text(f"{body}\n")
+    return shlex.join([sys.executable, str(path)])
 
 
 def test_a_command_prints_it(drive, someone, tmp_path):
