@@ -11,6 +11,7 @@ import pandas as pd
 
 from authkit.errors import InvalidInput
 from authkit.relational.chain import Entry, Head, Verification, verify
+from authkit.relational.faithful import COLUMNS
 
 if TYPE_CHECKING:
     from authkit.analysis.frames import Frames
@@ -26,19 +27,6 @@ LEFT JOIN authkit.audit_logs AS e ON e.shard = h.shard
 ORDER BY e.period, e.shard, e.seq
 """
 _ENOUGH = 3
-_TOLD = (
-    "actor",
-    "action",
-    "target",
-    "outcome",
-    "before",
-    "after",
-    "details",
-    "ip",
-    "user_agent",
-    "correlation_id",
-    "occurred_at",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +122,7 @@ def _entry(row: dict[str, Any]) -> Entry:
         prev_hash=row["prev_hash"],
         hash=row["hash"],
         canonical=row["canonical"],
-        columns={name: _told(row[name]) for name in _TOLD},
+        columns={name: _told(row[name]) for name in COLUMNS},
     )
 
 

@@ -197,7 +197,7 @@ def _folder(where: Path) -> Folder:
 
 
 def _url(env_file: Path) -> str:
+    from authkit.cluster.credentials import login_urls
     from authkit.settings import Settings
 
-    url = Settings.load(env_file).require_database().urls[0]
-    return url.get_secret_value()
+    return login_urls(Settings.load(env_file))[0]

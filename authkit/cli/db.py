@@ -310,7 +310,6 @@ def _settings(env_file: Path) -> Settings:
 
 
 def _url(settings: Settings) -> str:
-    url = settings.require_database().database_url
-    if url is None:
-        raise typer.BadParameter("DATABASE_URL is not set")
-    return url.get_secret_value()
+    from authkit.cluster.credentials import login_urls
+
+    return login_urls(settings)[0]

@@ -34,18 +34,19 @@ def fsck(
     """Ask the data for every invariant, read-only; exit 1 when one is broken."""
     from datetime import UTC, datetime
 
+    from authkit.cluster.credentials import login_urls
     from authkit.errors import InvalidInput
     from authkit.figures import Report
     from authkit.ops.fsck import check
     from authkit.settings import Settings
 
-    urls = Settings.load(env_file).require_database().urls
+    urls = login_urls(Settings.load(env_file))
     if on_replica and len(urls) < 2:
         raise InvalidInput("DATABASE_REPLICA_URLS names no replica")
     started = datetime.now(UTC)
     with progress() as show:
         found = check(
-            urls[1 if on_replica else 0].get_secret_value(),
+            urls[1 if on_replica else 0],
             session_cap=session_cap,
             pruned=pruned,
             tell=show,

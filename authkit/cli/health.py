@@ -60,4 +60,4 @@ def _watch(settings: Settings, every_s: float) -> None:
         click.clear()
         typer.echo(f"{found.at:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s")
         _show(found)
-        time.sleep(every_s)
+        time.sleep(every_s)  # the pace that was asked for

@@ -64,12 +64,11 @@ def ingest(
     from authkit.analysis.ingest import opened
     from authkit.analysis.ingest.formats import reader_of
     from authkit.cli.showing import progress
+    from authkit.cluster.credentials import login_urls
     from authkit.kit.keys import keyed_hash
     from authkit.settings import Settings
 
     settings = Settings.load(env_file).require_database()
-    if settings.database_url is None:
-        raise typer.BadParameter("DATABASE_URL is not set")
     started = datetime.now(UTC)
     hashing = keyed_hash(settings)
     reader, guessed = reader_of(
@@ -83,7 +82,7 @@ def ingest(
         )
     with opened(file) as log, progress() as show:
         summary = read(
-            settings.database_url.get_secret_value(),
+            login_urls(settings)[0],
             log.lines,
             reader,
             source=source or form,

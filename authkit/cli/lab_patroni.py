@@ -57,4 +57,4 @@ def hold(
             if now != shown:
                 typer.echo(now, err=True)
                 shown = now
-            time.sleep(1)
+            time.sleep(1)  # the pace of what is shown

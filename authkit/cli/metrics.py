@@ -26,6 +26,7 @@ def serve(
     from prometheus_client import CollectorRegistry
 
     import authkit
+    from authkit.cluster.credentials import login_urls
     from authkit.ops.metrics.database import DatabaseCollector
     from authkit.ops.metrics.prometheus import Collector
     from authkit.ops.metrics.serving import MetricsServer
@@ -35,7 +36,7 @@ def serve(
     with authkit.connect(settings) as kit:
         registry = CollectorRegistry()
         registry.register(Collector(kit))
-        registry.register(DatabaseCollector(settings.urls[-1].get_secret_value()))
+        registry.register(DatabaseCollector(login_urls(settings)[-1]))
         with MetricsServer(registry, kit.health, host=host, port=port) as server:
             typer.echo(f"{server.url}/metrics, /live and /ready; Ctrl-C ends it.")
             server.serve_forever()

@@ -209,11 +209,11 @@ def maintain(
 
 @contextmanager
 def _connected(env_file: Path) -> Generator[psycopg.Connection[Any]]:
+    from authkit.cluster.credentials import login_urls
     from authkit.ops.connection import connect, named_faults
     from authkit.settings import Settings
 
-    urls = Settings.load(env_file).require_database().urls
-    url = urls[0].get_secret_value()
+    url = login_urls(Settings.load(env_file))[0]
     with named_faults(), closing(connect(url, autocommit=True)) as connection:
         yield connection
 

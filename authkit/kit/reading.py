@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from authkit.cluster import Topology
+from authkit.cluster.credentials import login_urls
 from authkit.cluster.target import targets
 from authkit.errors import NoPrimary
-from authkit.settings import Settings, plain_url
+from authkit.settings import Settings
 
 
 def url_for_reading(settings: Settings, topology: Topology) -> str:
@@ -34,8 +35,7 @@ def url_for_writing(settings: Settings, topology: Topology) -> str:
 
 def _named(settings: Settings) -> dict[str, str]:
     named: dict[str, str] = {}
-    for secret in settings.urls:
-        url = plain_url(secret.get_secret_value())
+    for url in login_urls(settings):
         for target in targets([url]):
             named[target.name] = url
     return named

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
 
+from authkit.cluster.credentials import login_urls
 from authkit.errors import AuthkitError, ConfigError
 from authkit.figures import Figure, figure
 from authkit.ops.connection import connect, named, transaction, where
@@ -48,7 +49,7 @@ def accept(settings: Settings) -> Acceptance:
     Raises:
         ConfigError: DATABASE_URL is not set.
     """
-    urls = [url.get_secret_value() for url in settings.require_database().urls]
+    urls = login_urls(settings)
     findings: list[Finding] = []
     nodes: list[_Node] = []
     trial: Trial | None = None
@@ -121,7 +122,7 @@ def _schema(url: str) -> Iterable[Finding]:
 
 
 def _figures(
-    urls: list[str],
+    urls: Sequence[str],
     nodes: list[_Node],
     findings: list[Finding],
     trial: Trial | None,

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, text
 
 import authkit
 from alembic import command
+from authkit.cluster.credentials import login_urls
 from authkit.errors import InvalidInput, SchemaMismatch
 from authkit.ops.connection import transaction
 from authkit.schema import SCHEMA
@@ -297,10 +298,7 @@ def connect_from_settings() -> Generator[Connection]:
         ConfigError: DATABASE_URL is not set.
         SchemaMismatch: the database is of a newer schema than this code.
     """
-    url = Settings.load().require_database().database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL is not set")
-    with transaction(url.get_secret_value()) as connection:
+    with transaction(login_urls(Settings.load())[0]) as connection:
         require_known(connection)
         yield connection
 

@@ -7,12 +7,15 @@ import shlex
 import sys
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from authkit.cluster import Cluster
 from authkit.cluster.credentials import Login, PasswordCommand, login_urls
 from authkit.errors import ConfigError, Unavailable
+from authkit.kit.reading import url_for_reading
+from authkit.ops.health import look
 from authkit.settings import Settings
 
 
@@ -85,6 +88,22 @@ def test_a_command_prints_it(drive, someone, tmp_path):
         "first",
         "first",
     ]
+
+
+def test_what_connects_by_itself_asks_the_command_too(someone, tmp_path):
+    """Health, the commands and the frames do not go through the pools."""
+    settings, _ = someone
+    command = script(tmp_path, "print('first')")
+    with_command = settings.model_copy(
+        update={"authkit_password_command": type(settings.urls[0])(command)}
+    )
+    found = {finding.name for finding in look(with_command).findings}
+    assert "unreachable" not in found
+    with Cluster(with_command) as cluster:
+        url = url_for_reading(with_command, cluster.topology)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    assert "unreachable" in {f.name for f in look(settings).findings}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from time import perf_counter, time
 import psycopg
 from psycopg.rows import TupleRow
 
+from authkit.cluster.credentials import login_urls
 from authkit.cluster.status import ClusterStatus
 from authkit.errors import AuthkitError, ConfigError
 from authkit.ops.connection import connect, named, where
@@ -35,8 +36,9 @@ def look(settings: Settings, *, client: ClusterStatus | None = None) -> Health:
 
     Raises:
         ConfigError: DATABASE_URL is not set.
+        Unavailable: the password command failed.
     """
-    urls = [url.get_secret_value() for url in settings.require_database().urls]
+    urls = login_urls(settings)
     began = perf_counter()
     found = ask_all(urls)
     return health_of(found, seconds=perf_counter() - began, client=client)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from authkit.cluster import Cluster, NodeConnection, Role
+from authkit.cluster import Cluster, Intent, NodeConnection, Role
 from authkit.errors import AuthkitError
 from authkit.harness.drills.tally import READ, WRITE, Known, Tally, Users
 
@@ -67,13 +67,19 @@ class Visitors:
             tally.control(stale=row is None or int(row[0]) < value)
 
     def _read(self, user: int, tally: Tally) -> None:
+        def look(connection: NodeConnection) -> tuple[int, bool]:
+            cursor = connection.execute(READ, (user,))
+            row = cursor.fetchone()
+            found = 0 if row is None else int(row[0])
+            return found, connection.node.role is Role.REPLICA
+
         known = self._users.known(user)
         self._users.reads()
         began = monotonic()
-        with self.cluster.reader(after=known.token) as connection:
-            cursor = connection.execute(READ, (user,))
-            row = cursor.fetchone()
-            by_replica = connection.node.role is Role.REPLICA
+        # As a transaction: a replica may end a query that stands in the way of replay,
+        # and what is lost by that is asked again.
+        found, by_replica = self.cluster.run(
+            look, intent=Intent.READ, after=known.token, deadline=PATIENCE_S
+        )
         seconds = monotonic() - began
-        found = 0 if row is None else int(row[0])
         tally.read(seconds, stale=found < known.value, by_replica=by_replica)
