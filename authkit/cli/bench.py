@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from authkit.cli import bench_gate
+from authkit.cli.bench_results import results
 
 app = typer.Typer(
     help="Measure beside other stacks, and beside earlier versions.",
@@ -20,6 +21,7 @@ peers = typer.Typer(
 )
 app.add_typer(peers, name="peers")
 bench_gate.mount(app)
+app.command()(results)
 
 
 @peers.command("cluster")
