@@ -230,12 +230,15 @@ class Field:
         self.crew.newcomer(2, self.servers.url(old))
 
     def refused(self, node: str) -> None:
-        """Wait until the clients know a node to be of an old timeline."""
+        """Wait until the clients know a node to be of an old timeline.
+
+        An engine may have made it a replica again before anybody saw it as that.
+        """
         name = self._names[node]
 
         def known() -> bool:
-            topology = self.crew.clients.cluster.topology
-            return topology.node(name).health is Health.REFUSED
+            view = self.crew.clients.cluster.topology.node(name)
+            return view.health is Health.REFUSED or view.streaming
 
         self.until(known, f"{node} is known to be left behind")
 

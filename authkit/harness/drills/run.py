@@ -21,6 +21,7 @@ from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.drills.rounds import BOTH, Colour, Round, figures
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
 from authkit.harness.drills.servers import LabServers, settings_of
+from authkit.harness.drills.servers_engines import LABORATORIES, EngineName
 
 if TYPE_CHECKING:
     from authkit.harness.drills.servers import Impostors, Links, Servers
@@ -83,9 +84,10 @@ def drill(
     colours: Sequence[Colour] = BOTH,
     seed: int = 0,
     synchronous: bool = True,
+    engine: EngineName = "plain",
     progress: Progress = silent,
 ) -> Report:
-    """Play a drill on an embedded lab of its own, which is removed afterwards.
+    """Play a drill on a laboratory of its own, which is removed afterwards.
 
     Args:
         name: one of `SCENARIOS`.
@@ -93,29 +95,26 @@ def drill(
         colours: which clients, one after the other on the same lab.
         seed: of every choice that a drill makes.
         synchronous: whether commits wait for a replica.
+        engine: what runs the servers: the embedded lab, or Patroni on three nodes.
         progress: told the phase, the rounds done and the rounds to do.
 
     Raises:
         LabError: something that must happen did not: the run proves nothing.
     """
-    from authkit import lab
     from authkit.ops.migrate import upgrade
 
     scenario = SCENARIOS[name]
     started, began, before = datetime.now(UTC), monotonic(), os.getloadavg()[0]
     progress("starting", 0, 1)
-    with (
-        lab.cluster(scenario.replicas, synchronous=synchronous, in_memory=True) as made,
-        LabServers(made, proxied=scenario.links) as servers,
-    ):
-        upgrade(made.url())
+    with LABORATORIES[engine](scenario, synchronous=synchronous) as made:
+        upgrade(made.lab.url(made.lab.primary))
         progress("starting", 1, 1)
-        ground = Ground(servers, servers.links, servers, progress)
-        played = [
-            ground.play(scenario, rounds=rounds, colour=colour, seed=seed)
-            for colour in colours
-        ]
-        version = made.state.version
+        with LabServers(made.lab, proxied=scenario.links, kill=made.kill) as servers:
+            ground = Ground(servers, servers.links, made.impostors, progress)
+            played = [
+                ground.play(scenario, rounds=rounds, colour=colour, seed=seed)
+                for colour in colours
+            ]
     found: list[Figure] = []
     for each in played:
         found += figures(each, scenario.goals, durable=synchronous)
@@ -124,8 +123,9 @@ def drill(
         started=started,
         seconds=monotonic() - began,
         figures=tuple(found),
-        postgres=version,
+        postgres=made.version,
         extra={
+            "engine": engine,
             "seed": seed,
             "synchronous": synchronous,
             "load": [before, os.getloadavg()[0]],

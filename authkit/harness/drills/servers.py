@@ -1,24 +1,22 @@
-"""What a drill needs of the servers that it hurts, and the embedded lab as such.
+"""What a drill needs of the servers that it hurts, and a laboratory as such.
 
-Any engine that offers `Servers` can be drilled. `Links` is a further ability: faults on
-the way between clients and a node, which the lab has through a proxy per node.
+Any engine that offers `Engine` can be drilled: the embedded lab, or Patroni. `Links` is
+a further ability: faults on the way between clients and a node, through a proxy each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
-from authkit.lab.proxy import Proxy
+from authkit.harness.drills.servers_links import Proxies, port_of
 from authkit.settings import Settings
 
-if TYPE_CHECKING:
-    from authkit.lab import Lab
 
-
-class Servers(Protocol):
+class Engine(Protocol):
     """A primary and its replicas, by name, and what can be done to them."""
 
     @property
@@ -43,14 +41,6 @@ class Servers(Protocol):
 
     def url(self, node: str) -> str:
         """Return where clients reach a node, password included."""
-        ...
-
-    def admin_url(self, node: str) -> str:
-        """Return where the drill reaches it, whatever the clients' way suffers."""
-        ...
-
-    def env(self) -> dict[str, str]:
-        """Return DATABASE_URL and DATABASE_REPLICA_URLS for clients."""
         ...
 
     def kill(self, node: str) -> object:
@@ -88,6 +78,18 @@ class Servers(Protocol):
 
     def wait_replayed(self) -> object:
         """Wait until every replica has replayed what is written now."""
+        ...
+
+
+class Servers(Engine, Protocol):
+    """An engine as clients and a drill reach it."""
+
+    def admin_url(self, node: str) -> str:
+        """Return where the drill reaches it, whatever the clients' way suffers."""
+        ...
+
+    def env(self) -> dict[str, str]:
+        """Return DATABASE_URL and DATABASE_REPLICA_URLS for clients."""
         ...
 
 
@@ -140,24 +142,31 @@ def settings_of(servers: Servers, *, epoch_file: Path | None = None) -> Settings
 
 
 class LabServers:
-    """An embedded lab; clients reach its nodes through proxies where these are asked.
+    """A laboratory; clients reach its nodes through proxies where these are asked.
 
     Args:
-        lab: the running lab.
+        lab: the running one, of either engine.
         proxied: put a proxy before every node, so that `links` is there.
+        kill: how a node is killed; default: as the laboratory does.
     """
 
-    def __init__(self, lab: Lab, *, proxied: bool = False) -> None:
+    def __init__(
+        self,
+        lab: Engine,
+        *,
+        proxied: bool = False,
+        kill: Callable[[str], object] | None = None,
+    ) -> None:
         self.lab = lab
-        self._proxied = proxied
-        self._proxies: dict[str, Proxy] = {}
+        self.links = Proxies() if proxied else None
+        self._kill = kill or lab.kill
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        if self._proxied:
+        if self.links is not None:
+            self._stack.enter_context(self.links)
             for name in self.lab.nodes:
-                proxy = Proxy(self.lab.server(name).port)
-                self._proxies[name] = self._stack.enter_context(proxy)
+                self.links.lead(name, port_of(self.lab.url(name)))
         return self
 
     def __exit__(
@@ -186,15 +195,12 @@ class LabServers:
     @property
     def synchronous(self) -> bool:
         """Whether commits wait for a replica."""
-        return self.lab.state.synchronous
+        return self.lab.synchronous
 
     def url(self, node: str) -> str:
         """Return where clients reach a node, password included."""
         url = self.lab.url(node)
-        proxy = self._proxies.get(node)
-        if proxy is None:
-            return url
-        return url.replace(f":{self.lab.server(node).port}/", f":{proxy.port}/")
+        return url if self.links is None else self.links.url(node, url)
 
     def admin_url(self, node: str) -> str:
         """Return where the drill reaches it."""
@@ -211,7 +217,7 @@ class LabServers:
 
     def kill(self, node: str) -> None:
         """End every process of a node at once."""
-        self.lab.kill(node)
+        self._kill(node)
 
     def stop(self, node: str, *, immediate: bool = False) -> None:
         """Shut a node down."""
@@ -230,7 +236,7 @@ class LabServers:
         self.lab.thaw(node)
 
     def promote(self, node: str | None = None, *, fence: bool = True) -> str:
-        """Make a replica the primary, by default the one that received the most."""
+        """Make a replica the primary; return its name."""
         return self.lab.promote(node, fence=fence)
 
     def rejoin(self, node: str) -> None:
@@ -240,43 +246,3 @@ class LabServers:
     def wait_replayed(self) -> None:
         """Wait until every replica has replayed what is written now."""
         self.lab.wait_replayed()
-
-    # --- impostors --------------------------------------------------------------------
-
-    def impersonate(self, node: str) -> None:
-        """Have a replica be a primary without a promotion: it begins no timeline."""
-        self.lab.stop(node)
-        (self.lab.server(node).data / "standby.signal").unlink()
-        self.lab.start(node)
-
-    def restore(self, node: str) -> None:
-        """Make it a replica again, from a fresh copy of the primary."""
-        server, primary = self.lab.server(node), self.lab.server("primary")
-        server.kill()
-        server.clone(primary)
-        server.configure(upstream=primary)
-        server.start()
-        self.lab.rejoin(node)
-
-    # --- links ------------------------------------------------------------------------
-
-    @property
-    def links(self) -> Links | None:
-        """The proxies, where there are any."""
-        return self if self._proxies else None
-
-    def blackhole(self, node: str) -> None:
-        """Deliver nothing any more; connections stay open."""
-        self._proxies[node].blackhole()
-
-    def refuse(self, node: str) -> None:
-        """Break every connection and refuse new ones."""
-        self._proxies[node].refuse()
-
-    def delay(self, node: str, seconds: float) -> None:
-        """Deliver everything later, in both directions."""
-        self._proxies[node].delay(seconds)
-
-    def heal(self, node: str) -> None:
-        """Be a plain way again; what a blackhole held is delivered."""
-        self._proxies[node].heal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from authkit.cluster import AsyncCluster, AsyncNodeConnection, Intent, Role
+from authkit.cluster import AsyncCluster, AsyncNodeConnection, Intent, Role, Token
 from authkit.errors import AuthkitError
 from authkit.harness.drills.tally import READ, WRITE, Known, Tally, Users
 
@@ -59,25 +59,30 @@ class AsyncVisitors:
             self._users.wrote(user, Known(value, token))
             tally.writes += 1
         if self._users.chance() < CONTROL:
-            async with self.cluster.reader() as connection:
-                cursor = await connection.execute(READ, (user,))
-                row = await cursor.fetchone()
-            tally.control(stale=row is None or int(row[0]) < value)
+            found, _ = await self._look(user, None)
+            tally.control(stale=found < value)
 
     async def _read(self, user: int, tally: Tally) -> None:
-        async def look(connection: AsyncNodeConnection) -> tuple[int, bool]:
+        known = self._users.known(user)
+        self._users.reads()
+        began = monotonic()
+        found, by_replica = await self._look(user, known.token)
+        seconds = monotonic() - began
+        tally.read(seconds, stale=found < known.value, by_replica=by_replica)
+
+    async def _look(self, user: int, after: Token | None) -> tuple[int, bool]:
+        """Read a user's value, and whether a replica told it.
+
+        As a transaction: a replica ends a query that stands in the way of replay, and
+        what is lost by that is asked again.
+        """
+
+        async def work(connection: AsyncNodeConnection) -> tuple[int, bool]:
             cursor = await connection.execute(READ, (user,))
             row = await cursor.fetchone()
             found = 0 if row is None else int(row[0])
             return found, connection.node.role is Role.REPLICA
 
-        known = self._users.known(user)
-        self._users.reads()
-        began = monotonic()
-        # As a transaction: a replica may end a query that stands in the way of replay,
-        # and what is lost by that is asked again.
-        found, by_replica = await self.cluster.run(
-            look, intent=Intent.READ, after=known.token, deadline=PATIENCE_S
+        return await self.cluster.run(
+            work, intent=Intent.READ, after=after, deadline=PATIENCE_S
         )
-        seconds = monotonic() - began
-        tally.read(seconds, stale=found < known.value, by_replica=by_replica)

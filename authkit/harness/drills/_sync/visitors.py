@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from authkit.cluster import Cluster, Intent, NodeConnection, Role
+from authkit.cluster import Cluster, Intent, NodeConnection, Role, Token
 from authkit.errors import AuthkitError
 from authkit.harness.drills.tally import READ, WRITE, Known, Tally, Users
 
@@ -61,25 +61,30 @@ class Visitors:
             self._users.wrote(user, Known(value, token))
             tally.writes += 1
         if self._users.chance() < CONTROL:
-            with self.cluster.reader() as connection:
-                cursor = connection.execute(READ, (user,))
-                row = cursor.fetchone()
-            tally.control(stale=row is None or int(row[0]) < value)
+            found, _ = self._look(user, None)
+            tally.control(stale=found < value)
 
     def _read(self, user: int, tally: Tally) -> None:
-        def look(connection: NodeConnection) -> tuple[int, bool]:
+        known = self._users.known(user)
+        self._users.reads()
+        began = monotonic()
+        found, by_replica = self._look(user, known.token)
+        seconds = monotonic() - began
+        tally.read(seconds, stale=found < known.value, by_replica=by_replica)
+
+    def _look(self, user: int, after: Token | None) -> tuple[int, bool]:
+        """Read a user's value, and whether a replica told it.
+
+        As a transaction: a replica ends a query that stands in the way of replay, and
+        what is lost by that is asked again.
+        """
+
+        def work(connection: NodeConnection) -> tuple[int, bool]:
             cursor = connection.execute(READ, (user,))
             row = cursor.fetchone()
             found = 0 if row is None else int(row[0])
             return found, connection.node.role is Role.REPLICA
 
-        known = self._users.known(user)
-        self._users.reads()
-        began = monotonic()
-        # As a transaction: a replica may end a query that stands in the way of replay,
-        # and what is lost by that is asked again.
-        found, by_replica = self.cluster.run(
-            look, intent=Intent.READ, after=known.token, deadline=PATIENCE_S
+        return self.cluster.run(
+            work, intent=Intent.READ, after=after, deadline=PATIENCE_S
         )
-        seconds = monotonic() - began
-        tally.read(seconds, stale=found < known.value, by_replica=by_replica)
