@@ -34,6 +34,13 @@ class Drill(StrEnum):
 ROUNDS = frozenset(Drill) - {Drill.SATURATION, Drill.STALENESS}
 
 
+class Engine(StrEnum):
+    """What runs the servers."""
+
+    PLAIN = "plain"
+    PATRONI = "patroni"
+
+
 class Colour(StrEnum):
     """Which clients."""
 
@@ -67,6 +74,13 @@ def drill(
             help="Commits wait for no replica: acknowledged writes may be lost.",
         ),
     ] = False,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="What runs the servers: the embedded lab, or Patroni on three nodes,"
+            " which decides itself who leads."
+        ),
+    ] = Engine.PLAIN,
     json: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +90,7 @@ def drill(
 ) -> None:
     """Hurt a primary or a replica while clients write and read; check every write.
 
-    Everything runs on an embedded cluster of its own, which is removed afterwards.
+    Everything runs on a cluster of its own, which is removed afterwards.
     Exit code 1: a goal is missed. Exit code 2: the run proves nothing.
     """
     from authkit.cli.showing import progress
@@ -92,6 +106,7 @@ def drill(
             ("--reads", reads is not None, {Drill.STALENESS}),
             ("--rounds", rounds is not None, ROUNDS),
             ("--asynchronous", asynchronous, ROUNDS),
+            ("--engine", engine is not Engine.PLAIN, ROUNDS),
         )
         if given and name not in owners
     ]
@@ -114,6 +129,7 @@ def drill(
                 colours=colours,
                 seed=seed,
                 synchronous=not asynchronous,
+                engine=engine.value,
                 progress=show,
             )
     if json is not None:

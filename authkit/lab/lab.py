@@ -78,6 +78,11 @@ class Lab:
         lab = self.state
         return tuple(n.name for n in lab.nodes if lab.role(n.name) == "replica")
 
+    @property
+    def synchronous(self) -> bool:
+        """Whether commits wait for a replica."""
+        return self.state.synchronous
+
     def server(self, node: str = "primary") -> Server:
         """Return the server of a node: its folder, its log, its processes."""
         return server_of(self.folder, self.state, node)

@@ -10,19 +10,27 @@ import contextlib
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
 from authkit.errors import LabError
-from authkit.lab import account, patroni_processes, places, programs, replication
+from authkit.lab import (
+    account,
+    patroni_processes,
+    patroni_watcher,
+    places,
+    programs,
+    replication,
+)  # fmt: skip
 from authkit.lab.configuration import DATABASE, SUPERUSER
 from authkit.lab.lab import Progress, silent
-from authkit.lab.patroni_configuration import Ports, etcd_arguments
+from authkit.lab.patroni_configuration import Ports
 from authkit.lab.patroni_node import PatroniNode
 from authkit.lab.patroni_status import Member, ask, members, post
+from authkit.lab.patroni_store import Store
+from authkit.lab.processes import identify
 
 _START_S = 120.0
 _FAILOVER_S = 90.0
@@ -31,7 +39,8 @@ _FAILOVER_S = 90.0
 class PatroniLab:
     """A running Patroni cluster; `patroni_cluster` starts one.
 
-    Node names are `node1`, `node2` and so on. It has what drills ask of servers.
+    Node names are `node1`, `node2` and so on. It has what drills ask of servers, and a
+    `store` (etcd), without which no leader may go on, and none be elected.
     """
 
     def __init__(self, folder: Path, who: account.Account, nodes: int) -> None:
@@ -42,10 +51,11 @@ class PatroniLab:
         }
         self.folder = folder
         self.name = folder.name
-        self._who = who
+        self.version = tools.version_text
         self._password = secrets.token_urlsafe(18)
-        self._etcd_port = free[-1]
-        self._etcd: subprocess.Popen[bytes] | None = None
+        self.store = Store(folder / "etcd", free[-1], who)
+        # The node that was hurt last: a leader that will not answer a switchover.
+        self._hurt: str | None = None
         self._nodes = {
             name: PatroniNode(name, folder, ports, free[-1], who, tools, self._password)
             for name in ports
@@ -100,10 +110,6 @@ class PatroniLab:
         port = self._nodes[node].endpoint.port
         return f"postgresql://{SUPERUSER}:{secret}@{places.HOST}:{port}/{DATABASE}"
 
-    def admin_url(self, node: str) -> str:
-        """Return the same: nothing stands between."""
-        return self.url(node)
-
     def env(self) -> dict[str, str]:
         """Return DATABASE_URL and DATABASE_REPLICA_URLS; roles are discovered."""
         primary = self.primary
@@ -121,25 +127,29 @@ class PatroniLab:
 
     def kill(self, node: str) -> int:
         """Kill Patroni and PostgreSQL of a node, as a power cut would."""
+        self._hurt = node
         return self._nodes[node].kill()
 
     def kill_postgres(self, node: str) -> int:
-        """Kill PostgreSQL of a node alone; its Patroni sees to it."""
+        """Kill PostgreSQL of a node alone; its Patroni gives the lead away."""
+        self._hurt = node
         return self._nodes[node].kill(patroni=False)
 
     def stop(self, node: str, *, immediate: bool = False) -> None:
         """Shut a node down: Patroni hands the lead over, then stops PostgreSQL."""
         if immediate:
-            self._nodes[node].kill()
+            self.kill(node)
         else:
             self._nodes[node].stop()
 
     def start(self, node: str) -> None:
         """Start a node's Patroni; it decides what the node becomes."""
+        self._hurt = None
         self._nodes[node].start()
 
     def freeze(self, node: str) -> int:
         """Stop (SIGSTOP) Patroni and PostgreSQL of a node."""
+        self._hurt = node
         return self._nodes[node].freeze()
 
     def thaw(self, node: str) -> int:
@@ -157,8 +167,9 @@ class PatroniLab:
             LabError: no other node leads in time, or Patroni refuses.
         """
         del fence
-        old = self._leader()
-        if old is not None and self._nodes[old].answers:
+        old = self._leader() or self._hurt
+        # Who was hurt may be said to lead until its key has expired.
+        if old is not None and old != self._hurt and self._nodes[old].answers:
             candidate = {} if node is None else {"candidate": node}
             post(self._nodes[old].api, "/switchover", {"leader": old, **candidate})
         _wait(
@@ -213,19 +224,7 @@ class PatroniLab:
     def up(self, progress: Progress = silent) -> None:
         """Start etcd and every node, and wait until one could lose its leader."""
         progress("Starting etcd")
-        etcd = self.folder / "etcd"
-        etcd.mkdir()
-        self._who.own(etcd, 0o700)
-        self._etcd = self._who.spawn(
-            etcd_arguments(etcd, self._etcd_port, patroni_processes.etcd_program()),
-            home=etcd,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _wait(
-            lambda: ask(self._etcd_port, "/health") == HTTPStatus.OK,
-            "etcd did not start",
-        )
+        self.store.start()
         for node in self._nodes.values():
             progress(f"Starting {node.name}")
             node.prepare()
@@ -246,14 +245,15 @@ class PatroniLab:
         self.wait_replayed()
 
     def down(self) -> None:
-        """End every process and remove the folder."""
+        """End every process and remove the folder.
+
+        Raises:
+            LabError: one does not end.
+        """
+        patroni_processes.remove(self.folder)
         for node in self._nodes.values():
-            node.thaw()
-            node.kill()
-        if self._etcd is not None:
-            self._etcd.kill()
-            self._etcd.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+            node.gone()
+        self.store.gone()
 
     def _said(self) -> tuple[Member, ...]:
         try:
@@ -289,6 +289,9 @@ def patroni_cluster(
 ) -> Generator[PatroniLab]:
     """Run a Patroni cluster for the length of a `with` block.
 
+    It is removed at the end of the block and also when this process dies, however it
+    dies.
+
     Args:
         nodes: how many; a synchronous failover needs two at least.
         root: the folder for it; default: the state folder.
@@ -304,15 +307,20 @@ def patroni_cluster(
     if root is None and in_memory:
         root = places.memory_root()
     who = account.choose()
+    me = identify(os.getpid())
     name = f"patroni-{os.getpid()}-{secrets.token_hex(3)}"
     folder = places.make_folder(places.state_root(root) / "patroni", name, who)
     lab: PatroniLab | None = None
     try:
+        if me is not None:
+            patroni_watcher.spawn(folder, me)
         lab = PatroniLab(folder, who, nodes)
         lab.up(progress)
         yield lab
     finally:
-        if lab is None:
-            shutil.rmtree(folder)
-        else:
-            lab.down()
+        # Not in a forked child that leaves the block.
+        if me == identify(os.getpid()):
+            if lab is None:
+                shutil.rmtree(folder)
+            else:
+                lab.down()

@@ -57,6 +57,9 @@ def node_configuration(
         **TIMES,
         "synchronous_mode": True,
         "maximum_lag_on_failover": 1_048_576,
+        # A leader whose PostgreSQL died gives the lead away at once: recovery in place
+        # takes as long as its last checkpoint is old.
+        "primary_start_timeout": 0,
         "postgresql": {
             "use_pg_rewind": True,
             "use_slots": True,

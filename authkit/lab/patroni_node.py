@@ -135,6 +135,12 @@ class PatroniNode:
             memory.forget(self._data)
         return len(killed)
 
+    def gone(self) -> None:
+        """Take note that every process of it was ended."""
+        if self._process is not None:
+            self._process.wait()
+        self._frozen = ()
+
     def _roots(self, *, patroni: bool = True) -> list[Process]:
         own = self.patroni if patroni else None
         first = None if own is None else identify(own.pid)

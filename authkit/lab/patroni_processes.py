@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
@@ -13,11 +14,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from authkit.errors import LabError
+from authkit.lab import memory
 from authkit.lab.account import Account
-from authkit.lab.processes import Process, identify, postmaster
+from authkit.lab.processes import Process, alive, arguments_of, identify, postmaster
+from authkit.lab.replication import wait_until
 
 # -S: nothing of that interpreter's own packages mixes with ours.
 _TRIAL = "import patroni.__main__, patroni.dcs.etcd3, psycopg"
+# What stands before the path: PostgreSQL's, etcd's, and `-m patroni FILE`.
+_TELL_A_PATH = frozenset({"-D", "--data-dir", "patroni"})
 _MISSING = "is not installed: pip install 'authkit[patroni]'"
 
 
@@ -98,6 +103,47 @@ def with_children(roots: Sequence[Process]) -> tuple[Process, ...]:
         pids.extend(child for child in parents.get(pid, ()) if child not in pids)
     found = (identify(pid) for pid in pids)
     return tuple(process for process in found if process is not None)
+
+
+def of_lab(folder: Path) -> tuple[Process, ...]:
+    """Return every process of a lab, by what the process table says alone.
+
+    Patroni, etcd and a postmaster are told a path of the lab; a server's children,
+    which outlive a postmaster that was killed, bear its name.
+    """
+    found: list[Process] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        said = arguments_of(int(entry.name))
+        child = said[:1] != [] and said[0].startswith(f"postgres: {folder.name}: ")
+        inside = any(
+            flag in _TELL_A_PATH and folder in Path(path).parents
+            for flag, path in itertools.pairwise(said)
+        )
+        if (child or inside) and (one := identify(int(entry.name))) is not None:
+            found.append(one)
+    return with_children(found)
+
+
+def remove(folder: Path) -> None:
+    """End every process of a lab, whoever started it, and remove its folder.
+
+    Raises:
+        LabError: one does not end.
+    """
+
+    def ended() -> bool:
+        left = of_lab(folder)
+        # Stopped first, so that nobody starts anything meanwhile.
+        signal_all(left, signal.SIGSTOP)
+        signal_all(left, signal.SIGKILL)
+        return not any(alive(each) for each in left)
+
+    wait_until(ended, f"processes of {folder.name} do not end")
+    for data in folder.glob("*/data"):
+        memory.forget(data)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def signal_all(processes: Iterable[Process], number: signal.Signals) -> int:

@@ -57,7 +57,7 @@ def of_server(data: Path, cluster_name: str) -> tuple[Process, ...]:
 
 def postmaster(pid: int, data: Path) -> Process | None:
     """Return the process with this pid if it holds that data folder."""
-    if not _holds(_arguments(pid), lambda folder: folder == data):
+    if not _holds(arguments_of(pid), lambda folder: folder == data):
         return None
     return identify(pid)
 
@@ -67,7 +67,7 @@ def _of_data(
 ) -> tuple[Process, ...]:
     found: list[tuple[bool, Process]] = []
     for pid in _pids():
-        arguments = _arguments(pid)
+        arguments = arguments_of(pid)
         child = (
             title is not None
             and arguments[:1] != []
@@ -180,7 +180,8 @@ def _stat(pid: int) -> list[str] | None:
     return text.rpartition(") ")[2].split()
 
 
-def _arguments(pid: int) -> list[str]:
+def arguments_of(pid: int) -> list[str]:
+    """Return a process's command line; empty when it is gone or not ours to read."""
     try:
         raw = (_PROC / str(pid) / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -26,8 +26,15 @@ _IDLE_TICK_S = 2.0
 _WATCH_TICK_S = 0.25
 
 
-def spawn(folder: Path) -> Process:
+def spawn(
+    folder: Path, *arguments: str, module: str = "authkit.lab.watcher"
+) -> Process:
     """Start the watcher of a lab as a process of its own and return it.
+
+    Args:
+        folder: of the lab.
+        arguments: whatever else the watcher is told.
+        module: what is run.
 
     Raises:
         LabError: it did not start.
@@ -41,7 +48,7 @@ def spawn(folder: Path) -> Process:
         # The shell leaves at once: this program has no child to reap.
         run = subprocess.run(
             ["/bin/sh", "-c", '"$@" </dev/null >&2 & echo $!', "sh",
-             sys.executable, "-m", "authkit.lab.watcher", str(folder)],
+             sys.executable, "-m", module, str(folder), *arguments],
             stdout=subprocess.PIPE, stderr=log, cwd="/", env=environment,
             start_new_session=True, check=True,
         )  # fmt: skip
@@ -57,7 +64,7 @@ def watch(folder: Path) -> None:
     degrading: Degrading | None = None
     while (lab := _load(folder)) is not None:
         if lab.owner is not None:
-            bell = bell if bell is not None else _open(lab.owner)
+            bell = bell if bell is not None else bell_of(lab.owner)
             if not processes.alive(lab.owner):
                 _remove(folder)
                 return
@@ -68,15 +75,22 @@ def watch(folder: Path) -> None:
             degrading = degrading or Degrading(folder)
             degrading.consider(lab, lab.degrade_after_s)
             tick = _WATCH_TICK_S
-        if bell is None:
-            time.sleep(tick)
-        else:
-            select.select([bell], [], [], tick)
+        rest(bell, tick)
 
 
-def _open(owner: Process) -> int | None:
-    # A pidfd becomes readable when the process ends (Linux 5.3); without it the
-    # process table is read every tick.
+def rest(bell: int | None, seconds: float) -> None:
+    """Let so much time pass, or less when the bell rings."""
+    if bell is None:
+        time.sleep(seconds)
+    else:
+        select.select([bell], [], [], seconds)
+
+
+def bell_of(owner: Process) -> int | None:
+    """Return what becomes readable when a process ends, where the kernel has it.
+
+    That is a pidfd (Linux 5.3); without it the process table is read every tick.
+    """
     try:
         return os.pidfd_open(owner.pid)
     except OSError:

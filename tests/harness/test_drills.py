@@ -24,6 +24,7 @@ from authkit.harness.drills.run import Ground
 from authkit.harness.drills.saturation import saturation
 from authkit.harness.drills.scenarios import SCENARIOS, Scenario
 from authkit.harness.drills.servers import LabServers, settings_of
+from authkit.harness.drills.servers_links import LabImpostors
 from authkit.harness.drills.staleness import staleness
 from authkit.lab import Lab, cluster
 from authkit.ops.migrate import upgrade
@@ -39,7 +40,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def ground(lab: Lab) -> Iterator[Ground]:
     with LabServers(lab, proxied=True) as servers:
-        yield Ground(servers, servers.links, servers)
+        yield Ground(servers, servers.links, LabImpostors(lab))
 
 
 def called(number, outcome, *, kind="write"):

@@ -69,7 +69,11 @@ def _patroni(scenario: Scenario, *, synchronous: bool) -> Generator[Laboratory]:
 def alternating(lab: PatroniLab) -> Callable[[str], object]:
     """Kill a node by turns: Patroni with its PostgreSQL, then PostgreSQL alone."""
     ways = cycle((lab.kill, lab.kill_postgres))
-    return lambda node: next(ways)(node)
+
+    def kill(node: str) -> object:
+        return next(ways)(node)
+
+    return kill
 
 
 LABORATORIES: Final[Mapping[EngineName, Opening]] = MappingProxyType(
