@@ -11,7 +11,7 @@ import pytest
 
 from authkit.hot._sync import statement
 from authkit.risk import Freeman2016, counters, features, model
-from authkit.risk.replay import rebuild
+from authkit.risk.recount import rebuild
 
 ROUNDS, WARMUP = 300, 30
 WEIGHTS = tuple([weight for _, weight in levels] for levels in Freeman2016().features)

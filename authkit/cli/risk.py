@@ -187,7 +187,7 @@ def detect(
 @app.command()
 def rebuild(env_file: Path = _ENV) -> None:
     """Make the counts of scores anew from the attempts; logins wait meanwhile."""
-    from authkit.risk.replay import rebuild as count
+    from authkit.risk.recount import rebuild as count
 
     with _connected(env_file) as connection:
         counted = count(connection, datetime.now(UTC))
@@ -200,7 +200,7 @@ def maintain(
     env_file: Path = _ENV,
 ) -> None:
     """Merge recent logins into the counts over everybody; forget old ones. Bounded."""
-    from authkit.risk.replay import upkeep
+    from authkit.risk.recount import upkeep
 
     with _connected(env_file) as connection:
         merged, aged = upkeep(connection, timedelta(days=horizon_days))

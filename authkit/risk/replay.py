@@ -8,23 +8,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 
 from authkit.errors import InvalidInput
-from authkit.risk.counters import LEARN, keys
 from authkit.risk.evidence import gather, restored
-from authkit.risk.features import Features, features
+from authkit.risk.features import features
 from authkit.risk.history import HORIZON, Histories
 from authkit.risk.models import MODELS
 from authkit.risk.scoring import Model
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = 2_000
-_BATCH = 10_000
 
 _HISTORY = """
     SELECT id, user_id, occurred_at, host(ip), asn, country, user_agent,
@@ -109,65 +106,6 @@ def replay(
         if completed:
             histories.learn(user, at_us, seen)
     return Replay(attempts, repeated, differing, foreign, tuple(made))
-
-
-def rebuild(connection: psycopg.Connection[Any], until: datetime) -> int:
-    """Make the counts of scores anew from the attempts within the horizon.
-
-    In one transaction; logins that complete meanwhile wait. For a database that was
-    filled by other means than logins. Returns how many logins are counted now.
-    """
-    counted = 0
-    with connection.transaction():
-        connection.execute(
-            "LOCK TABLE authkit.risk_users, authkit.risk_logins,"
-            " authkit.risk_user_counts IN ACCESS EXCLUSIVE MODE"
-        )
-        connection.execute(
-            "TRUNCATE authkit.risk_logins, authkit.risk_users, authkit.risk_counts,"
-            " authkit.risk_user_counts, authkit.risk_pairs, authkit.risk_deltas"
-        )
-        connection.execute(
-            "UPDATE authkit.risk_totals SET logins = 0, users = 0, distinct_values ="
-            " array_fill(0::bigint, ARRAY[cardinality(distinct_values)])"
-        )
-        learner = psycopg.RawCursor(connection)
-        for row in _history(connection, until - HORIZON, until):
-            if row[7]:
-                learner.execute(LEARN.sql, _learned(row), prepare=True)
-                counted += 1
-        connection.execute("SELECT authkit.risk_merge(%s)", (max(counted, 1),))
-    return counted
-
-
-def upkeep(
-    connection: psycopg.Connection[Any], horizon: timedelta = HORIZON
-) -> tuple[int, int]:
-    """Forget logins older than the horizon, then merge; returns merged, and forgotten.
-
-    In batches, each of them a transaction of its own on an autocommit connection.
-    """
-    before = datetime.now(UTC) - horizon
-    aged = _until_done(connection, "SELECT authkit.risk_age(%s, %s)", (before, _BATCH))
-    merged = _until_done(connection, "SELECT authkit.risk_merge(%s)", (_BATCH,))
-    return merged, aged
-
-
-def _until_done(
-    connection: psycopg.Connection[Any],
-    statement: LiteralString,
-    params: tuple[object, ...],
-) -> int:
-    done = 0
-    while (row := connection.execute(statement, params).fetchone()) and row[0]:
-        done += int(row[0])
-    return done
-
-
-def _learned(row: tuple[Any, ...]) -> tuple[UUID, datetime, UUID, list[bytes | None]]:
-    id_, user, at, ip, asn, country, agent, *_ = row
-    seen: Features = features(ip, asn, country, agent)
-    return user, at, id_, keys(seen)
 
 
 def _history(

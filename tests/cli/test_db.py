@@ -259,6 +259,15 @@ def test_a_seeded_world_ends_where_it_is_told_and_its_attempts_are_scored(
     assert value(database.url, newest)
     scored = "SELECT count(risk_score) > 0 FROM authkit.auth_attempts"
     assert value(database.url, scored)
+    # The counts are there as well, and leave with the daily maintenance.
+    counted = "SELECT logins FROM authkit.risk_totals"
+    before = value(database.url, counted)
+    assert before > 0
+    done = run(database, "maintain", "--json", "-")  # all of it is older than 182 days
+    figures = {f["name"]: f["value"] for f in json.loads(done.stdout)["figures"]}
+    assert figures["risk_logins_forgotten"] == before
+    assert figures["risk_changes_merged"] == before
+    assert value(database.url, counted) == 0
 
 
 def test_maintain_says_what_it_did_and_writes_the_figures(database: Any):

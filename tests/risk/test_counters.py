@@ -23,6 +23,7 @@ from authkit.risk import (
     flow,
 )
 from authkit.risk.evidence import gather
+from authkit.risk.recount import recount
 from authkit.workload import Attempt, World
 
 END = datetime(2026, 10, 1, tzinfo=UTC)
@@ -131,6 +132,28 @@ def test_what_the_counters_give_is_what_the_histories_hold(owner, kit):
         )
         assert score.evidence == gather(seen, past)
         assert score == by.score(seen, past)
+
+
+def test_what_is_counted_in_bulk_is_what_was_counted_login_by_login(owner):
+    learn(owner, completed(60, 300))
+    merge(owner)
+
+    def held() -> list[list[tuple]]:
+        return [
+            owner.execute(f"SELECT {what} ORDER BY {by}").fetchall()
+            for what, by in (
+                ("user_id, logins FROM authkit.risk_users", "1"),
+                ("user_id, key, seen FROM authkit.risk_user_counts", "1, 2"),
+                ("key, seen FROM authkit.risk_counts", "1"),
+                ("key, place, above, seen FROM authkit.risk_pairs", "1, 2, 3"),
+                ("logins, users, distinct_values FROM authkit.risk_totals", "1"),
+            )
+        ]
+
+    before = held()
+    with owner.transaction():
+        recount(owner)
+    assert held() == before
 
 
 def test_a_login_that_is_learned_twice_counts_once(owner):

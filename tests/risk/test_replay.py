@@ -8,7 +8,8 @@ import pytest
 
 from authkit.errors import InvalidInput
 from authkit.risk import MODELS, PastOnly
-from authkit.risk.replay import rebuild, replay, upkeep
+from authkit.risk.recount import rebuild, upkeep
+from authkit.risk.replay import replay
 from authkit.workload.load import seed
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
@@ -53,7 +54,9 @@ def test_counts_are_made_anew_from_the_attempts(connection):
         ),
     ):
         assert connection.execute(question).fetchone() == (counted,), question
-    assert rebuild(connection, END) == counted
+    told: list[tuple[str, int, int]] = []
+    assert rebuild(connection, END, lambda *step: told.append(step)) == counted
+    assert told[-1] == ("counts", 10, 10)
     merged, aged = upkeep(connection, timedelta(days=1))
     assert aged <= counted
     assert merged == aged

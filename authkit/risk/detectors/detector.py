@@ -12,7 +12,7 @@ import psycopg
 
 from authkit.errors import InvalidInput
 
-Value: TypeAlias = int | timedelta | list[str]
+Value: TypeAlias = int | str | timedelta | list[str]
 
 CUSTOM = "common practice; no published optimum"
 
@@ -30,8 +30,9 @@ class Parameter:
 class Detector:
     """One statement over `auth_attempts` between two times.
 
-    Its placeholders are `since`, `until` and the names of its parameters. `technique`
-    is the id in MITRE ATT&CK.
+    That of reused refresh tokens reads the tables of tokens too, and names tokens where
+    no attempt was logged. Its placeholders are `since`, `until` and the names of its
+    parameters. `technique` is the id in MITRE ATT&CK.
     """
 
     name: str

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import LiteralString
 
 from authkit.risk.detectors.detector import Detector, Parameter
 from authkit.risk.detectors.windows import sliding
 
 _OWASP = "OWASP Authentication Cheat Sheet: lock after about ten failures"
 _TEN = Parameter("attempts", 10, _OWASP)
+# A success from an address of the finding.
+_THEIRS: LiteralString = """a.outcome = 'succeeded' AND a.stage = 'primary'
+               AND EXISTS (
+                 SELECT FROM authkit.auth_attempts AS e
+                 WHERE e.id = ANY (f.evidence)
+                   AND e.occurred_at BETWEEN f.first_at AND f.last_at
+                   AND e.ip = a.ip)"""
 
 GUESSING: tuple[Detector, ...] = (
     Detector(
@@ -76,7 +84,7 @@ GUESSING: tuple[Detector, ...] = (
                 FROM unnest(f.others) AS o (other)) >= %(addresses)s
               AND (SELECT count(DISTINCT split_part(o.other, ' ', 2))
                 FROM unnest(f.others) AS o (other)) >= %(users)s""",
-            good="false",
+            good=_THEIRS,
         ),
         (
             Parameter("attempts", 25),
@@ -118,7 +126,7 @@ GUESSING: tuple[Detector, ...] = (
                                         AND a.occurred_at + %(span)s::interval)
                 >= %(each)s""",
             condition="d.rare >= %(users)s",
-            good="false",
+            good=_THEIRS,
         ),
         (
             Parameter("attempts", 25),
@@ -130,17 +138,25 @@ GUESSING: tuple[Detector, ...] = (
     Detector(
         "totp_guessing",
         "T1110.001",
-        "many wrong one-time codes for one user",
+        "many wrong one-time codes for one user, over many logins",
         sliding(
             key="a.user_id",
-            other="a.session_id",
+            # A code is asked for before there is a session: its login is then the
+            # accepted password before it.
+            other="""coalesce(a.session_id, (
+                SELECT b.id FROM authkit.auth_attempts AS b
+                WHERE b.user_id = a.user_id AND b.stage = 'primary'
+                  AND b.outcome = 'succeeded' AND b.occurred_at <= a.occurred_at
+                  AND b.occurred_at > a.occurred_at - interval '1 hour'
+                ORDER BY b.occurred_at DESC, b.id DESC LIMIT 1), a.id)""",
             counted="a.method = 'totp' AND a.outcome = 'failed'"
             " AND a.user_id IS NOT NULL",
-            condition="true",
+            condition="d.kinds >= %(sessions)s",
             good="a.method = 'totp' AND a.outcome = 'succeeded'",
         ),
         (
             Parameter("attempts", 20),
+            Parameter("sessions", 10),
             Parameter("span", timedelta(minutes=9)),
         ),
     ),

@@ -9,6 +9,7 @@ from authkit.risk.detectors.detector import Detector, Parameter
 from authkit.risk.detectors.windows import sliding
 
 _LAST = Parameter("last", 20, "the last 20 successes, as much as fits on a page")
+_LEAST = Parameter("least", 1, "at a first login there is nothing to differ from")
 
 _NEW: Final[LiteralString] = """
     WITH passed AS (
@@ -27,6 +28,7 @@ _NEW: Final[LiteralString] = """
     SELECT user_id::text, occurred_at, occurred_at, true, ARRAY[id]
     FROM compared
     WHERE occurred_at >= %(since)s AND value IS NOT NULL
+      AND place > %(least)s
       AND (before IS NULL OR place - before > %(last)s)
     ORDER BY occurred_at, id
     """
@@ -43,21 +45,21 @@ TAKEOVER: tuple[Detector, ...] = (
         "T1078",
         "a valid password from a device that the last successes did not have",
         _new("a.device_fingerprint"),
-        (_LAST,),
+        (_LAST, Parameter("least", 0, "a device is registered at its first login")),
     ),
     Detector(
         "new_network",
         "T1078",
         "a valid password from a network that the last successes did not have",
         _new("a.asn"),
-        (_LAST,),
+        (_LAST, _LEAST),
     ),
     Detector(
         "new_country",
         "T1078",
         "a valid password from a country that the last successes did not have",
         _new("a.country"),
-        (_LAST,),
+        (_LAST, _LEAST),
     ),
     Detector(
         "concurrent_countries",

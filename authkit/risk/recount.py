@@ -1,0 +1,158 @@
+"""The counts of scores made anew, in bulk: from the logins that are kept, or attempts.
+
+For a database that was filled by other means than logins: a seed, an import, a restore
+of the attempts alone. One pass per facet over `risk_logins`, no statement per login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from authkit.risk.counters import keys
+from authkit.risk.features import FACETS, features
+from authkit.risk.history import HORIZON
+
+Progress = Callable[[str, int, int], None]
+
+_STEP: Final = 20_000
+_BATCH: Final = 10_000
+_EMPTY: Final[LiteralString] = """
+    TRUNCATE authkit.risk_users, authkit.risk_counts, authkit.risk_user_counts,
+             authkit.risk_pairs, authkit.risk_deltas
+    """
+_USERS: Final[LiteralString] = """
+    INSERT INTO authkit.risk_users (user_id, logins)
+    SELECT user_id, count(*) FROM authkit.risk_logins GROUP BY user_id
+    """
+_OF_USERS: Final[LiteralString] = """
+    INSERT INTO authkit.risk_user_counts (user_id, key, seen)
+    SELECT user_id, key, count(*)
+    FROM (SELECT user_id, facets[%(place)s] AS key FROM authkit.risk_logins) AS l
+    WHERE key IS NOT NULL
+    GROUP BY user_id, key
+    """
+_OF_ALL: Final[LiteralString] = """
+    WITH counted AS (
+      INSERT INTO authkit.risk_counts (key, seen)
+      SELECT key, count(*)
+      FROM (SELECT facets[%(place)s] AS key FROM authkit.risk_logins) AS l
+      WHERE key IS NOT NULL
+      GROUP BY key
+      RETURNING key
+    )
+    UPDATE authkit.risk_totals
+    SET distinct_values[%(place)s] = (SELECT count(*) FROM counted)
+    """
+_PAIRS: Final[LiteralString] = """
+    INSERT INTO authkit.risk_pairs (key, place, above, seen)
+    SELECT key, %(place)s, above, count(*)
+    FROM (SELECT facets[1] AS key, facets[%(place)s] AS above
+          FROM authkit.risk_logins) AS l
+    WHERE key IS NOT NULL AND above IS NOT NULL
+    GROUP BY key, above
+    """
+_TOTALS: Final[LiteralString] = """
+    UPDATE authkit.risk_totals AS t
+    SET logins = u.logins, users = u.users, merged_at = clock_timestamp()
+    FROM (SELECT coalesce(sum(logins), 0) AS logins, count(*) AS users
+          FROM authkit.risk_users) AS u
+    """
+_HISTORY: Final[LiteralString] = """
+    SELECT user_id, occurred_at, id, host(ip), asn, country, user_agent
+    FROM authkit.auth_attempts
+    WHERE user_id IS NOT NULL AND outcome = 'succeeded' AND session_id IS NOT NULL
+      AND occurred_at >= %s AND occurred_at < %s
+    """
+_COPY: Final[LiteralString] = """
+    COPY authkit.risk_logins (user_id, occurred_at, attempt_id, facets)
+    FROM STDIN (FORMAT binary)
+    """
+
+
+def rebuild(
+    connection: psycopg.Connection[Any],
+    until: datetime,
+    progress: Progress | None = None,
+) -> int:
+    """Make the counts anew from the attempts within the horizon before a time.
+
+    In one transaction; logins that complete meanwhile wait. Returns how many completed
+    logins are counted now.
+    """
+    counted = 0
+    with connection.transaction():
+        connection.execute(
+            "LOCK TABLE authkit.risk_users, authkit.risk_logins,"
+            " authkit.risk_user_counts IN ACCESS EXCLUSIVE MODE"
+        )
+        connection.execute("TRUNCATE authkit.risk_logins")
+        with connection.cursor(name="authkit_rebuild") as reader:
+            reader.itersize = _STEP
+            reader.execute(_HISTORY, (until - HORIZON, until))
+            rows = iter(reader)
+            while batch := list(islice(rows, _STEP)):
+                _copy(connection, map(_kept, batch))
+                counted += len(batch)
+                if progress is not None:
+                    progress("completed logins", counted, counted)
+        recount(connection, progress)
+    return counted
+
+
+def upkeep(
+    connection: psycopg.Connection[Any], horizon: timedelta = HORIZON
+) -> tuple[int, int]:
+    """Forget logins older than the horizon, then merge; returns merged, and forgotten.
+
+    In batches, each of them a transaction of its own on an autocommit connection.
+    """
+    before = datetime.now(UTC) - horizon
+    aged = _until_done(connection, "SELECT authkit.risk_age(%s, %s)", (before, _BATCH))
+    merged = _until_done(connection, "SELECT authkit.risk_merge(%s)", (_BATCH,))
+    return merged, aged
+
+
+def _until_done(
+    connection: psycopg.Connection[Any],
+    statement: LiteralString,
+    params: tuple[object, ...],
+) -> int:
+    done = 0
+    while (row := connection.execute(statement, params).fetchone()) and row[0]:
+        done += int(row[0])
+    return done
+
+
+def recount(
+    connection: psycopg.Connection[Any], progress: Progress | None = None
+) -> None:
+    """Make every count anew from `risk_logins`; the caller holds the transaction."""
+    cursor = psycopg.Cursor(connection)  # whatever kind the connection makes itself
+    cursor.execute(_EMPTY)
+    cursor.execute(_USERS)
+    for place in range(1, len(FACETS) + 1):
+        at = {"place": place}
+        cursor.execute(_OF_USERS, at)
+        cursor.execute(_OF_ALL, at)
+        if progress is not None:
+            progress("counts", place, len(FACETS))
+    for place in (2, 3):
+        cursor.execute(_PAIRS, {"place": place})
+    cursor.execute(_TOTALS)
+
+
+def _kept(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    user, at, attempt, *seen = row
+    return user, at, attempt, keys(features(*seen))
+
+
+def _copy(connection: psycopg.Connection[Any], rows: Iterator[tuple[Any, ...]]) -> None:
+    with connection.cursor().copy(_COPY) as copy:
+        copy.set_types(["uuid", "timestamptz", "uuid", "bytea[]"])
+        for row in rows:
+            copy.write_row(row)
