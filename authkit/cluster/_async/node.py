@@ -79,10 +79,12 @@ class AsyncNode:
             raise Unavailable(f"{self.name} is not usable: {self.view.reason}")
         began: float | None = None
         while True:
-            try:
-                connection = await pool.getconn(limit_s)
-            except POOL_ERRORS as exc:
-                raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
+            connection = pool.take()
+            if connection is None:
+                try:
+                    connection = await pool.getconn(limit_s)
+                except POOL_ERRORS as exc:
+                    raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
             connection.lend(pool, intent)
             self.out.add(connection)
             if self.pool is not pool:
@@ -104,12 +106,10 @@ class AsyncNode:
 
     async def release(self, connection: AsyncNodeConnection) -> None:
         """Take a connection back: reused when clean, replaced when not."""
-        pool = connection.drawn_from
+        pool, own = connection.drawn_from, self.pool
         reusable = False
         try:
-            reusable = self.pool is pool and (
-                connection.pristine or await connection.clean()
-            )
+            reusable = own is pool and (connection.pristine or await connection.clean())
         finally:
             if reusable:
                 self.served += 1
@@ -121,7 +121,9 @@ class AsyncNode:
             self.out.discard(connection)
             if self.pool is None:
                 self._returned.raised()
-            if pool is not None:
+            if pool is not None and not (
+                reusable and own is not None and own.give(connection)
+            ):
                 await pool.putconn(connection)
 
     @property

@@ -6,12 +6,13 @@ worker that is connecting to a frozen server ends after two seconds.
 
 from __future__ import annotations
 
-from psycopg_pool import AsyncConnectionPool, PoolClosed
+from psycopg_pool import PoolClosed
 
 from authkit.cluster._async.connection import AsyncNodeConnection
+from authkit.cluster._primitives.idle import AsyncIdlePool
 
 
-class AsyncNodePool(AsyncConnectionPool[AsyncNodeConnection]):
+class AsyncNodePool(AsyncIdlePool[AsyncNodeConnection]):
     """The pool of one node, for as long as the node is usable."""
 
     async def abandon(self) -> None:

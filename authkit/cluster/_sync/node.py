@@ -81,10 +81,12 @@ class Node:
             raise Unavailable(f"{self.name} is not usable: {self.view.reason}")
         began: float | None = None
         while True:
-            try:
-                connection = pool.getconn(limit_s)
-            except POOL_ERRORS as exc:
-                raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
+            connection = pool.take()
+            if connection is None:
+                try:
+                    connection = pool.getconn(limit_s)
+                except POOL_ERRORS as exc:
+                    raise of_pool(exc, node=self.name, waited_s=limit_s) from exc
             connection.lend(pool, intent)
             self.out.add(connection)
             if self.pool is not pool:
@@ -106,10 +108,10 @@ class Node:
 
     def release(self, connection: NodeConnection) -> None:
         """Take a connection back: reused when clean, replaced when not."""
-        pool = connection.drawn_from
+        pool, own = connection.drawn_from, self.pool
         reusable = False
         try:
-            reusable = self.pool is pool and (connection.pristine or connection.clean())
+            reusable = own is pool and (connection.pristine or connection.clean())
         finally:
             if reusable:
                 self.served += 1
@@ -121,7 +123,9 @@ class Node:
             self.out.discard(connection)
             if self.pool is None:
                 self._returned.raised()
-            if pool is not None:
+            if pool is not None and not (
+                reusable and own is not None and own.give(connection)
+            ):
                 pool.putconn(connection)
 
     @property

@@ -8,12 +8,13 @@ worker that is connecting to a frozen server ends after two seconds.
 
 from __future__ import annotations
 
-from psycopg_pool import ConnectionPool, PoolClosed
+from psycopg_pool import PoolClosed
 
+from authkit.cluster._primitives.idle import IdlePool
 from authkit.cluster._sync.connection import NodeConnection
 
 
-class NodePool(ConnectionPool[NodeConnection]):
+class NodePool(IdlePool[NodeConnection]):
     """The pool of one node, for as long as the node is usable."""
 
     def abandon(self) -> None:
