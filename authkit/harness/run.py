@@ -21,7 +21,7 @@ from gevent.pool import Pool
 from locust.env import Environment
 
 from authkit.errors import NotFound
-from authkit.harness import standing
+from authkit.harness import greenlets, standing
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
 from authkit.harness.history import History, Kind
@@ -109,6 +109,7 @@ class LoadRun:
         import authkit
 
         check_order()
+        greenlets.install()
         keep_connections_of_killed_users()
         time_waits(self._waits)
         # The cluster tells what happens to nodes; a line for each connection says less.
