@@ -20,15 +20,16 @@ from authkit.harness.gate.statistics import (
 )
 from authkit.harness.gate.verdicts import RULE, Measured, Verdict
 
-BLOCKS, CALLS = 40, 40
+PAIRS, BLOCKS, CALLS = 6, 24, 36
 
 
-def drawn(seed: int, factor: float = 1.0) -> np.ndarray:
-    """Draw times with a floor, a long tail, and weather that lasts a block."""
+def drawn(seed: int, factor: float = 1.0, apart: float = 0.005) -> np.ndarray:
+    """Draw times: a floor, a long tail, weather of a block, processes that differ."""
     source = np.random.default_rng(seed)
-    weather = 1 + 0.2 * np.random.default_rng(7).random((BLOCKS, 1))
-    tail = 1 + 0.1 * source.exponential(size=(BLOCKS, CALLS))
-    return 100_000 * factor * weather * tail
+    weather = 1 + 0.2 * np.random.default_rng(7).random((PAIRS, BLOCKS, 1))
+    process = 1 + apart * source.normal(size=(PAIRS, 1, 1))
+    tail = 1 + 0.1 * source.exponential(size=(PAIRS, BLOCKS, CALLS))
+    return 100_000 * factor * process * weather * tail
 
 
 def measured(factor: float, *, seed: int = 2, control: float = 1.0) -> Measured:
@@ -55,13 +56,22 @@ def test_a_known_slowdown_lies_within_its_interval():
     assert high - low < 0.03
 
 
+def test_processes_that_differ_widen_the_interval_however_many_blocks_there_are():
+    alike, apart = (
+        compare(drawn(1, apart=spread), drawn(2, apart=spread))
+        for spread in (0.005, 0.05)
+    )
+    assert apart.low.error > 3 * alike.low.error
+    assert apart.p_slower(0.015) > 0.001
+
+
 def test_the_same_times_are_one_and_the_order_of_the_arguments_is_the_sign():
     there = compare(drawn(1), drawn(2, 1.2))
     back = compare(drawn(2, 1.2), drawn(1))
     assert there.median.log_ratio == pytest.approx(-back.median.log_ratio)
     same = compare(drawn(1), drawn(1))
     assert same.ratio == 1
-    assert same.p_slower(0.02) == 1
+    assert same.p_slower(0.02) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,14 @@ def test_false_alarms_on_drawn_times_stay_under_their_level():
         for seed in range(12)
     ]
     assert Verdict.REGRESSION not in found
+
+
+def test_one_benchmark_is_judged_as_strictly_as_among_all_of_a_gate():
+    alone, among = (
+        verdicts.judge([measured(1.03)], among=count)[0] for count in (1, 12)
+    )
+    assert among.p == pytest.approx(min(1.0, 12 * alone.p))
+    assert among.detectable > alone.detectable
 
 
 def test_the_exit_code_says_regression_invalid_or_neither():

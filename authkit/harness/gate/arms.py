@@ -133,15 +133,13 @@ class Arm:
     `backend` is the server's process of its connection, once it is open.
     """
 
-    def __init__(self, tree: Tree, url: str) -> None:
+    def __init__(self, tree: Tree, url: str, under: Sequence[str] = ()) -> None:
         self.tree = tree
         self.url = url
         self.operations: tuple[str, ...] = ()
         self.backend = 0
         self.postgres = ""
-        self._end = ""
-        self._lap = 0
-        self._process = _started(tree)
+        self._process = _started(tree, under)
 
     @property
     def pid(self) -> int:
@@ -154,22 +152,24 @@ class Arm:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, *, end: str) -> None:
-        """Connect to the prepared database."""
-        self._end = end
-        said = self.ask(
-            "open", url=self.url, root=str(self.tree.root), end=end, lap=self._lap
-        )
+    def open(self, *, end: str, lap: int = 0) -> None:
+        """Connect to the prepared database; wait for it with `opened`.
+
+        Of the arms that share a database each has a lap of its own: it draws what the
+        others do not.
+        """
+        self._tell("open", url=self.url, root=str(self.tree.root), end=end, lap=lap)
+
+    def opened(self) -> None:
+        """Wait until it is open.
+
+        Raises:
+            ArmFailed: it could not connect.
+        """
+        said = self._answer("open", {})
         self.operations = tuple(said["operations"])
         self.backend = int(said["backend"])
         self.postgres = str(said["postgres"])
-
-    def restart(self) -> None:
-        """Go on in a new process, with a new connection to the same database."""
-        self.close()
-        self._process = _started(self.tree)
-        self._lap += 1
-        self.open(end=self._end)
 
     def ask(self, do: str, **order: object) -> dict[str, Any]:
         """Give one order and wait for the answer.
@@ -177,15 +177,20 @@ class Arm:
         Raises:
             ArmFailed: the version could not do it.
         """
-        inward, outward = self._process.stdin, self._process.stdout
-        if inward is None or outward is None:
+        self._tell(do, **order)
+        return self._answer(do, order)
+
+    def _tell(self, do: str, **order: object) -> None:
+        if self._process.stdin is None:
             raise ArmFailed(f"{self.tree.name}: its process has no pipes")
         try:
-            inward.write(json.dumps({"do": do, **order}) + "\n")
-            inward.flush()
-            line = outward.readline()
-        except BrokenPipeError:
-            line = ""
+            self._process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as exc:
+            raise ArmFailed(f"{self.tree.name}: its process ended") from exc
+
+    def _answer(self, do: str, order: Mapping[str, object]) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise ArmFailed(f"{self.tree.name}: its process ended")
         answer = cast("dict[str, Any]", json.loads(line))
@@ -207,14 +212,14 @@ class Arm:
             self._process.stdout.close()
 
 
-def _started(tree: Tree) -> subprocess.Popen[str]:
+def _started(tree: Tree, under: Sequence[str]) -> subprocess.Popen[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("DATABASE_", "AUTHKIT_", "PYTHON"))
     }
     return subprocess.Popen(
-        [tree.python, str(WORKER)],
+        [*under, tree.python, str(WORKER)],
         env={**environment, "PYTHONPATH": str(tree.root), "PYTHONHASHSEED": "0"},
         cwd=tree.root,
         stdin=subprocess.PIPE,

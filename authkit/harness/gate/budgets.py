@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, cast
 
 from authkit.errors import InvalidInput
 from authkit.harness.drills.progress import Progress, silent
+from authkit.harness.gate import instructions
 from authkit.harness.gate.arms import Arm, ArmFailed, Tree
+from authkit.harness.gate.comparing import HOT_PATH
 from authkit.harness.gate.counters import Cost, Difference, differences
-from authkit.harness.gate.ground import DAYS, PEOPLE, open_arms
+from authkit.harness.gate.ground import DAYS, PEOPLE, prepared
 
 CALLS: Final = 20
 FILE: Final = Path("bench", "budgets.toml")
 _PACKAGES: Final = ("psycopg",)
+# Where these differ, only the number of instructions is another one.
+_OF_INSTRUCTIONS: Final = {"valgrind", "processor", "python"}
 _HEAD: Final = """\
 # What one call of each operation costs, counted: `authkit bench budgets --update`
 # writes this file and prints what changed.
@@ -40,6 +44,7 @@ class Budgets:
 def fingerprint(postgres: str) -> dict[str, str]:
     """Return what the counters depend on besides the code."""
     found = {"postgres": postgres, "people": str(PEOPLE), "days": str(DAYS)}
+    found |= instructions.environment()
     for package in _PACKAGES:
         try:
             found[package] = version(package)
@@ -113,8 +118,26 @@ def count(
         InvalidInput: there is no such operation.
         ArmFailed: an operation failed.
     """
-    with open_arms(trees, progress) as arms:
-        return count_on(arms, only=only, first=first, progress=progress)
+    with prepared(trees, progress) as ground:
+        with ground.teams(1) as (arms,):
+            counted = count_on(arms, only=only, first=first, progress=progress)
+        if not instructions.environment():
+            return counted
+        names = [name for name in HOT_PATH if not only or name in only]
+        found = instructions.count(ground, names, progress)
+    return tuple(
+        replace(one, costs=_with(one.costs, more))
+        for one, more in zip(counted, found, strict=True)
+    )
+
+
+def _with(
+    costs: Mapping[str, Cost], counted: Mapping[str, float]
+) -> Mapping[str, Cost]:
+    return {
+        name: replace(cost, instructions=counted.get(name))
+        for name, cost in costs.items()
+    }
 
 
 def count_on(
@@ -156,18 +179,24 @@ def count_on(
 class Judged:
     """What became of the costs, and whether that may stop a change.
 
-    `accepted` were raised in the budget file too, by whoever made the change.
+    `accepted` were raised in the budget file too, by whoever made the change;
+    `informs` are counters that do not bind here.
     """
 
     differences: tuple[Difference, ...]
     accepted: tuple[Difference, ...]
     binding: bool
     why_not: str = ""
+    informs: frozenset[str] = frozenset()
 
     @property
     def faults(self) -> tuple[Difference, ...]:
         """Those that stop the change."""
-        return tuple(d for d in self.differences if d.worse) if self.binding else ()
+        return tuple(d for d in self.differences if self.is_fault(d))
+
+    def is_fault(self, one: Difference) -> bool:
+        """Tell whether this one stops the change; some counters may only inform."""
+        return self.binding and one.worse and one.counter not in self.informs
 
 
 def judge(committed: Budgets | None, counted: Budgets) -> Judged:
@@ -175,15 +204,16 @@ def judge(committed: Budgets | None, counted: Budgets) -> Judged:
     if committed is None:
         return Judged((), (), binding=False, why_not="there are no budgets yet")
     found = differences(committed.costs, counted.costs)
-    other = [
-        f"{name} {was} there, {counted.fingerprint.get(name, 'none')} here"
+    other = {
+        name: f"{name} {was} there, {counted.fingerprint.get(name, 'none')} here"
         for name, was in committed.fingerprint.items()
         if counted.fingerprint.get(name) != was
-    ]
-    if other:
-        why = f"counted in another environment: {', '.join(other)}"
+    }
+    if other.keys() - _OF_INSTRUCTIONS:
+        why = f"counted in another environment: {', '.join(other.values())}"
         return Judged(found, (), binding=False, why_not=why)
-    return Judged(found, (), binding=True)
+    informs = frozenset({"instructions"}) if other else frozenset[str]()
+    return Judged(found, (), binding=True, informs=informs)
 
 
 def judge_versions(base: Budgets, head: Budgets, committed: Budgets | None) -> Judged:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -14,14 +14,12 @@ import numpy as np
 
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.gate.arms import Arm
-from authkit.harness.gate.statistics import LOW_QUANTILE, compare
+from authkit.harness.gate.statistics import compare
 from authkit.harness.gate.verdicts import (
     RULE,
     Measured,
     Rule,
-    control_strays,
     is_certain,
-    p_of,
 )
 
 if TYPE_CHECKING:
@@ -42,19 +40,22 @@ HOT_PATH: Final = (
     "oauth_states.create",
     "oauth_tokens.introspect",
 )
-_CALLS: Final = 25
-_WARMUP: Final = 100
+TEAMS: Final = 6
+_CALLS: Final = 6
+_WARMUP: Final = 40
+# Whoever goes on after itself finds its own data in the processor's caches: it was seen
+# to be faster by half a per cent. So each follows the others, and all orders are there.
+_ORDERS: Final = (
+    *((0, 1, 2), (0, 2, 1), (2, 0, 1)),
+    *((2, 1, 0), (1, 2, 0), (1, 0, 2)),
+)
 
-Extra = Callable[[float], int]
-
-
-def unchanged(_base_ns: float) -> int:
-    """Add nothing to a call."""
-    return 0
+Team = tuple[Arm, ...]
+Teams = Sequence[Team]
 
 
 @contextmanager
-def settled(arms: Sequence[Arm]) -> Generator[tuple[str, ...]]:
+def settled(teams: Teams) -> Generator[tuple[str, ...]]:
     """Give clients one processor, their backends another, and all of them precedence.
 
     Whichever backend shared the client's processor by chance was seen to be half as
@@ -63,6 +64,7 @@ def settled(arms: Sequence[Arm]) -> Generator[tuple[str, ...]]:
     when we say so. Yields what was not permitted, a sentence each.
     """
     told: list[str] = []
+    arms = tuple(chain.from_iterable(teams))
     try:
         processors = sorted(os.sched_getaffinity(0))
         if len(processors) < 2:
@@ -91,94 +93,70 @@ def settled(arms: Sequence[Arm]) -> Generator[tuple[str, ...]]:
 
 
 def measure(
-    arms: tuple[Arm, Arm, Arm],
+    teams: Teams,
     benchmark: str,
     *,
     benchmarks: int = 1,
     rule: Rule = RULE,
-    extra: Extra = unchanged,
+    slow: float = 0.0,
 ) -> Measured:
     """Measure base, head and base again, in turns, until it is certain or over.
 
     Args:
-        arms: base, head and the control, whose code is base's.
+        teams: base, head and the control, whose code is base's; several of each.
         benchmark: the operation.
         benchmarks: how many there are in this run: certainty is shared among them.
         rule: the looks and the limit of time.
-        extra: nanoseconds to add to each call of head, by base's quick calls.
+        slow: the share by which each call of head is made slower.
     """
     began = monotonic()
-    base, head, control = arms
-    for arm in (control, head, base):
+    for arm in chain.from_iterable(teams):
         _times(arm, benchmark, _WARMUP, 0)
-    for arm in (control, head):  # the same parameters for all, in the same order
-        _times(arm, benchmark, _WARMUP, 0)
-    typical = float(np.quantile(_times(base, benchmark, _WARMUP, 0), LOW_QUANTILE))
-    added = extra(typical)
-    rows: tuple[list[NDArray[np.float64]], ...] = ([], [], [])
-    turns = ((0, base, 0), (1, head, added), (2, control, 0))
+    found: list[list[NDArray[np.float64]]] = [[] for _ in teams]
+    passes = 0
     while True:
-        halves: list[list[NDArray[np.float64]]] = [[], [], []]
-        for at, arm, more in (*turns, *reversed(turns)):
-            halves[at].append(_times(arm, benchmark, _CALLS, more))
-        for row, pair in zip(rows, halves, strict=True):
-            row.append(np.concatenate(pair))
-        blocks, seconds = len(rows[0]), monotonic() - began
-        over = blocks >= rule.looks[-1] or (seconds >= rule.limit_s and blocks > 1)
-        if not over and blocks not in rule.looks:
+        for team, blocks in zip(teams, found, strict=True):
+            for _ in range(rule.blocks):
+                blocks.append(_block(team, benchmark, slow))
+        passes, seconds = passes + 1, monotonic() - began
+        over = passes >= rule.looks[-1] or seconds >= rule.limit_s
+        if not over and passes not in rule.looks:
             continue
-        first, second, third = (np.stack(row) for row in rows)
-        found = Measured(
+        # versions, teams, blocks, calls
+        base, head, control = np.asarray(found).transpose(2, 0, 1, 3)
+        measured = Measured(
             benchmark,
-            change=compare(first, second),
-            control=compare(first, third),
-            base_us=float(np.median(first)) / 1000,
+            change=compare(base, head),
+            control=compare(base, control),
+            base_us=float(np.median(base)) / 1000,
             seconds=seconds,
         )
-        if over or is_certain(found, benchmarks, rule):
-            return found
+        if over or is_certain(measured, benchmarks, rule):
+            return measured
 
 
-def measure_surely(
-    arms: tuple[Arm, Arm, Arm],
-    benchmark: str,
-    *,
-    benchmarks: int = 1,
-    rule: Rule = RULE,
-    extra: Extra = unchanged,
-) -> Measured:
-    """Measure; what looks like a regression once more, in processes of their own.
-
-    Where a process and its backend happen to lie in memory makes them a few per cent
-    faster or slower for as long as they live, and no number of blocks tells that from
-    the code (Mytkowicz et al. 2009, "Producing wrong data without doing anything
-    obviously wrong"). Both measurements must say so: the weaker one is returned. So is
-    the second one where the control of the first strayed.
-    """
-    first = measure(arms, benchmark, benchmarks=benchmarks, rule=rule, extra=extra)
-    strays = control_strays(first.control, rule)
-    if not strays and p_of(first, rule) >= rule.alpha:
-        return first
-    for arm in arms:
-        arm.restart()
-    with settled(arms):
-        again = measure(arms, benchmark, benchmarks=benchmarks, rule=rule, extra=extra)
-    weaker = again if strays else max(first, again, key=lambda one: p_of(one, rule))
-    return replace(weaker, seconds=first.seconds + again.seconds)
+def _block(team: Team, benchmark: str, slow: float) -> NDArray[np.float64]:
+    """Time all versions in every order once; none has two turns one after the other."""
+    times: list[list[float]] = [[], [], []]
+    for order in _ORDERS:
+        for at in order:
+            more = slow if at == 1 else 0.0
+            times[at] += _times(team[at], benchmark, _CALLS, more)
+    return np.asarray(times)
 
 
 def measure_all(
-    arms: tuple[Arm, Arm, Arm],
+    teams: Teams,
     benchmarks: Sequence[str],
     *,
     rule: Rule = RULE,
     progress: Progress = silent,
 ) -> tuple[Measured, ...]:
-    """Measure each benchmark, each as surely as `measure_surely` does."""
+    """Measure each benchmark."""
     found: list[Measured] = []
     for done, name in enumerate(benchmarks):
         progress("measuring", done, len(benchmarks))
-        found.append(measure_surely(arms, name, benchmarks=len(benchmarks), rule=rule))
+        found.append(measure(teams, name, benchmarks=len(benchmarks), rule=rule))
     progress("measuring", len(benchmarks), len(benchmarks))
     return tuple(found)
 
@@ -199,6 +177,5 @@ def stolen(before: tuple[int, int], after: tuple[int, int]) -> float:
     return (after[0] - before[0]) / whole if whole else 0.0
 
 
-def _times(arm: Arm, benchmark: str, calls: int, more: int) -> NDArray[np.float64]:
-    said = arm.ask("block", operation=benchmark, calls=calls, extra_ns=more)
-    return np.asarray(said["times"], dtype=np.float64)
+def _times(arm: Arm, benchmark: str, calls: int, slow: float) -> list[float]:
+    return arm.ask("block", operation=benchmark, calls=calls, slow=slow)["times"]

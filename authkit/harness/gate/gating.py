@@ -15,7 +15,7 @@ from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.gate import budgets, comparing, verdicts
 from authkit.harness.gate.arms import HEAD, Tree, commit_of, repository, tree_of
 from authkit.harness.gate.budgets import Budgets, Judged
-from authkit.harness.gate.ground import open_arms
+from authkit.harness.gate.ground import prepared
 from authkit.harness.gate.statistics import geometric_mean
 from authkit.harness.gate.verdicts import RULE, Judgement, Rule
 
@@ -96,7 +96,8 @@ def _timed(
     rule: Rule,
     progress: Progress,
 ) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
-    with open_arms(trees, progress) as (base, head, control):
+    with prepared(trees, progress) as ground, ground.teams(comparing.TEAMS) as teams:
+        base, head, _ = teams[0]
         if unknown := [name for name in only if name not in head.operations]:
             raise InvalidInput(f"no such operation: {', '.join(unknown)}")
         wanted = tuple(only) or tuple(
@@ -108,10 +109,8 @@ def _timed(
             for name in wanted
             if name not in base.operations
         ]
-        with comparing.settled((base, head, control)) as missing:
-            found = comparing.measure_all(
-                (base, head, control), names, rule=rule, progress=progress
-            )
+        with comparing.settled(teams) as missing:
+            found = comparing.measure_all(teams, names, rule=rule, progress=progress)
     notes += missing
     return verdicts.judge(found, rule), tuple(notes)
 

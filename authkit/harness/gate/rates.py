@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -10,16 +9,19 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from time import monotonic
 from typing import Final
 
 from authkit.errors import InvalidInput
 from authkit.figures import Figure, Report, figure
 from authkit.harness.drills.progress import Progress, silent
-from authkit.harness.gate import comparing
+from authkit.harness.gate import comparing, recorded
 from authkit.harness.gate.arms import Tree, commit_of, repository
 from authkit.harness.gate.gating import BASE, CONTROL, as_dict
-from authkit.harness.gate.ground import open_arms
+from authkit.harness.gate.ground import prepared
+from authkit.harness.gate.recorded import Run
+from authkit.harness.gate.statistics import geometric_mean
 from authkit.harness.gate.verdicts import (
     RULE,
     Judgement,
@@ -30,7 +32,7 @@ from authkit.harness.gate.verdicts import (
 )
 
 # So many runs have the same processes; then new ones, in new databases.
-_TOGETHER: Final = 12
+_TOGETHER: Final = 24
 _FALSE_ALARMS: Final = 0.01
 _USUALLY, _SURELY = 0.95, 0.10  # a slowdown of 10 % is to be caught always
 _BUSY: Final = "while True: pass"
@@ -48,11 +50,11 @@ def run(
 ) -> Report:
     """Measure one benchmark after the other against itself; count the verdicts.
 
-    A run is one benchmark with its control. As many runs as there are benchmarks are
-    then judged together too, as a whole gate is.
+    A run is one benchmark with its control, judged as one of a whole gate. As many runs
+    as there are benchmarks are then judged together too, as a whole gate is.
 
     Args:
-        runs: how many.
+        runs: how many there are to be, those that the file holds already included.
         slow: make one side slower by this share, by work added to each call.
         load: how many processes keep the processors busy meanwhile.
         benchmarks: the operations, in turns; the hot path, when empty.
@@ -61,40 +63,50 @@ def run(
         progress: told the phase, what is done and what there is to do.
 
     Raises:
-        InvalidInput: there is no such operation, or the file cannot be written.
+        InvalidInput: there is no such operation, or the file cannot be used.
         ArmFailed: the code could not do the work.
     """
     started, began = datetime.now(UTC), monotonic()
     root = repository()
     names = tuple(benchmarks) or comparing.HOT_PATH
-    trees = [Tree(name, root, sys.executable) for name in (BASE, "same", CONTROL)]
-    found: list[Measured] = []
+    found = list(recorded.read([raw]) if raw is not None and raw.exists() else ())
+    if any(one.slow != slow for one in found):
+        raise InvalidInput(f"{raw} holds runs of another slowdown")
     notes: set[str] = set()
-    postgres = ""
-    with _busy(load):
-        while len(found) < runs:
-            with open_arms(trees) as arms, comparing.settled(arms) as missing:
-                if unknown := [n for n in names if n not in arms[0].operations]:
-                    raise InvalidInput(f"no such operation: {', '.join(unknown)}")
-                postgres = arms[0].postgres
-                notes.update(missing)
-                for _ in range(min(_TOGETHER, runs - len(found))):
-                    name = names[len(found) % len(names)]
-                    one = comparing.measure_surely(
-                        (arms[0], arms[1], arms[2]),
-                        name,
-                        rule=rule,
-                        extra=lambda base_ns: round(base_ns * slow),
-                    )
-                    found.append(one)
-                    progress("measuring", len(found), runs)
-                    if raw is not None:
-                        _append(raw, one, slow, load, rule)
-    singly = [judge([one], rule)[0] for one in found]
-    gates = [
-        judge(found[at : at + len(names)], rule)
-        for at in range(0, len(found) - len(names) + 1, len(names))
-    ]
+    postgres = None
+    if len(found) < runs:
+        trees = [Tree(name, root, sys.executable) for name in (BASE, "same", CONTROL)]
+        with _busy(load), prepared(trees, progress) as ground:
+            while len(found) < runs:
+                with (
+                    ground.teams(comparing.TEAMS) as teams,
+                    comparing.settled(teams) as missing,
+                ):
+                    postgres = teams[0][0].postgres
+                    if unknown := [
+                        name for name in names if name not in teams[0][0].operations
+                    ]:
+                        raise InvalidInput(f"no such operation: {', '.join(unknown)}")
+                    notes.update(missing)
+                    for _ in range(min(_TOGETHER, runs - len(found))):
+                        gate, at = divmod(len(found), len(names))
+                        one = comparing.measure(
+                            teams,
+                            names[at],
+                            benchmarks=len(names),
+                            rule=rule,
+                            slow=slow,
+                        )
+                        found.append(Run(gate, slow, load, one))
+                        progress("measuring", len(found), runs)
+                        if raw is not None:
+                            recorded.append(raw, found[-1])
+    among = len({one.measured.benchmark for one in found})
+    singly = [judge([one.measured], rule, among=among)[0] for one in found]
+    together: dict[int, list[Measured]] = {}
+    for one in found:
+        together.setdefault(one.gate, []).append(one.measured)
+    gates = [judge(one, rule) for one in together.values() if len(one) == among]
     return Report(
         command="bench inject" if slow else "bench aa",
         started=started,
@@ -130,8 +142,13 @@ def _rates(found: Sequence[Judgement], slow: float) -> list[Figure]:
             most = upper_bound(count[Verdict.REGRESSION], valid)
             figures.append(figure("false alarms, at most", round(most, 4), "share"))
     figures.append(figure("inconclusive", count[Verdict.INCONCLUSIVE]))
-    longest = max((one.measured.seconds for one in found), default=0.0)
-    figures.append(figure("longest run", round(longest, 2), "s"))
+    seconds = [one.measured.seconds for one in found]
+    figures.append(
+        figure("longest run", round(max(seconds, default=0), 2), "s", goal=("<=", 10))
+    )
+    figures.append(figure("median run", round(median(seconds or [0]), 2), "s"))
+    ratios = [one.measured.change.ratio for one in found]
+    figures.append(figure("geometric mean", round(geometric_mean(ratios), 4), "ratio"))
     return figures
 
 
@@ -169,14 +186,3 @@ def _busy(load: int) -> Generator[None]:
         for process in busy:
             process.kill()
             process.wait()
-
-
-def _append(path: Path, one: Measured, slow: float, load: int, rule: Rule) -> None:
-    line = {"slow": slow, "load": load, **as_dict(judge([one], rule)[0])}
-    line["log_ratios"] = [one.change.low.log_ratio, one.change.median.log_ratio]
-    line["errors"] = [one.change.low.error, one.change.median.error]
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as exc:
-        raise InvalidInput(f"cannot write {path}: {exc.strerror}") from exc

@@ -28,18 +28,20 @@ class Rule:
 
     `margin` is what does not matter, and how far the control may stray, at the level
     `stray`; `detect` the slowdown that a pass excludes; `alpha` the chance of one false
-    alarm in a whole gate. After `looks[i]` blocks the run stops if it is certain by
-    then; each look has its share of `alpha`. `most_invalid` is the share of benchmarks
+    alarm in a whole gate. In a pass each team of processes measures so many `blocks`.
+    After `looks[i]` passes the run stops if it is certain by then; each look has its
+    share of `alpha`. `most_invalid` is the share of benchmarks
     that may be invalid before the whole run is.
     """
 
-    margin: float = 0.02
+    margin: float = 0.015
     detect: float = 0.05
     stray: float = 0.05
     alpha: float = 0.01
     power: float = 0.95
-    looks: tuple[int, ...] = (40, 80, 160)
-    limit_s: float = 10.0
+    blocks: int = 6
+    looks: tuple[int, ...] = (2, 4, 8)
+    limit_s: float = 8.0
     most_invalid: float = 0.25
     most_steal: float = 0.10
 
@@ -90,16 +92,23 @@ def is_certain(measured: Measured, benchmarks: int, rule: Rule = RULE) -> bool:
     return measured.change.excludes(rule.margin)
 
 
-def judge(found: Sequence[Measured], rule: Rule = RULE) -> tuple[Judgement, ...]:
-    """Judge all benchmarks of a run together."""
-    adjusted = holm([p_of(one, rule) for one in found])
+def judge(
+    found: Sequence[Measured], rule: Rule = RULE, *, among: int = 0
+) -> tuple[Judgement, ...]:
+    """Judge all benchmarks of a run together; as if they were `among` so many."""
+    others = max(0, among - len(found))
+    adjusted = holm([*(p_of(one, rule) for one in found), *[1.0] * others])[
+        : len(found)
+    ]
     return tuple(
         Judgement(
             one,
             _verdict(one, p, rule),
             p,
             one.change.minimum_detectable(
-                rule.margin, rule.alpha / (len(found) * len(rule.looks)), rule.power
+                rule.margin,
+                rule.alpha / (max(len(found), among) * len(rule.looks)),
+                rule.power,
             ),
         )
         for one, p in zip(found, adjusted, strict=True)

@@ -6,6 +6,7 @@ not import anything of this room, and of authkit only what every version has.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -109,8 +110,8 @@ class Work:
             "postgres": f"{version // 10_000}",
         }
 
-    def block(self, operation: str, calls: int, extra_ns: int = 0) -> Answer:
-        """Time calls one by one, in nanoseconds; `extra_ns` is added to each by work.
+    def block(self, operation: str, calls: int, slow: float = 0.0) -> Answer:
+        """Time calls one by one, in nanoseconds; each is made slower by this share.
 
         Drawing parameters is not timed.
         """
@@ -121,11 +122,11 @@ class Work:
             params = draw(found)
             began = perf_counter_ns()
             run(connection, found, params)
-            if extra_ns:
-                until = perf_counter_ns() + extra_ns
-                while perf_counter_ns() < until:
-                    pass
-            times.append(perf_counter_ns() - began)
+            now = perf_counter_ns()
+            until = now + (now - began) * slow  # asked of everyone: it has its cost
+            while (now := perf_counter_ns()) < until:
+                pass
+            times.append(now - began)
         return {"times": times}
 
     def count(self, operation: str, calls: int) -> Answer:
@@ -152,6 +153,29 @@ class Work:
             "full_page_images": images,
             "plan": self._plan(found),
         }
+
+    def instruct(self, operation: str, calls: int) -> Answer:
+        """Make so many calls, then twice as many, for callgrind to count.
+
+        It was told to begin at the one function of libc and to write at the other.
+        """
+        run, found = self._runner(operation)
+        self._samples.random = Random(crc32(operation.encode()))  # noqa: S311 # a benchmark, no secret
+        drawn = [self._samples.draw(found) for _ in range(WARMUP + 3 * calls)]
+        for params in drawn[:WARMUP]:
+            run(self._connection, found, params)
+        gc.collect()
+        gc.disable()
+        for part in (
+            drawn[WARMUP : WARMUP + calls],
+            drawn[WARMUP + calls :],
+        ):
+            os.getpgid(0)
+            for params in part:
+                run(self._connection, found, params)
+            os.getsid(0)
+        gc.enable()
+        return {}
 
     def _runner(self, operation: str) -> tuple[Callable[..., Any], Any]:
         found = self.operations[operation]
