@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from authkit.cli.lab_env import give
 from authkit.cli.lab_patroni import hold
 from authkit.cli.lab_table import show_lab
 
@@ -101,7 +102,7 @@ def up(
             )
         seconds = time.monotonic() - began
         typer.echo(f"Lab {name} is up after {seconds:.1f} s.", err=True)
-    _give_env(lab, env_file)
+    give(lab.env(), env_file)
 
 
 @app.command()
@@ -280,24 +281,6 @@ def _progress() -> Generator[Callable[[str], None]]:
                 console.print(step)
 
         yield show
-
-
-def _give_env(lab: Lab, env_file: Path | None) -> None:
-    text = "".join(f"{name}={value}\n" for name, value in lab.env().items())
-    if env_file is None:
-        typer.echo(text, nl=False)
-        return
-    from authkit.errors import InvalidInput
-
-    try:
-        handle = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise InvalidInput(
-            f"the lab is up, but {env_file} cannot be written: {exc.strerror}"
-        ) from exc
-    typer.echo(f"Wrote {env_file}.", err=True)
 
 
 def _write_json(target: str, text: str) -> None:

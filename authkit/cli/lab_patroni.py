@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from authkit.cli.lab_env import give
+
 
 def hold(
     engine: str,
@@ -24,7 +26,7 @@ def hold(
         LabError: the cluster did not come up.
     """
     from authkit.errors import InvalidInput, LabError
-    from authkit.lab.patroni import patroni_cluster
+    from authkit.lab.patroni_starting import patroni_cluster
 
     if engine != "patroni":
         raise InvalidInput(f"there is no engine {engine!r}: plain or patroni")
@@ -36,17 +38,7 @@ def hold(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with patroni_cluster(nodes, root=root, in_memory=in_memory, progress=tell) as lab:
-        text = "".join(f"{name}={value}\n" for name, value in lab.env().items())
-        if env_file is None:
-            typer.echo(text, nl=False)
-        else:
-            try:
-                env_file.touch(0o600)
-                env_file.write_text(text, encoding="utf-8")
-            except OSError as exc:
-                raise InvalidInput(
-                    f"{env_file} cannot be written: {exc.strerror}"
-                ) from exc
+        give(lab.env(), env_file)
         typer.echo("Ctrl-C ends it.", err=True)
         shown = ""
         while True:

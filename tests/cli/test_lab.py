@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from authkit import cli
+from authkit.crypto.keyed import KeyedHash
+from authkit.crypto.sealing import KeyRing
 from authkit.lab import Lab, up
 from authkit.lab.places import memory_root
 
@@ -56,7 +58,14 @@ def test_up_prints_the_variables_and_down_removes_the_lab(
     code, out, err = run("up", "short", "--replicas", "0")
     assert code == 0, err
     variables = dict(line.split("=", 1) for line in out.splitlines())
-    assert list(variables) == ["DATABASE_URL", "DATABASE_REPLICA_URLS"]
+    assert list(variables) == [
+        "DATABASE_URL",
+        "DATABASE_REPLICA_URLS",
+        "AUTHKIT_TOKEN_KEY",
+        "AUTHKIT_SEALING_KEYS",
+    ]
+    assert KeyedHash.from_base64(variables["AUTHKIT_TOKEN_KEY"])
+    assert KeyRing.parse(variables["AUTHKIT_SEALING_KEYS"])
     with psycopg.connect(variables["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
     assert "Lab short is up after" in err
