@@ -28,10 +28,11 @@ class Drill(StrEnum):
     CHAOS = "chaos"
     SATURATION = "saturation"
     STALENESS = "staleness"
+    PURGE = "purge"
 
 
 # Those that are played in rounds.
-ROUNDS = frozenset(Drill) - {Drill.SATURATION, Drill.STALENESS}
+ROUNDS = frozenset(Drill) - {Drill.SATURATION, Drill.STALENESS, Drill.PURGE}
 
 
 class Engine(StrEnum):
@@ -57,11 +58,21 @@ def drill(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=1, max=86_400, help="Saturation: how long; default: 30."),
+        typer.Option(
+            min=1,
+            max=86_400,
+            help="Saturation: how long; default: 30. Purge: so much of it is watched.",
+        ),
     ] = None,
     reads: Annotated[
         int | None,
         typer.Option(min=100, help="Staleness: how many reads; default: 20,000."),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1000, help="Purge: how many sessions have expired; default: 500,000."
+        ),
     ] = None,
     colour: Annotated[
         Colour, typer.Option(help="Clients: threads, asyncio, or one after the other.")
@@ -96,14 +107,17 @@ def drill(
     from authkit.cli.showing import progress
     from authkit.errors import ConfigError
     from authkit.harness.drills import run
+    from authkit.harness.drills.purging import purging
     from authkit.harness.drills.saturation import saturation
     from authkit.harness.drills.staleness import staleness
 
     problems = [
         f"{option} is not for the drill {name.value}"
         for option, given, owners in (
-            ("--seconds", seconds is not None, {Drill.SATURATION}),
+            ("--seconds", seconds is not None, {Drill.SATURATION, Drill.PURGE}),
             ("--reads", reads is not None, {Drill.STALENESS}),
+            ("--rows", rows is not None, {Drill.PURGE}),
+            ("--colour", colour is not Colour.BOTH, set(Drill) - {Drill.PURGE}),
             ("--rounds", rounds is not None, ROUNDS),
             ("--asynchronous", asynchronous, ROUNDS),
             ("--engine", engine is not Engine.PLAIN, ROUNDS),
@@ -122,6 +136,8 @@ def drill(
             report = staleness(
                 reads=reads or 20_000, colours=colours, seed=seed, progress=show
             )
+        elif name is Drill.PURGE:
+            report = purging(rows=rows or 500_000, seconds=seconds, progress=show)
         else:
             report = run.drill(
                 name.value,

@@ -83,6 +83,11 @@ class Lab:
         """Whether commits wait for a replica."""
         return self.state.synchronous
 
+    @property
+    def decides(self) -> bool:
+        """Whether it makes a replica of an old primary by itself: never."""
+        return False
+
     def server(self, node: str = "primary") -> Server:
         """Return the server of a node: its folder, its log, its processes."""
         return server_of(self.folder, self.state, node)

@@ -1,16 +1,13 @@
 """Patroni as the engine of a lab: real nodes, an etcd, and nobody but them decides.
 
-For the length of a `with` block there run on loopback one etcd and, per node, a Patroni
-with its PostgreSQL. Who leads is what Patroni says.
+There run on loopback one etcd and, per node, a Patroni with its PostgreSQL. Who leads
+is what Patroni says. `patroni_starting` brings one up.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +16,6 @@ from authkit.errors import LabError
 from authkit.lab import (
     account,
     patroni_processes,
-    patroni_watcher,
     places,
     programs,
     replication,
@@ -30,7 +26,6 @@ from authkit.lab.patroni_configuration import Ports
 from authkit.lab.patroni_node import PatroniNode
 from authkit.lab.patroni_status import Member, ask, members, post
 from authkit.lab.patroni_store import Store
-from authkit.lab.processes import identify
 
 _START_S = 120.0
 _FAILOVER_S = 90.0
@@ -76,6 +71,11 @@ class PatroniLab:
         """Commits wait for a standby, which alone may be promoted."""
         return True
 
+    @property
+    def decides(self) -> bool:
+        """Patroni rewinds an old primary and makes it a replica as soon as it can."""
+        return True
+
     def members(self) -> tuple[Member, ...]:
         """Return what Patroni says of its nodes.
 
@@ -89,15 +89,16 @@ class PatroniLab:
 
     @property
     def primary(self) -> str:
-        """The node that leads.
+        """The node that leads; where none does, whoever comes to.
 
         Raises:
-            LabError: none does now.
+            LabError: none does, in time.
         """
-        for member in self.members():
-            if member.leads:
-                return member.name
-        raise LabError(f"{self.name} has no leader")
+        _wait(
+            lambda: self._leader() is not None, f"{self.name} has no leader",
+            timeout_s=_FAILOVER_S,
+        )  # fmt: skip
+        return self._leader() or self.primary
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -277,50 +278,3 @@ def _wait(
 ) -> None:
     # Each look is a request to a Patroni, which has better things to do.
     replication.wait_until(condition, otherwise, timeout_s=timeout_s, every_s=0.1)
-
-
-@contextlib.contextmanager
-def patroni_cluster(
-    nodes: int = 3,
-    *,
-    root: Path | None = None,
-    in_memory: bool = False,
-    progress: Progress = silent,
-) -> Generator[PatroniLab]:
-    """Run a Patroni cluster for the length of a `with` block.
-
-    It is removed at the end of the block and also when this process dies, however it
-    dies.
-
-    Args:
-        nodes: how many; a synchronous failover needs two at least.
-        root: the folder for it; default: the state folder.
-        in_memory: in /dev/shm where there is room.
-        progress: called with each step in words.
-
-    Raises:
-        LabError: Patroni or etcd is not installed, no interpreter can be run by the
-            servers' account, or the nodes did not come up.
-    """
-    if not 2 <= nodes <= 4:  # a machine's fill
-        raise LabError(f"{nodes} nodes: a Patroni lab has 2 to 4")
-    if root is None and in_memory:
-        root = places.memory_root()
-    who = account.choose()
-    me = identify(os.getpid())
-    name = f"patroni-{os.getpid()}-{secrets.token_hex(3)}"
-    folder = places.make_folder(places.state_root(root) / "patroni", name, who)
-    lab: PatroniLab | None = None
-    try:
-        if me is not None:
-            patroni_watcher.spawn(folder, me)
-        lab = PatroniLab(folder, who, nodes)
-        lab.up(progress)
-        yield lab
-    finally:
-        # Not in a forked child that leaves the block.
-        if me == identify(os.getpid()):
-            if lab is None:
-                shutil.rmtree(folder)
-            else:
-                lab.down()

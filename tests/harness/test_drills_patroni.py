@@ -13,7 +13,8 @@ from authkit.harness.drills.scenarios import SCENARIOS
 from authkit.harness.drills.servers import LabServers, settings_of
 from authkit.harness.drills.servers_engines import alternating
 from authkit.hot import AttemptRecord
-from authkit.lab.patroni import PatroniLab, patroni_cluster
+from authkit.lab.patroni import PatroniLab
+from authkit.lab.patroni_starting import patroni_cluster
 from authkit.ops.migrate import upgrade
 from authkit.testing.waiting import until
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from authkit.errors import LabError
-from authkit.lab.patroni import patroni_cluster
+from authkit.lab import patroni_processes
 from authkit.lab.patroni_configuration import TIMES, Ports, node_configuration
+from authkit.lab.patroni_processes import of_lab
+from authkit.lab.patroni_starting import patroni_cluster
 from authkit.lab.patroni_status import Member, ask, members, post
 from authkit.lab.places import plan_nodes
 from authkit.lab.programs import Programs
+from authkit.testing.waiting import until
 
 
 def test_the_times_are_such_that_patroni_takes_them():
@@ -59,20 +65,40 @@ def test_a_number_of_nodes_that_cannot_fail_over_is_refused():
 
 
 @pytest.mark.slow
-def test_a_killed_leader_is_followed_by_one_that_has_every_acknowledged_write():
-    with patroni_cluster(3, in_memory=True) as lab:
-        old = lab.primary
-        assert len(lab.replicas) == 2
-        with psycopg.connect(lab.url(old), autocommit=True) as connection:
-            connection.execute("CREATE TABLE kept (n int)")
-            for number in range(20):
-                connection.execute("INSERT INTO kept VALUES (%s)", [number])
-        assert lab.kill(old) > 2
-        new = lab.promote()
-        assert new != old
-        with psycopg.connect(lab.url(new), autocommit=True) as connection:
-            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (20,)
-        lab.rejoin(old)
-        assert old in lab.replicas
-        lab.wait_replayed()
-    assert not lab.folder.exists()
+def test_a_program_that_is_killed_takes_its_patroni_lab_along(roomy: Path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from authkit.lab.patroni_starting import patroni_cluster\n"
+        "tell = lambda step: print(step, flush=True)\n"
+        "with patroni_cluster(2, root=Path(sys.argv[1]), progress=tell): pass\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(roomy)], stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        # The first node runs by then: etcd, Patroni, PostgreSQL and its children.
+        while "node2" not in (said := program.stdout.readline()):
+            assert said, "it ended by itself"
+        (folder,) = (roomy / "patroni" / "labs").iterdir()
+        assert len(of_lab(folder)) > 4
+        program.kill()
+    until(lambda: not folder.exists(), "its folder is gone", within_s=30)
+    until(lambda: not of_lab(folder), "its processes are gone", within_s=30)
+
+
+def test_only_processes_of_a_lab_are_found_by_its_folder(tmp_path: Path):
+    sleeper = ["sh", "-c", "read line", "sh"]
+    told = [["-D", tmp_path / "node1" / "data"], ["tail", tmp_path / "node1.log"]]
+    with ExitStack() as stack:
+        mine, other = (
+            stack.enter_context(
+                subprocess.Popen([*sleeper, *map(str, more)], stdin=subprocess.PIPE)
+            )
+            for more in told
+        )
+        assert [found.pid for found in of_lab(tmp_path)] == [mine.pid]
+        patroni_processes.remove(tmp_path)
+        assert mine.wait() == -signal.SIGKILL
+        assert other.poll() is None
+    assert not tmp_path.exists()

@@ -39,6 +39,11 @@ class Engine(Protocol):
         """Whether an acknowledged write must survive a failover."""
         ...
 
+    @property
+    def decides(self) -> bool:
+        """Whether the engine makes a replica of an old primary by itself."""
+        ...
+
     def url(self, node: str) -> str:
         """Return where clients reach a node, password included."""
         ...
@@ -196,6 +201,11 @@ class LabServers:
     def synchronous(self) -> bool:
         """Whether commits wait for a replica."""
         return self.lab.synchronous
+
+    @property
+    def decides(self) -> bool:
+        """Whether the engine makes a replica of an old primary by itself."""
+        return self.lab.decides
 
     def url(self, node: str) -> str:
         """Return where clients reach a node, password included."""

@@ -57,7 +57,7 @@ def _plain(scenario: Scenario, *, synchronous: bool) -> Generator[Laboratory]:
 @contextmanager
 def _patroni(scenario: Scenario, *, synchronous: bool) -> Generator[Laboratory]:
     from authkit.errors import InvalidInput
-    from authkit.lab.patroni import patroni_cluster
+    from authkit.lab.patroni_starting import patroni_cluster
 
     if not synchronous:
         raise InvalidInput("the Patroni laboratory confirms commits synchronously only")
