@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from authkit.analysis.ingest.addresses import address_of
@@ -135,33 +136,18 @@ class OpenSSH:
         if method == "none":
             return Passed("a question for the ways to log in, no attempt")
         before = self._before(line)
-        outcome: AttemptOutcome = "succeeded" if verb == "Accepted" else "failed"
-        reason = None
-        exists = unknown is None
-        if outcome == "failed":
-            kind = _METHODS.get(method, "other")
-            reason = "wrong_password" if kind == "password" else "wrong_key"
-            if before is not None and before.refused:
-                outcome, reason, exists = "denied", "not_allowed", True
-            elif unknown is not None:
-                reason = "unknown_account"
-        self._note(
-            line, _Connection(line.at_us, settled=True, refused=reason == "not_allowed")
+        refused = before is not None and before.refused and verb == "Failed"
+        self._note(line, _Connection(line.at_us, settled=True, refused=refused))
+        what = _tried(
+            verb == "Accepted",
+            method,
+            unknown is None,
+            refused,
+            name,
+            address,
+            line.host,
         )
-        return Event(
-            line.at_us,
-            What(
-                name,
-                exists,
-                None,
-                address_of(address),
-                outcome,
-                reason,
-                _METHODS.get(method, "other"),
-                line.host,
-            ),
-            times,
-        )
+        return Event(line.at_us, what, times)
 
     def _closed(self, line: Line, message: str) -> Found:
         match = _CLOSED.match(message)
@@ -204,3 +190,35 @@ class OpenSSH:
         self._open[key] = connection
         if len(self._open) > _MOST_CONNECTIONS:
             del self._open[next(iter(self._open))]
+
+
+@lru_cache(maxsize=65_536)
+def _tried(
+    accepted: bool,
+    method: str,
+    exists: bool,
+    refused: bool,
+    name: str,
+    address: str,
+    host: str,
+) -> What:
+    """Return what was tried; remembered, because attackers repeat themselves."""
+    kind = _METHODS.get(method, "other")
+    outcome: AttemptOutcome = "succeeded" if accepted else "failed"
+    reason = None
+    if refused:
+        outcome, reason, exists = "denied", "not_allowed", True
+    elif not accepted:
+        reason = "wrong_password" if kind == "password" else "wrong_key"
+        if not exists:
+            reason = "unknown_account"
+    return What(
+        name,
+        exists,
+        None,
+        address_of(address),
+        outcome,
+        reason,
+        kind,
+        host,
+    )

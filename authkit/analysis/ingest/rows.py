@@ -35,6 +35,8 @@ _REMEMBERED = 500_000
 _VERSION_7 = 7 << 76
 _VERSION_8 = 8 << 76
 _VARIANT = 2 << 62
+_VERSIONED = _VERSION_7 | _VARIANT
+_ID_LENGTH = _ID_BYTES.to_bytes(4, "big")
 _NOT_VERSION = (1 << 128) - 1 ^ (0xF << 76 | 3 << 62)
 _RANDOM_74 = (1 << 80) - 1 ^ (0xF << 76 | 3 << 62)
 
@@ -80,23 +82,27 @@ class Rows:
 
     def encode(self, event: Event, content: bytes) -> tuple[list[bytes], list[bytes]]:
         """Return the rows of an event, in COPY's binary format, and their ids."""
-        head = _HEADER + b.timestamp(event.at_us)
         tail = _session(event.session) + self._tail(event.what)
-        ids = self._ids(event, content, event.times)
-        return [head + b.raw(id_) + tail for id_ in ids], ids
+        head = _HEADER + b.timestamp(event.at_us) + _ID_LENGTH
+        ids = self._ids(event, content)
+        return [head + id_ + tail for id_ in ids], ids
 
-    def _ids(self, event: Event, content: bytes, times: int) -> list[bytes]:
+    def _ids(self, event: Event, content: bytes) -> list[bytes]:
         digest = self._seed.copy()
         digest.update(content)
         found = digest.digest()
+        times = event.times
         first = self._ordinals.next(found[:_ID_BYTES], times)
-        time = event.at_us // 1000 << 80
+        fixed = event.at_us // 1000 << 80 | _VERSIONED
+        if times == 1 and not first:  # nearly always
+            low = int.from_bytes(found[:_ID_BYTES], "big") & _RANDOM_74
+            return [(fixed | low).to_bytes(_ID_BYTES, "big")]
         made: list[bytes] = []
         for ordinal in range(first, first + times):
             if ordinal:
                 found = blake2b(digest.digest() + ordinal.to_bytes(8, "big")).digest()
             low = int.from_bytes(found[:_ID_BYTES], "big") & _RANDOM_74
-            made.append((time | _VERSION_7 | _VARIANT | low).to_bytes(16, "big"))
+            made.append((fixed | low).to_bytes(_ID_BYTES, "big"))
         return made
 
     def _encoded(self, what: What) -> bytes:
