@@ -197,7 +197,7 @@ def _folder(where: Path) -> Folder:
 
 
 def _url(env_file: Path) -> str:
-    from authkit.cluster.credentials import login_urls
+    from authkit.cluster.locate import writer_url
     from authkit.settings import Settings
 
-    return login_urls(Settings.load(env_file))[0]
+    return writer_url(Settings.load(env_file))

@@ -342,6 +342,6 @@ def _settings(env_file: Path) -> Settings:
 
 
 def _url(settings: Settings) -> str:
-    from authkit.cluster.credentials import login_urls
+    from authkit.cluster.locate import writer_url
 
-    return login_urls(settings)[0]
+    return writer_url(settings)

@@ -35,18 +35,24 @@ def fsck(
     from datetime import UTC, datetime
 
     from authkit.cluster.credentials import login_urls
+    from authkit.cluster.locate import writer_url
     from authkit.errors import InvalidInput
     from authkit.figures import Report
+    from authkit.ops.connection import where
     from authkit.ops.fsck import check
     from authkit.settings import Settings
 
-    urls = login_urls(Settings.load(env_file))
-    if on_replica and len(urls) < 2:
-        raise InvalidInput("DATABASE_REPLICA_URLS names no replica")
+    settings = Settings.load(env_file)
+    url = writer_url(settings)
+    if on_replica:
+        others = [other for other in login_urls(settings) if where(other) != where(url)]
+        if not others:
+            raise InvalidInput("DATABASE_REPLICA_URLS names no replica")
+        url = others[0]
     started = datetime.now(UTC)
     with progress() as show:
         found = check(
-            urls[1 if on_replica else 0],
+            url,
             session_cap=session_cap,
             pruned=pruned,
             tell=show,

@@ -64,7 +64,7 @@ def ingest(
     from authkit.analysis.ingest import opened
     from authkit.analysis.ingest.formats import reader_of
     from authkit.cli.showing import progress
-    from authkit.cluster.credentials import login_urls
+    from authkit.cluster.locate import writer_url
     from authkit.kit.keys import keyed_hash
     from authkit.settings import Settings
 
@@ -82,7 +82,7 @@ def ingest(
         )
     with opened(file) as log, progress() as show:
         summary = read(
-            login_urls(settings)[0],
+            writer_url(settings),
             log.lines,
             reader,
             source=source or form,

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 
 import authkit
 from alembic import command
-from authkit.cluster.credentials import login_urls
+from authkit.cluster.locate import writer_url
 from authkit.errors import InvalidInput, SchemaMismatch
 from authkit.ops.connection import transaction
 from authkit.schema import SCHEMA
@@ -292,13 +292,13 @@ def take_lock(connection: Connection) -> None:
 
 @contextmanager
 def connect_from_settings() -> Generator[Connection]:
-    """Give the connection of the plain `alembic` command: DATABASE_URL's.
+    """Give the connection of the plain `alembic` command: to the primary.
 
     Raises:
         ConfigError: DATABASE_URL is not set.
         SchemaMismatch: the database is of a newer schema than this code.
     """
-    with transaction(login_urls(Settings.load())[0]) as connection:
+    with transaction(writer_url(Settings.load())) as connection:
         require_known(connection)
         yield connection
 
