@@ -138,6 +138,48 @@ def test_a_connection_that_sqlalchemy_invalidated_is_closed_and_not_reused(
     assert gone
 
 
+def test_what_sqlalchemy_keeps_of_a_connection_outlives_a_use_by_the_other_layer(
+    drive, small
+):
+    driver = drive(small.model_copy(update={"database_pool_max": 1})).open()
+    engine = primary_engine(driver)
+    engine.use(lambda c: c.connection.info.update(seen=True))
+    with driver.writer() as connection:
+        assert connection.raw.autocommit
+        assert connection.execute("SELECT 1") == [(1,)]
+    assert engine.use(lambda c: dict(c.connection.info)) == {"seen": True}
+
+
+def test_a_connection_to_be_replaced_after_use_is_not_reused(drive, small):
+    driver = drive(small.model_copy(update={"database_pool_max": 1})).open()
+    engine = primary_engine(driver)
+
+    def doubt(connection):
+        connection.connection._connection_record.invalidate(soft=True)
+        return connection.scalar(text("SELECT pg_backend_pid()"))
+
+    first = engine.use(doubt)
+    assert engine.use(lambda c: c.scalar(text("SELECT pg_backend_pid()"))) != first
+
+
+@pytest.mark.slow
+def test_a_thousand_killed_backends_leave_no_slot_taken(drive, small):
+    driver = drive(small).open()
+    if driver.colour == "async":
+        pytest.skip("the pool beneath is the same; five are killed in this colour")
+    engine = primary_engine(driver)
+    for _ in range(1000):
+        with pytest.raises(DBAPIError):
+            engine.use(
+                lambda c: c.execute(
+                    text("SELECT pg_terminate_backend(pg_backend_pid())")
+                )
+            )
+    assert engine.use(lambda c: c.scalar(text("SELECT 1"))) == 1
+    assert driver.cluster.status().nodes[0].in_use == 0
+    assert backends(driver) <= 4
+
+
 def test_a_demoted_node_is_a_disconnect_to_sqlalchemy(drive, small):
     driver = drive(small).open()
     engine = primary_engine(driver)

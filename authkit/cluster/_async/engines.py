@@ -1,20 +1,20 @@
 """SQLAlchemy over a node's pool: one engine per node, no pool of its own.
 
-`NullPool` asks for a connection at each checkout and closes it at the end; asking draws
-from the node's psycopg pool and closing gives back (see `connection`). So both layers
-spend one budget of connections and see one topology and one breaker.
+An engine's pool asks the node's psycopg pool at each checkout and gives back to it at
+the end (see `engine_pool`). So both layers spend one budget of connections and see one
+topology and one breaker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import psycopg
-from sqlalchemy import ExceptionContext, NullPool, event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from authkit.cluster._async.connection import AsyncNodeConnection
+from authkit.cluster._async.engine_pool import AsyncEnginePool
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.aio import Engine, core
@@ -52,21 +52,16 @@ class AsyncEngines:
 
     def _make(self, node: AsyncNode) -> Engine:
         engine = create_async_engine(
-            "postgresql+psycopg://",
-            poolclass=NullPool,
-            async_creator=self._creator(node),
+            "postgresql+psycopg://", pool=AsyncEnginePool(self._drawer(node))
         )
         event.listen(core(engine), "handle_error", self._judge)
-        event.listen(core(engine).pool, "invalidate", _poison)
         return engine
 
-    def _creator(
-        self, node: AsyncNode
-    ) -> Callable[..., Awaitable[AsyncNodeConnection]]:
-        async def draw(*_: Any, **__: Any) -> AsyncNodeConnection:
+    def _drawer(self, node: AsyncNode) -> Callable[[], Awaitable[AsyncNodeConnection]]:
+        async def draw() -> AsyncNodeConnection:
             intent = Intent.WRITE if self._roster.writer is node else Intent.READ
             connection = await node.acquire(intent, self._timeout)
-            await connection.set_autocommit(False)
+            connection.begin_by_itself(begins=True)
             return connection
 
         return draw
@@ -85,10 +80,3 @@ class AsyncEngines:
             return
         if self._roster.blame(connection, error).discard:
             context.is_disconnect = True
-
-
-def _poison(dbapi_connection: Any, record: Any, exception: Any) -> None:
-    """A connection that SQLAlchemy invalidated must not be reused, alive or not."""
-    connection = record.driver_connection
-    if isinstance(connection, AsyncNodeConnection):
-        connection.poison()

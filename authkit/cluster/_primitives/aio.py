@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Engine as CoreEngine
+from sqlalchemy.dialects.postgresql.psycopg import AsyncAdapt_psycopg_connection
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from authkit.cluster._primitives.outside import beside
 
 Lock = asyncio.Lock
 Engine: TypeAlias = AsyncEngine
 Worker: TypeAlias = "asyncio.Task[None]"
+Result = TypeVar("Result")
 
 
 class Signal:
@@ -126,3 +129,18 @@ async def outside(key: Hashable, function: Callable[[], Any], limit_s: float) ->
 def core(engine: Engine) -> CoreEngine:
     """Return the engine that SQLAlchemy's events are registered on."""
     return engine.sync_engine
+
+
+def settled(awaitable: Awaitable[Result]) -> Result:
+    """Wait in a function that SQLAlchemy calls from within its greenlet."""
+    return await_only(awaitable)
+
+
+def adapted(dialect: Any, connection: Any) -> Any:
+    """Return the connection as SQLAlchemy's dialect uses it."""
+    return AsyncAdapt_psycopg_connection(dialect.dbapi, connection)
+
+
+def driver_of(connection: Any) -> Any:
+    """Return psycopg's connection beneath what `adapted` returned."""
+    return connection.driver_connection

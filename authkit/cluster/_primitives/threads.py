@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg_pool.pool
 import sqlalchemy
@@ -26,6 +26,7 @@ psycopg_pool.pool.CLIENT_EXCEPTIONS = BaseException  # pyright: ignore[reportAtt
 Lock = threading.Lock
 Engine: TypeAlias = sqlalchemy.Engine
 Worker: TypeAlias = threading.Thread
+Result = TypeVar("Result")
 
 
 class Signal:
@@ -97,3 +98,18 @@ def outside(key: Hashable, function: Callable[[], Any], limit_s: float) -> Any:
 def core(engine: Engine) -> Engine:
     """Return the engine that SQLAlchemy's events are registered on."""
     return engine
+
+
+def settled(result: Result) -> Result:
+    """Return what the call returned: it has waited by itself."""
+    return result
+
+
+def adapted(_dialect: Any, connection: Any) -> Any:
+    """Return the connection as SQLAlchemy's dialect uses it."""
+    return connection
+
+
+def driver_of(connection: Any) -> Any:
+    """Return psycopg's connection beneath what `adapted` returned."""
+    return connection

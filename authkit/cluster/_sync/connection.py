@@ -2,7 +2,7 @@
 # authkit/cluster/_async/connection.py
 """The connection class that lets two layers share one pool.
 
-SQLAlchemy over `NullPool` draws from a node's pool and calls `close()` to give back.
+SQLAlchemy draws from a node's pool, and may call `close()` to give back.
 Three things go wrong with a plain connection there, each held by a test: a connection
 that the server killed never comes back and its slot is lost; one that SQLAlchemy
 invalidated comes back alive; a demoted node (SQLSTATE 25006) is no disconnect.
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen, QueryNoTemplate
     from psycopg.pq.abc import PGresult
     from psycopg_pool import ConnectionPool
+    from sqlalchemy import Pool
+    from sqlalchemy.pool import ConnectionPoolEntry
 
     from authkit.cluster._sync.node import Node
     from authkit.cluster.views import NodeView
@@ -63,6 +65,8 @@ class NodeConnection(Connection[Any]):
     intent: Intent = Intent.WRITE
     poisoned: bool = False
     committing: bool = False
+    # What SQLAlchemy keeps of it, and for which pool: see `engine_pool`.
+    seat: tuple[Pool, ConnectionPoolEntry] | None = None
     unconfirmed: bool = False
     # Set while a whole transaction runs on it: every statement stands within one.
     managed: bool = False
@@ -107,6 +111,14 @@ class NodeConnection(Connection[Any]):
         self.drawn_from = pool
         self.intent = intent
         self.out = True
+
+    def begin_by_itself(self, *, begins: bool) -> None:
+        """Have a statement begin a transaction, or not; ignored while one is open.
+
+        What `set_autocommit` does, without a lock: nobody else has the connection.
+        """
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._autocommit = not begins
 
     def returned(self) -> None:
         """Mark it as given back, as new."""

@@ -2,22 +2,22 @@
 # authkit/cluster/_async/engines.py
 """SQLAlchemy over a node's pool: one engine per node, no pool of its own.
 
-`NullPool` asks for a connection at each checkout and closes it at the end; asking draws
-from the node's psycopg pool and closing gives back (see `connection`). So both layers
-spend one budget of connections and see one topology and one breaker.
+An engine's pool asks the node's psycopg pool at each checkout and gives back to it at
+the end (see `engine_pool`). So both layers spend one budget of connections and see one
+topology and one breaker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
-from sqlalchemy import ExceptionContext, NullPool, create_engine, event
+from sqlalchemy import ExceptionContext, create_engine, event
 
 from authkit.cluster._primitives.alchemy import driver_connection
 from authkit.cluster._primitives.threads import Engine, core
 from authkit.cluster._sync.connection import NodeConnection
+from authkit.cluster._sync.engine_pool import EnginePool
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.classify import Intent
@@ -53,19 +53,16 @@ class Engines:
 
     def _make(self, node: Node) -> Engine:
         engine = create_engine(
-            "postgresql+psycopg://",
-            poolclass=NullPool,
-            creator=self._creator(node),
+            "postgresql+psycopg://", pool=EnginePool(self._drawer(node))
         )
         event.listen(core(engine), "handle_error", self._judge)
-        event.listen(core(engine).pool, "invalidate", _poison)
         return engine
 
-    def _creator(self, node: Node) -> Callable[..., NodeConnection]:
-        def draw(*_: Any, **__: Any) -> NodeConnection:
+    def _drawer(self, node: Node) -> Callable[[], NodeConnection]:
+        def draw() -> NodeConnection:
             intent = Intent.WRITE if self._roster.writer is node else Intent.READ
             connection = node.acquire(intent, self._timeout)
-            connection.set_autocommit(False)
+            connection.begin_by_itself(begins=True)
             return connection
 
         return draw
@@ -84,10 +81,3 @@ class Engines:
             return
         if self._roster.blame(connection, error).discard:
             context.is_disconnect = True
-
-
-def _poison(dbapi_connection: Any, record: Any, exception: Any) -> None:
-    """A connection that SQLAlchemy invalidated must not be reused, alive or not."""
-    connection = record.driver_connection
-    if isinstance(connection, NodeConnection):
-        connection.poison()
