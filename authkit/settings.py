@@ -102,6 +102,16 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL programs to use; never skipped silently."
     )
 
+    authkit_geoip_country: Path | None = Field(
+        default=None, description="MMDB file of countries; default: what is shipped."
+    )
+    authkit_geoip_asn: Path | None = Field(
+        default=None, description="MMDB file of autonomous systems."
+    )
+    authkit_geoip_city: Path | None = Field(
+        default=None, description="MMDB file of cities."
+    )
+
     @field_validator("database_replica_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

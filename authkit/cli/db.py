@@ -221,12 +221,10 @@ def seed(
 
     The counts of login scores are made from it too, so that logins are scored at once.
     """
-    from contextlib import closing
-
-    from authkit.ops.connection import connect, named_faults, transaction
+    from authkit.cli import db_scores
+    from authkit.ops.connection import transaction
     from authkit.ops.migrate import require_newest
     from authkit.risk import PastOnly
-    from authkit.risk.recount import rebuild
     from authkit.workload import load
 
     url = _url(_settings(env_file))
@@ -242,14 +240,12 @@ def seed(
             end=None if until is None else until.replace(tzinfo=UTC),
             score=PastOnly(),
         )
-        with named_faults(), closing(connect(url)) as made:
-            counted = rebuild(made, summary.end, show)
+        db_scores.fill(url, summary.end, show)
     typer.echo(
         f"Seeded {summary.users:,} users, {summary.attempts:,} attempts"
         f" ({summary.attack_attempts:,} of them attacks), {summary.sessions:,} sessions"
         f" and {summary.audit_entries:,} audit entries in {summary.seconds:.1f} s."
     )
-    typer.echo(f"Scores of logins count {counted:,} completed logins.")
 
 
 @app.command()
@@ -276,13 +272,8 @@ def maintain(
 
     The counts of login scores forget what is older than their horizon.
     """
-    from contextlib import closing
-    from dataclasses import replace
-
-    from authkit.figures import figure
-    from authkit.ops.connection import connect, named_faults
+    from authkit.cli import db_scores
     from authkit.ops.maintain import Retention, report
-    from authkit.risk.recount import upkeep
 
     url = _url(_settings(env_file))
     with progress() as show:
@@ -296,20 +287,12 @@ def maintain(
             dry_run=dry_run,
             progress=show,
         )
-    merged = forgotten = 0
-    if not (dry_run or done.busy):
-        with named_faults(), closing(connect(url)) as connection:
-            merged, forgotten = upkeep(connection, timedelta(days=horizon_days))
-    if to is not None:
-        counts = (
-            figure("risk_changes_merged", merged, "logins"),
-            figure("risk_logins_forgotten", forgotten, "logins"),
-        )
-        replace(figures, figures=(*figures.figures, *counts)).write_json(to)
     if to != "-":
         print_maintained(done, dry_run=dry_run)
-        if merged:
-            typer.echo(f"Scores: {merged:,} changes merged, {forgotten:,} forgotten.")
+    if not (dry_run or done.busy):
+        figures = db_scores.keep(url, horizon_days, figures, quiet=to == "-")
+    if to is not None:
+        figures.write_json(to)
 
 
 @app.command()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from authkit.cli.risk_bench import bench
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -20,6 +22,8 @@ app = typer.Typer(
     help="Login risk: evaluate models, rescore history, keep the counts.",
     no_args_is_help=True,
 )
+
+app.command()(bench)
 
 _WORLDS = typer.Option([101, 102, 103], help="Seeds of the worlds.")
 _RBA = typer.Option(None, help="CSV of the published data set, instead of a world.")
@@ -209,11 +213,11 @@ def maintain(
 
 @contextmanager
 def _connected(env_file: Path) -> Generator[psycopg.Connection[Any]]:
-    from authkit.cluster.credentials import login_urls
+    from authkit.cluster.locate import writer_url
     from authkit.ops.connection import connect, named_faults
     from authkit.settings import Settings
 
-    url = login_urls(Settings.load(env_file))[0]
+    url = writer_url(Settings.load(env_file))
     with named_faults(), closing(connect(url, autocommit=True)) as connection:
         yield connection
 

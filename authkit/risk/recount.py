@@ -1,14 +1,14 @@
 """The counts of scores made anew, in bulk: from the logins that are kept, or attempts.
 
 For a database that was filled by other means than logins: a seed, an import, a restore
-of the attempts alone. One pass per facet over `risk_logins`, no statement per login.
+of the attempts alone. A few passes over `risk_logins`, no statement per login.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -29,12 +29,22 @@ _USERS: Final[LiteralString] = """
     INSERT INTO authkit.risk_users (user_id, logins)
     SELECT user_id, count(*) FROM authkit.risk_logins GROUP BY user_id
     """
+# A user's counts come to lie side by side, in the order of the index.
+_EDGES: Final[LiteralString] = """
+    SELECT user_id
+    FROM (SELECT user_id, row_number() OVER (ORDER BY user_id) AS place
+          FROM authkit.risk_users) AS u
+    WHERE place %% %(step)s = 0
+    ORDER BY user_id
+    """
 _OF_USERS: Final[LiteralString] = """
     INSERT INTO authkit.risk_user_counts (user_id, key, seen)
-    SELECT user_id, key, count(*)
-    FROM (SELECT user_id, facets[%(place)s] AS key FROM authkit.risk_logins) AS l
-    WHERE key IS NOT NULL
-    GROUP BY user_id, key
+    SELECT l.user_id, k.key, count(*)
+    FROM authkit.risk_logins AS l, unnest(l.facets) AS k (key)
+    WHERE (%(after)s::uuid IS NULL OR l.user_id > %(after)s)
+      AND (%(upto)s::uuid IS NULL OR l.user_id <= %(upto)s) AND k.key IS NOT NULL
+    GROUP BY l.user_id, k.key
+    ORDER BY l.user_id, k.key
     """
 _OF_ALL: Final[LiteralString] = """
     WITH counted AS (
@@ -67,6 +77,7 @@ _HISTORY: Final[LiteralString] = """
     FROM authkit.auth_attempts
     WHERE user_id IS NOT NULL AND outcome = 'succeeded' AND session_id IS NOT NULL
       AND occurred_at >= %s AND occurred_at < %s
+    ORDER BY user_id, occurred_at, id
     """
 _COPY: Final[LiteralString] = """
     COPY authkit.risk_logins (user_id, occurred_at, attempt_id, facets)
@@ -74,10 +85,20 @@ _COPY: Final[LiteralString] = """
     """
 
 
+_LOOK: Final[LiteralString] = """
+    ANALYZE authkit.risk_logins, authkit.risk_users, authkit.risk_user_counts,
+            authkit.risk_counts, authkit.risk_pairs, authkit.risk_totals
+    """
+
+
+def _quiet(_phase: str, _done: int, _whole: int) -> None:
+    """Show nothing."""
+
+
 def rebuild(
     connection: psycopg.Connection[Any],
     until: datetime,
-    progress: Progress | None = None,
+    progress: Progress = _quiet,
 ) -> int:
     """Make the counts anew from the attempts within the horizon before a time.
 
@@ -98,8 +119,7 @@ def rebuild(
             while batch := list(islice(rows, _STEP)):
                 _copy(connection, map(_kept, batch))
                 counted += len(batch)
-                if progress is not None:
-                    progress("completed logins", counted, counted)
+                progress("completed logins", counted, counted)
         recount(connection, progress)
     return counted
 
@@ -128,22 +148,23 @@ def _until_done(
     return done
 
 
-def recount(
-    connection: psycopg.Connection[Any], progress: Progress | None = None
-) -> None:
+def recount(connection: psycopg.Connection[Any], progress: Progress = _quiet) -> None:
     """Make every count anew from `risk_logins`; the caller holds the transaction."""
     cursor = psycopg.Cursor(connection)  # whatever kind the connection makes itself
     cursor.execute(_EMPTY)
     cursor.execute(_USERS)
+    edges = [row[0] for row in cursor.execute(_EDGES, {"step": _STEP})]
+    whole = len(edges) + 1 + len(FACETS)
+    for done, bounds in enumerate(pairwise([None, *edges, None]), start=1):
+        cursor.execute(_OF_USERS, dict(zip(("after", "upto"), bounds, strict=True)))
+        progress("counts", done, whole)
     for place in range(1, len(FACETS) + 1):
-        at = {"place": place}
-        cursor.execute(_OF_USERS, at)
-        cursor.execute(_OF_ALL, at)
-        if progress is not None:
-            progress("counts", place, len(FACETS))
+        cursor.execute(_OF_ALL, {"place": place})
+        progress("counts", len(edges) + 1 + place, whole)
     for place in (2, 3):
         cursor.execute(_PAIRS, {"place": place})
     cursor.execute(_TOTALS)
+    cursor.execute(_LOOK)
 
 
 def _kept(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -96,14 +97,34 @@ def test_a_login_is_settled_scored_learned_and_opens_its_session(kit, owner, ada
     assert kit.risk.explain(again.key.id).value == again.score.value
 
 
-def test_of_a_user_in_the_cache_a_login_begins_in_one_round_trip(kit, ada):
-    begin(kit)
-    asked: list[object] = []
-    stop = kit.observe(lambda *call: asked.append(call[0]))
-    begin(kit)
-    stop()
-    # All of it went through the pipeline, which is no operation of the runner.
-    assert asked == []
+def exchanges(kit: authkit.Kit, file: Path, call: Callable[[], object]) -> list[str]:
+    """Return what the one connection of a kit was answered while something ran."""
+    with file.open("w+b") as trace:
+        with kit.cluster.writer() as connection:
+            connection.pgconn.trace(trace.fileno())
+        call()
+        with kit.cluster.writer() as connection:
+            connection.pgconn.untrace()
+    return [line for line in file.read_text().splitlines() if "\tB\t" in line]
+
+
+def test_a_login_begins_in_one_round_trip_and_ends_in_one_transaction(
+    keyed, ada, tmp_path
+):
+    alone = {"database_pool_min": 1, "database_pool_max": 1}
+    with authkit.connect(keyed.model_copy(update=alone)) as kit:
+        log_in(kit)  # now the user is in the cache, and the statements are prepared
+        kit.logins.fail(begin(kit))
+        begun: list[Begun] = []
+
+        def told(call: Callable[[], object], word: str) -> int:
+            answers = exchanges(kit, tmp_path / "trace", call)
+            return sum(word in line for line in answers)
+
+        assert told(lambda: begun.append(begin(kit)), "ReadyForQuery") == 1
+        assert told(lambda: kit.logins.succeed(begun[-1]), '"COMMIT"') == 1
+        assert told(lambda: begun.append(begin(kit)), "ReadyForQuery") == 1
+        assert told(lambda: kit.logins.fail(begun[-1]), "ReadyForQuery") == 1
 
 
 def test_a_failed_login_keeps_its_score_and_teaches_nothing(kit, owner, ada):
@@ -181,6 +202,17 @@ def test_what_cannot_be_explained_is_said(kit, owner, ada):
         kit.risk.explain(pending.key.id)
     with pytest.raises(InvalidInput, match="IP address"):
         kit.logins.begin(EMAIL, ip="300.1.1.1")
+
+
+def test_where_the_application_says_no_network_it_is_looked_up(keyed, owner, ada):
+    with authkit.connect(keyed) as kit:
+        begun = kit.logins.begin(EMAIL, ip="193.0.6.139", user_agent=CHROME)
+        assert isinstance(begun, Begun)
+        assert stored(owner, "country", begun) == "NL"
+        assert begun.features.country == "NL"
+        kit.logins.succeed(begun)
+        score = kit.risk.score(ada, ip="193.0.6.139", user_agent=CHROME)
+        assert score.evidence.by_level()["country"].seen == 1
 
 
 def test_with_asyncio_it_is_the_same(keyed, owner, ada):

@@ -17,14 +17,14 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
                 f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} "
                 "Chrome/142.0.0.0 Safari/537.36"
             ),
-            ("Chrome 142", "Windows 10.0", "desktop"),
+            ("Chrome 142", "Windows 10", "desktop"),
         ),
         (
             (
                 f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} "
                 "Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0"
             ),
-            ("Edge 142", "Windows 10.0", "desktop"),
+            ("Edge 142", "Windows 10", "desktop"),
         ),
         (
             (
@@ -32,14 +32,14 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
                 "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 "
                 "Mobile/15E148 Safari/604.1"
             ),
-            ("Safari 18", "iOS 18", "phone"),
+            ("Mobile Safari 18", "iOS 18", "phone"),
         ),
         (
             (
                 "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
                 "(KHTML, like Gecko) Version/18.1 Safari/605.1.15"
             ),
-            ("Safari 18", "macOS 10.15", "desktop"),
+            ("Safari 18", "Mac OS X 10", "desktop"),
         ),
         (
             (
@@ -59,8 +59,10 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
             "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
             ("Firefox 144", "Linux", "desktop"),
         ),
-        ("python-requests/2.32.5", ("python-requests 2", "unknown", "program")),
+        ("python-requests/2.32.5", ("Python Requests 2", "unknown", "program")),
+        ("Oracle-of-Delphi/3.1", ("Oracle-of-Delphi 3", "unknown", "program")),
         ("   ", ("unknown", "unknown", "program")),
+        ("\ud800", ("?", "unknown", "program")),
     ],
 )
 def test_a_user_agent_is_read(agent: str, expected: tuple[str, str, str]):

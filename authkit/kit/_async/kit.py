@@ -32,6 +32,7 @@ from authkit.kit.page import page_of
 from authkit.kit.reading import url_for_reading, url_for_writing
 from authkit.relational import AsyncUnitOfWork, Decision, Origin
 from authkit.relational.access import decide_cached
+from authkit.risk.networks import Networks
 from authkit.settings import Settings
 
 from .logins import AsyncLogins
@@ -81,6 +82,8 @@ class AsyncKit:
     async def close(self) -> None:
         """Let what is under way end, then close every connection. Idempotent."""
         await self.cluster.close()
+        if "networks" in self.__dict__:
+            self.networks.close()
 
     async def __aenter__(self) -> Self:
         """Open."""
@@ -131,12 +134,22 @@ class AsyncKit:
     @cached_property
     def logins(self) -> AsyncLogins:
         """The login flow: begin, then succeed or fail."""
-        return AsyncLogins(self.cluster, self._runner, lambda: self.keyed_hash)
+        return AsyncLogins(
+            self.cluster,
+            self._runner,
+            lambda: self.keyed_hash,
+            networks=self.networks,
+        )
 
     @cached_property
     def risk(self) -> AsyncRisk:
         """Risk scores: now, explained, thresholds, upkeep of the counts."""
-        return AsyncRisk(self._runner)
+        return AsyncRisk(self._runner, networks=self.networks)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Whose an address is: shipped data, or files of AUTHKIT_GEOIP_*."""
+        return Networks.of(self.settings)
 
     async def check(
         self, user_id: UUID, permission: str, **context: object

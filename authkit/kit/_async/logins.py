@@ -33,6 +33,7 @@ from authkit.hot.binding import bind
 from authkit.hot.reserving import answer, ask
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
 from authkit.risk import DEFAULT, counters, features, flow, model
+from authkit.risk.networks import Networks
 from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
 
 Row = TypeVar("Row")
@@ -48,6 +49,7 @@ class AsyncLogins:
         runner: what runs single operations.
         hashing: gives the keyed hash of names; asked when it is needed.
         by: the name of the risk model.
+        networks: finds whose an address is, where the application does not say.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class AsyncLogins:
         runner: AsyncRunner,
         hashing: Callable[[], KeyedHash],
         by: str = DEFAULT,
+        networks: Networks | None = None,
     ) -> None:
         self._cluster = cluster
         self._runner = runner
         self._hot = AsyncHot(runner)
         self._hashing = hashing
         self._model = model(by)
+        self._networks = networks or Networks()
 
     async def begin(
         self,
@@ -89,7 +93,7 @@ class AsyncLogins:
             subject: the name that was typed, or an e-mail address.
             ip: where from.
             user_agent: with what; cut to 512 characters.
-            asn: the address's autonomous system, if the application knows it.
+            asn: the address's autonomous system; looked up where it is not given.
             country: two letters (ISO 3166-1), likewise.
             device: keyed hash of the device (`KeyedHash.device`).
             known_device: the application has proof that the device is the subject's.
@@ -104,6 +108,8 @@ class AsyncLogins:
         """
         email = normalise_email(subject)
         named = self._hashing().subject(subject)
+        address = inputs.optional_address(ip)
+        asn, country = self._networks.complete(address, asn, inputs.country(country))
         attempt = AttemptRecord(
             outcome="pending",
             stage=stage,
@@ -117,12 +123,7 @@ class AsyncLogins:
             client_id=client_id,
         )
         asked = ask(attempt, known_device=known_device, throttle=throttle)
-        seen = features(
-            inputs.optional_address(ip),
-            asn,
-            inputs.country(country),
-            inputs.user_agent(user_agent),
-        )
+        seen = features(address, asn, country, inputs.user_agent(user_agent))
         keys = counters.keys(seen)
         async with self._cluster.writer() as connection:
             async with connection.pipeline():

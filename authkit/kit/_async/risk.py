@@ -11,6 +11,7 @@ from authkit.hot import AsyncRunner, inputs
 from authkit.risk import DEFAULT, HORIZON, Model, Score, counters, features, flow, model
 from authkit.risk.evidence import restored
 from authkit.risk.flow import Kept, Quantile
+from authkit.risk.networks import Networks
 
 LOOK_BACK = timedelta(days=30)
 _SLACK = timedelta(days=1)
@@ -20,8 +21,14 @@ _BATCH = 10_000
 class AsyncRisk:
     """Risk of one kit's logins; `by` is the name of the model."""
 
-    def __init__(self, runner: AsyncRunner, by: str = DEFAULT) -> None:
+    def __init__(
+        self,
+        runner: AsyncRunner,
+        by: str = DEFAULT,
+        networks: Networks | None = None,
+    ) -> None:
         self._runner = runner
+        self._networks = networks or Networks()
         self.model: Model = model(by)
 
     async def score(
@@ -35,15 +42,14 @@ class AsyncRisk:
     ) -> Score:
         """Score a login of a user as it would be scored now; nothing is written.
 
+        Network and country are looked up where they are not given.
+
         Raises:
             InvalidInput: a part of it is not acceptable.
         """
-        seen = features(
-            inputs.optional_address(ip),
-            asn,
-            inputs.country(country),
-            inputs.user_agent(user_agent),
-        )
+        address = inputs.optional_address(ip)
+        asn, country = self._networks.complete(address, asn, inputs.country(country))
+        seen = features(address, asn, country, inputs.user_agent(user_agent))
         params = (inputs.identifier(user_id, "user id"), None, counters.keys(seen))
         counted = await self._runner.fetch_one(counters.EVIDENCE, params)
         if counted is None:

@@ -34,6 +34,7 @@ from authkit.kit.page import page_of
 from authkit.kit.reading import url_for_reading, url_for_writing
 from authkit.relational import Decision, Origin, UnitOfWork
 from authkit.relational.access import decide_cached
+from authkit.risk.networks import Networks
 from authkit.settings import Settings
 
 from .logins import Logins
@@ -83,6 +84,8 @@ class Kit:
     def close(self) -> None:
         """Let what is under way end, then close every connection. Idempotent."""
         self.cluster.close()
+        if "networks" in self.__dict__:
+            self.networks.close()
 
     def __enter__(self) -> Self:
         """Open."""
@@ -133,12 +136,22 @@ class Kit:
     @cached_property
     def logins(self) -> Logins:
         """The login flow: begin, then succeed or fail."""
-        return Logins(self.cluster, self._runner, lambda: self.keyed_hash)
+        return Logins(
+            self.cluster,
+            self._runner,
+            lambda: self.keyed_hash,
+            networks=self.networks,
+        )
 
     @cached_property
     def risk(self) -> Risk:
         """Risk scores: now, explained, thresholds, upkeep of the counts."""
-        return Risk(self._runner)
+        return Risk(self._runner, networks=self.networks)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Whose an address is: shipped data, or files of AUTHKIT_GEOIP_*."""
+        return Networks.of(self.settings)
 
     def check(self, user_id: UUID, permission: str, **context: object) -> Decision:
         """Decide one permission of a user: from the cache, or else from the roles.

@@ -35,6 +35,7 @@ from authkit.hot.binding import bind
 from authkit.hot.reserving import answer, ask
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
 from authkit.risk import DEFAULT, counters, features, flow, model
+from authkit.risk.networks import Networks
 from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
 
 Row = TypeVar("Row")
@@ -50,6 +51,7 @@ class Logins:
         runner: what runs single operations.
         hashing: gives the keyed hash of names; asked when it is needed.
         by: the name of the risk model.
+        networks: finds whose an address is, where the application does not say.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Logins:
         runner: Runner,
         hashing: Callable[[], KeyedHash],
         by: str = DEFAULT,
+        networks: Networks | None = None,
     ) -> None:
         self._cluster = cluster
         self._runner = runner
         self._hot = Hot(runner)
         self._hashing = hashing
         self._model = model(by)
+        self._networks = networks or Networks()
 
     def begin(
         self,
@@ -91,7 +95,7 @@ class Logins:
             subject: the name that was typed, or an e-mail address.
             ip: where from.
             user_agent: with what; cut to 512 characters.
-            asn: the address's autonomous system, if the application knows it.
+            asn: the address's autonomous system; looked up where it is not given.
             country: two letters (ISO 3166-1), likewise.
             device: keyed hash of the device (`KeyedHash.device`).
             known_device: the application has proof that the device is the subject's.
@@ -106,6 +110,8 @@ class Logins:
         """
         email = normalise_email(subject)
         named = self._hashing().subject(subject)
+        address = inputs.optional_address(ip)
+        asn, country = self._networks.complete(address, asn, inputs.country(country))
         attempt = AttemptRecord(
             outcome="pending",
             stage=stage,
@@ -119,12 +125,7 @@ class Logins:
             client_id=client_id,
         )
         asked = ask(attempt, known_device=known_device, throttle=throttle)
-        seen = features(
-            inputs.optional_address(ip),
-            asn,
-            inputs.country(country),
-            inputs.user_agent(user_agent),
-        )
+        seen = features(address, asn, country, inputs.user_agent(user_agent))
         keys = counters.keys(seen)
         with self._cluster.writer() as connection:
             with connection.pipeline():

@@ -1,0 +1,186 @@
+"""Counters as millions of logins leave them, made by the server itself.
+
+How often people log in is log-normal: the median of five logins a user at ten on
+average, the 99th percentile about fifteen times that, as in public login data. Each has
+a home network with a few addresses, now and then another one, and up to three browsers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+
+from authkit.errors import InvalidInput
+from authkit.risk import features
+from authkit.risk.counters import keys
+from authkit.risk.recount import recount
+
+Progress = Callable[[str, int, int], None]
+
+_NETWORKS: Final = 5_000
+_VERSIONS: Final = range(80, 145)
+_SYSTEMS: Final = (
+    "(Windows NT 10.0; Win64; x64)",
+    "(Macintosh; Intel Mac OS X 10_15_7)",
+    "(X11; Linux x86_64)",
+    "(Linux; Android 14; K)",
+    "(Linux; Android 10; K)",
+)
+_COUNTRIES: Final = ("NO", "SE", "DK", "FI", "DE", "NL", "GB", "FR", "PL", "US", "BR")
+_PART: Final = 50_000  # people in one statement: what progress is told of
+
+_TABLES: Final[LiteralString] = """
+    CREATE SCHEMA IF NOT EXISTS authkit_bench;
+    DROP TABLE IF EXISTS authkit_bench.people, authkit_bench.networks,
+        authkit_bench.agents;
+    CREATE UNLOGGED TABLE authkit_bench.people (
+        number integer PRIMARY KEY, id uuid, logins integer, network integer,
+        base bigint, agent integer);
+    CREATE UNLOGGED TABLE authkit_bench.networks (
+        number integer PRIMARY KEY, asn bigint, country text, keys bytea[]);
+    CREATE UNLOGGED TABLE authkit_bench.agents (
+        number integer PRIMARY KEY, user_agent text, keys bytea[])
+    """
+# Box and Muller's way to a normal deviate; ids in order, as UUIDv7 are.
+_PEOPLE: Final[LiteralString] = """
+    INSERT INTO authkit_bench.people
+    SELECT n, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+           1 + floor(%(median)s * exp(1.17 * sqrt(-2 * ln(1 - random()))
+                                      * cos(2 * pi() * random()))),
+           floor(random() ^ 2 * %(networks)s), floor(random() * 60000),
+           floor(random() ^ 2 * %(agents)s)
+    FROM generate_series(1, %(users)s) AS n
+    """
+_DRAWN: Final[LiteralString] = """
+    FROM authkit_bench.people AS p <times>
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN random() < 0.08 THEN floor(random() * %(networks)s)::integer
+                  ELSE p.network END AS network,
+             p.base + floor(random() ^ 2 * (1 + p.logins / 3)) AS host,
+             (p.agent + floor(random() ^ 3 * 3)::integer) %% %(agents)s AS agent
+    ) AS d
+    CROSS JOIN LATERAL (
+      SELECT host('16.0.0.0'::inet + (d.network * 65536::bigint
+                                      + mod(d.host::bigint, 65536))) AS ip
+    ) AS a
+    JOIN authkit_bench.networks AS n ON n.number = d.network
+    JOIN authkit_bench.agents AS g ON g.number = d.agent
+    """
+_LOGINS: Final[LiteralString] = (
+    """
+    INSERT INTO authkit.risk_logins (user_id, occurred_at, attempt_id, facets)
+    SELECT p.id, now() - random() * interval '180 days', gen_random_uuid(),
+           ARRAY[substr(sha256(convert_to('ip' || chr(31) || a.ip, 'UTF8')), 1, 16)]
+             || n.keys[2:3] || g.keys[4:7] || n.keys[8:8] || g.keys[9:10]
+    """
+    + _DRAWN.replace("<times>", "CROSS JOIN LATERAL generate_series(1, p.logins)")
+    + " WHERE p.number > %(after)s AND p.number <= %(upto)s"
+)
+_SAMPLE: Final[LiteralString] = (
+    "SELECT p.id, a.ip, n.asn, n.country, g.user_agent"
+    + _DRAWN.replace("<times>", "")
+    + " WHERE p.number = ANY (%(numbers)s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many completed logins the counters hold, about, and of how many users."""
+
+    attempts: int
+    users: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.users <= self.attempts:
+            raise InvalidInput("there are at least as many attempts as users, and one")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One login to score."""
+
+    user_id: UUID
+    ip: str
+    asn: int
+    country: str
+    user_agent: str
+
+
+def fill(
+    connection: psycopg.Connection[Any], size: Size, progress: Progress, name: str
+) -> int:
+    """Fill a migrated database with counters of a size; returns the exact logins.
+
+    The counts are made by the same statements as those of `authkit risk rebuild`.
+    """
+    agents = _agents()
+    given = {"networks": _NETWORKS, "agents": len(agents)}
+    with connection.transaction():
+        connection.execute("SET LOCAL work_mem = '256MB'")
+        connection.execute("SET LOCAL synchronous_commit = off")
+        connection.execute(_TABLES)
+        cursor = connection.cursor()
+        cursor.executemany(
+            "INSERT INTO authkit_bench.networks VALUES (%s, %s, %s, %s)", _networks()
+        )
+        cursor.executemany(
+            "INSERT INTO authkit_bench.agents VALUES (%s, %s, %s)", agents
+        )
+        # The mean over the median is 1.98; half a login is lost to `floor`.
+        median = max(0.0, size.attempts / size.users - 0.45) / 1.98
+        connection.execute("SELECT setseed(0.5)")
+        connection.execute(_PEOPLE, {**given, "median": median, "users": size.users})
+        connection.execute("ANALYZE authkit_bench.people, authkit_bench.networks")
+        connection.execute("TRUNCATE authkit.risk_logins")
+        for after in range(0, size.users, _PART):
+            upto = min(after + _PART, size.users)
+            connection.execute(_LOGINS, {**given, "after": after, "upto": upto})
+            progress(f"{name}: users", upto, size.users)
+        recount(
+            connection, lambda _, done, whole: progress(f"{name}: counts", done, whole)
+        )
+    connection.execute("VACUUM ANALYZE authkit.risk_logins, authkit.risk_users")
+    connection.execute("VACUUM ANALYZE authkit.risk_user_counts, authkit.risk_counts")
+    connection.execute("VACUUM ANALYZE authkit.risk_pairs")
+    return counted(connection)
+
+
+def counted(connection: psycopg.Connection[Any]) -> int:
+    """Return how many logins a database's counters hold."""
+    row = connection.execute("SELECT logins FROM authkit.risk_totals").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def draw(
+    connection: psycopg.Connection[Any], size: Size, numbers: list[int]
+) -> list[Drawn]:
+    """Return logins of the users of these numbers, drawn as the kept ones were."""
+    given = {
+        "networks": _NETWORKS,
+        "agents": len(_agents()),
+        "numbers": [1 + number % size.users for number in numbers],
+    }
+    return [Drawn(*row) for row in connection.execute(_SAMPLE, given)]
+
+
+def _networks() -> Iterator[tuple[int, int, str, list[bytes | None]]]:
+    for number in range(_NETWORKS):
+        asn, country = 64_512 + number, _COUNTRIES[number % len(_COUNTRIES)]
+        yield number, asn, country, keys(features(None, asn, country, None))
+
+
+def _agents() -> list[tuple[int, str, list[bytes | None]]]:
+    made = [
+        f"Mozilla/5.0 {system} AppleWebKit/537.36 (KHTML, like Gecko)"
+        f" Chrome/{version}.0.0.0 Safari/537.36"
+        for version in reversed(_VERSIONS)
+        for system in _SYSTEMS
+    ]
+    return [
+        (number, agent, keys(features(None, None, None, agent)))
+        for number, agent in enumerate(made)
+    ]

@@ -1,0 +1,48 @@
+"""The measurement of scores, small: that it fills, asks and judges."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from authkit.errors import InvalidInput
+from authkit.harness.scores import Asked, Size, run
+from authkit.harness.scores.filling import counted, draw, fill
+from authkit.risk import features
+from authkit.risk.counters import EVIDENCE, keys
+
+
+def _silent(phase: str, done: int, whole: int) -> None:
+    assert phase
+    assert done <= whole
+
+
+def test_filled_counters_know_the_logins_that_are_drawn_from_them(database):
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        size = Size(attempts=3_000, users=300)
+        assert fill(owner, size, _silent, "test") == counted(owner)
+        assert 1_500 < counted(owner) < 6_000
+        drawn = draw(owner, size, list(range(300)))
+        raw = psycopg.RawCursor(owner)
+        seen = 0
+        for login in drawn:
+            looked = keys(
+                features(login.ip, login.asn, login.country, login.user_agent)
+            )
+            row = raw.execute(EVIDENCE.sql, (login.user_id, None, looked)).fetchone()
+            assert row is not None
+            assert row[0] > 0  # everybody has a history
+            seen += row[4][1] > 0  # mostly on a network of their own
+        assert seen > len(drawn) / 2
+    with pytest.raises(InvalidInput, match="as many attempts"):
+        Size(attempts=1, users=2)
+
+
+@pytest.mark.slow
+def test_the_measurement_gives_every_figure_and_says_which_goal_holds():
+    asked = Asked(rate=100, commit_rate=50, seconds=1, rounds=1)
+    report = run(Size(2_000, 200), asked, _silent)
+    assert report.command == "risk bench"
+    assert all(figure.value is not None for figure in report.figures)
+    goals = [figure.name for figure in report.figures if figure.goal is not None]
+    assert len(goals) == 4
