@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import typer
 
@@ -30,6 +30,9 @@ _RBA = typer.Option(None, help="CSV of the published data set, instead of a worl
 _MODELS = typer.Option(["mismatch", "hdir"], help="Models, side by side.")
 _ONLY = typer.Option([], help="Detectors; all of them unless said.")
 _SINCE = typer.Option(..., help="From when on (UTC).")
+_DETECT_SINCE = typer.Option(None, "--since", help="From when on (UTC).")
+_LISTED = typer.Option(None, help="Your list of bad networks, one on each line.")
+_WORLD = typer.Option(None, help="Seed of a synthetic world to search instead.")
 _UNTIL = typer.Option(None, help="Until when (UTC); now unless said.")
 _ENV = typer.Option(Path(".env"), "--env-file", help="File of NAME=value lines.")
 _JSON = typer.Option(None, "--json", help="Write the figures there; - is the output.")
@@ -150,31 +153,51 @@ def replay(
 
 @app.command()
 def detect(
-    since: datetime = _SINCE,
+    since: datetime | None = _DETECT_SINCE,
     until: datetime | None = _UNTIL,
     only: list[str] = _ONLY,
+    listed: Path | None = _LISTED,
+    world: int | None = _WORLD,
+    users: int = typer.Option(700, min=1, help="People in that world."),
+    days: int = typer.Option(40, min=1, help="Days of that world."),
     env_file: Path = _ENV,
     json_file: str | None = _JSON,
 ) -> None:
-    """Look for attacks in what was logged; each finding names its attempts."""
+    """Look for attacks in what was logged; each finding names its attempts.
+
+    With --world, in a synthetic world on a server of its own instead: which labelled
+    campaigns are found, and how often somebody is suspected who is no attacker.
+    """
     import time
     from dataclasses import asdict
 
     from authkit.errors import InvalidInput
     from authkit.figures import Report, figure
-    from authkit.risk.detectors import DETECTORS
+    from authkit.risk.detectors import DETECTORS, networks_in
     from authkit.risk.detectors import detect as look
+    from authkit.risk.detectors.travel import located
+    from authkit.risk.networks import Networks
+    from authkit.settings import Settings
 
     if unknown := set(only) - set(DETECTORS):
         known = ", ".join(DETECTORS)
         raise InvalidInput(
             f"no detector {', '.join(sorted(unknown))}; there is: {known}"
         )
+    if world is not None:
+        _finish(_searched(world, users, days), json_file)
+    if since is None:
+        raise InvalidInput("say from when on, with --since, or which --world")
     started, began = datetime.now(UTC), time.perf_counter()
     window = _window(since, until)
+    networks = Networks.of(Settings.load(env_file))
     with _connected(env_file) as connection:
+        changed = {
+            "impossible_travel": {"located": located(connection, networks, *window)},
+            "listed_address": {"networks": networks_in(_text(listed))},
+        }
         found = {
-            name: look(connection, detector, *window)
+            name: look(connection, detector, *window, changed.get(name))
             for name, detector in DETECTORS.items()
             if not only or name in only
         }
@@ -186,6 +209,48 @@ def detect(
         extra={"findings": [asdict(one) for made in found.values() for one in made]},
     )
     _finish(report, json_file)
+
+
+def _searched(seed: int, users: int, days: int) -> Report:
+    """Return what the detectors find of a synthetic world, on a server of its own."""
+    import time
+
+    from authkit.cli.showing import progress
+    from authkit.evaluation.campaigns import search
+    from authkit.figures import Report
+    from authkit.lab import cluster
+    from authkit.ops.connection import connect
+    from authkit.ops.migrate import upgrade
+    from authkit.workload.load import seed as fill
+
+    started, began = datetime.now(UTC), time.perf_counter()
+    end = datetime(2026, 11, 1, tzinfo=UTC)
+    with cluster(replicas=0, in_memory=True) as lab, progress() as show:
+        upgrade(lab.url())
+        fill(lab.url(), users=users, days=days, seed=seed, end=end, progress=show)
+        with closing(connect(lab.url())) as connection:
+            connection.execute("ANALYZE")
+            outcome, _ = search(connection, end - timedelta(days=days), end)
+        version = str(lab.sql("SHOW server_version")[0][0])
+    return Report(
+        "risk detect",
+        started,
+        time.perf_counter() - began,
+        tuple(outcome.figures()),
+        postgres=version,
+        extra={"synthetic": True, "world": seed},
+    )
+
+
+def _text(file: Path | None) -> str:
+    from authkit.errors import InvalidInput
+
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInput(f"{file.name} cannot be read as text") from exc
 
 
 @app.command()
@@ -227,10 +292,11 @@ def _window(since: datetime, until: datetime | None) -> tuple[datetime, datetime
     return since.replace(tzinfo=UTC), end
 
 
-def _finish(report: Report, json_file: str | None) -> None:
+def _finish(report: Report, json_file: str | None) -> Never:
     if json_file != "-":
         for made in report.figures:
-            typer.echo(f"{made.name}: {made.value}")
+            missed = "" if made.holds is not False else f" (goal {made.goal})"
+            typer.echo(f"{made.name}: {made.value} {made.unit}".rstrip() + missed)
     if json_file is not None:
         report.write_json(json_file)
     raise typer.Exit(report.exit_code)

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from authkit.cli import app
@@ -42,5 +43,32 @@ def test_history_is_replayed_searched_and_counted_anew(database, tmp_path: Path)
     done = run("risk maintain --horizon-days 1", database.url)
     assert done.exit_code == 0, done.output
     assert "Forgot" in done.output
+    listed = tmp_path / "listed"
+    listed.write_text("0.0.0.0/0  # everybody\n::/0\n")
+    done = run(
+        f"risk detect {SPAN} --only listed_address --listed {listed} --json {target}",
+        database.url,
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(target.read_text())["figures"][0]["value"] > 0
+    listed.write_text("192.0.2.1\nnonsense\n")
+    wrong = run(f"risk detect {SPAN} --listed {listed}", database.url)
+    assert isinstance(wrong.exception, InvalidInput)
+    assert "line 2" in str(wrong.exception)
+    wrong = run("risk detect", database.url)
+    assert "--since" in str(wrong.exception)
     wrong = run(f"risk detect {SPAN} --only oracle", database.url)
     assert isinstance(wrong.exception, InvalidInput)
+
+
+@pytest.mark.slow
+def test_a_world_is_searched_on_a_server_of_its_own(tmp_path: Path):
+    target = tmp_path / "figures.json"
+    done = run(f"risk detect --world 3 --users 150 --days 30 --json {target}", "")
+    report = json.loads(target.read_text())
+    figures = {f["name"]: f for f in report["figures"]}
+    assert report["synthetic"] is True
+    assert done.exit_code in {0, 1}, done.output
+    assert figures["campaigns, mfa_fatigue"]["value"] >= 1
+    assert figures["campaigns missed, mfa_fatigue"]["holds"] is True
+    assert figures["false alarms, brute_force"]["value"] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any, LiteralString, TypeAlias
 from uuid import UUID
 
@@ -96,3 +97,21 @@ def detect(
         Finding(name, technique, str(key), first, last, bool(good), tuple(ids))
         for key, first, last, good, ids in rows
     ]
+
+
+def networks_in(text: str) -> list[str]:
+    """Read an operator's list: a network or address a line, # begins a remark.
+
+    Raises:
+        InvalidInput: a line is neither; its number is told.
+    """
+    made: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if said := line.partition("#")[0].strip():
+            try:
+                made.append(str(ip_network(said)))
+            except ValueError:
+                raise InvalidInput(
+                    f"line {number} of the list is no network or address"
+                ) from None
+    return made

@@ -3,15 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, LiteralString
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
 
 from authkit.risk.detectors.detector import Detector, Parameter
+from authkit.risk.networks import Networks
 from authkit.risk.places import PLACES
 
 
 def places(known: Mapping[str, tuple[float, float]]) -> list[str]:
     """Return degrees north and east by country or address, as a parameter is given."""
     return [f"{name} {north} {east}" for name, (north, east) in known.items()]
+
+
+_SEEN: Final[LiteralString] = """
+    SELECT DISTINCT host(a.ip) FROM authkit.auth_attempts AS a
+    WHERE a.occurred_at >= %s AND a.occurred_at < %s
+      AND a.outcome = 'succeeded' AND a.user_id IS NOT NULL AND a.ip IS NOT NULL
+    """
+
+
+def located(
+    connection: psycopg.Connection[Any],
+    networks: Networks,
+    since: datetime,
+    until: datetime,
+) -> list[str]:
+    """Return the addresses of successes that the operator's city data place.
+
+    Raises:
+        ConfigError: a file of it cannot be read.
+    """
+    if not networks.has_cities:
+        return []
+    known: dict[str, tuple[float, float]] = {}
+    for (ip,) in connection.execute(_SEEN, (since, until)):
+        place = networks.look(ip).place
+        if place is not None:
+            known[ip] = place
+    return places(known)
 
 
 # Neighbours in time are compared; what nobody can place is not there. The distance is
