@@ -25,6 +25,8 @@ def leakcheck(
                 f"LEAK  {leak.place}: the {leak.canary}, {leak.form}",
                 fg=typer.colors.RED,
             )
+        for operation in found.untried:
+            typer.secho(f"NOT TRIED  {operation}", fg=typer.colors.RED)
         typer.echo(
             f"{found.canaries} secrets, {found.places} places,"
             f" {found.searched_bytes / 1e6:,.1f} MB: {len(found.leaks)} leaks"

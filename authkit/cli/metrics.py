@@ -48,3 +48,44 @@ def alerts() -> None:
     from authkit.ops.metrics import ALERTS
 
     typer.echo(ALERTS.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command()
+def bench(
+    pairs: Annotated[
+        int, typer.Option(min=10, help="Pairs of blocks of a hundred operations.")
+    ] = 300,
+    to: Annotated[
+        str | None,
+        typer.Option("--json", help="Write the figures there; - is standard output."),
+    ] = None,
+) -> None:
+    """Measure what counting adds to an operation, on a lab of its own."""
+    import authkit
+    from authkit import lab
+    from authkit.cli.showing import progress
+    from authkit.ids import uuid7
+    from authkit.ops.database import setup
+    from authkit.ops.metrics.costing import cost
+    from authkit.settings import Settings
+
+    with lab.cluster(0, in_memory=True) as made:
+        setup(made.url())
+        settings = Settings.load(
+            None, database_url=made.url(), database_replica_urls=""
+        )
+        nobody = uuid7()
+        with authkit.connect(settings) as kit, progress() as show:
+            report = cost(
+                kit,
+                lambda: kit.auth_cache.get(nobody),
+                pairs=pairs,
+                postgres=made.state.version,
+                progress=show,
+            )
+    if to is not None:
+        report.write_json(to)
+    for found in report.figures:
+        goal = f"  (goal {found.goal})" if found.goal else ""
+        typer.echo(f"{found.name}: {found.value} {found.unit}{goal}", err=to == "-")
+    raise typer.Exit(report.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,18 @@ def test_alerts_are_printed():
     shown = CliRunner().invoke(app, ["metrics", "alerts"])
     assert shown.exit_code == 0
     assert "alert: AuthkitNotWritable" in shown.output
+
+
+def test_what_counting_costs_is_measured_in_turns(tmp_path: Path):
+    # Too few pairs to judge: only that each was counted and a figure came.
+    to = tmp_path / "cost.json"
+    shown = CliRunner().invoke(
+        app, ["metrics", "bench", "--pairs", "10", "--json", str(to)]
+    )
+    found = {each["name"]: each for each in json.loads(to.read_text())["figures"]}
+    assert found["counted"]["value"] == 1000, shown.output
+    assert found["added_us"]["goal"] == "<= 2"
+    assert "operation_us" in shown.output
 
 
 def test_metrics_are_served_until_ctrl_c(database: Any, tmp_path: Path):

@@ -13,6 +13,7 @@ from authkit.lab import Lab
 from authkit.ops.database import setup
 from authkit.ops.findings import Level
 from authkit.ops.health import Answer, Condition, Health, judge, look
+from authkit.ops.health.counting import counted
 from authkit.ops.health.reporting import report
 from authkit.ops.health.values import Carried, Slot, TableActivity, Unreachable
 from authkit.ops.migrate import head_revision
@@ -23,6 +24,7 @@ TODAY = date(2026, 3, 1)
 HEALTHY = Answer(
     where="authkit on a",
     round_trip_s=0.001,
+    round_trips=1,
     clock_skew_s=0.0,
     replica=False,
     version="18.6",
@@ -171,14 +173,24 @@ def test_a_real_pair_is_asked_once_per_node_and_is_healthy(database: Any, pair: 
         ("replica", head_revision()),
     }
     assert found.answers[0].confirming == 1
+    assert {answer.round_trips for answer in found.answers} == {1}
     shown = report(found).as_dict()
-    assert [f["name"] for f in shown["figures"]][:3] == [  # pyright: ignore[reportIndexIssue, reportUnknownVariableType, reportGeneralTypeIssues] # JSON
+    assert [f["name"] for f in shown["figures"]][:4] == [  # pyright: ignore[reportIndexIssue, reportUnknownVariableType, reportGeneralTypeIssues] # JSON
         "health_ms",
+        "round_trips_per_node",
         "nodes_answering",
         "faults",
     ]
     assert (found.liveness.status, found.readiness.status) == (200, 200)
     assert database.name not in str(found.readiness.body)
+
+
+def test_a_second_question_is_a_second_round_trip(database: Any):
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        with counted(connection.pgconn) as trips:
+            connection.execute("SELECT 1")
+            connection.execute("SELECT %s::int", [2])
+        assert trips() == 2
 
 
 def test_a_login_without_any_right_is_told_what_it_may_not_see(

@@ -10,6 +10,7 @@ import pytest
 from authkit.crypto import tokens
 from authkit.ops.leakcheck import Canary, leakcheck, search
 from authkit.ops.leakcheck.checking import logged
+from authkit.ops.leakcheck.singing import Stage, carriers
 
 
 @pytest.mark.parametrize(
@@ -47,9 +48,18 @@ def test_what_is_logged_anywhere_is_caught_at_the_most_talkative_level():
     assert "a planted secret" in said.getvalue()
 
 
+def test_every_operation_with_a_secret_is_known_by_its_parameters():
+    found = carriers()
+    assert {"sessions.create", "oauth_codes.redeem", "oauth_tokens.rotate"} <= found
+    assert {"oauth_states.create", "oauth_providers.put"} <= found
+    assert "sessions.by_device" not in found
+    assert Stage(sung=set(found) - {"sessions.create"}).silent == ("sessions.create",)
+
+
 def test_no_secret_that_is_issued_comes_out():
     found = leakcheck()
     assert found.leaks == ()
+    assert found.untried == (), "let `singing` run it"
     assert found.canaries >= 15
     assert found.places > 100
     assert found.report().exit_code == 0

@@ -54,6 +54,8 @@ class Drill:
     copy_s: float
     restored_bytes: int
     findings: tuple[Finding, ...]
+    # Rows that came during the drill, where it was told to make them.
+    written: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,6 +92,8 @@ class Drill:
         )
         yield figure("verify_s", round(self.verify_s, 3), "s")
         yield figure("check_s", round(self.check_s, 3), "s")
+        if self.written is not None:
+            yield figure("written_meanwhile", self.written, "rows", goal=(">=", 1))
         yield figure("restored_mb", round(self.restored_bytes / 1e6, 1), "MB")
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from authkit.lab import cluster
@@ -11,10 +16,12 @@ from authkit.ops.backup.folder import Folder
 from authkit.ops.backup.making import create
 from authkit.ops.backup.streaming import Stream
 from authkit.ops.backup.tools import Told, find_tools
+from authkit.ops.connection import connect
 from authkit.ops.database import setup
 from authkit.workload import load
 
 _DAYS = 7
+_EVERY_S = 0.005
 
 
 def drill_a_lab(
@@ -25,7 +32,7 @@ def drill_a_lab(
     in_memory: bool = False,
     tell: Told | None = None,
 ) -> Drill:
-    """Fill a lab, back it up while it is written to, and drill.
+    """Fill a lab, back it up, and drill while it is written to.
 
     Args:
         users: people of the world in it.
@@ -66,6 +73,38 @@ def drill_a_lab(
                 " SELECT 'after-the-last-backup-' || n, 'applied'"
                 " FROM generate_series(1, 1000) AS n"
             )
-            found = drill(url, folder, tools=tools, root=lab.folder.parent, tell=tell)
+            with _written(url) as written:
+                found = drill(
+                    url, folder, tools=tools, root=lab.folder.parent, tell=tell
+                )
             stream.stop()
-            return found
+            return replace(found, written=written())
+
+
+@contextmanager
+def _written(url: str) -> Generator[Callable[[], int]]:
+    """Write for a block, a row at a time, as an application would all the while.
+
+    Yields what tells how many rows there were. A write that fails ends the block.
+    """
+    done = threading.Event()
+
+    def write() -> int:
+        rows = 0
+        with connect(url) as connection:
+            while not done.wait(_EVERY_S):
+                connection.execute(
+                    "INSERT INTO authkit.write_keys (key, status)"
+                    " VALUES (%s, 'applied')",
+                    [f"during-the-drill-{rows}"],
+                )
+                rows += 1
+        return rows
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        try:
+            yield writing.result
+        finally:
+            done.set()
+        writing.result()

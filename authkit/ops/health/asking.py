@@ -15,6 +15,7 @@ from authkit.cluster.status import ClusterStatus
 from authkit.errors import AuthkitError, ConfigError
 from authkit.ops.connection import connect, named, where
 from authkit.ops.findings import Finding, Level
+from authkit.ops.health.counting import counted
 from authkit.ops.health.judging import judge, judge_client
 from authkit.ops.health.question import QUESTION, SCHEMA_QUESTION
 from authkit.ops.health.values import Answer, Carried, Condition, Health, Unreachable
@@ -87,7 +88,8 @@ def _ask(url: str) -> Answer | Unreachable:
     try:
         with connect(url, statement_timeout=_PATIENCE) as connection:
             sent = time()
-            row, carried = _both(connection)
+            with counted(connection.pgconn) as trips:
+                row, carried = _both(connection)
             received = time()
     except ConfigError as exc:
         return Unreachable(where(url), "; ".join(exc.problems))
@@ -97,7 +99,10 @@ def _ask(url: str) -> Answer | Unreachable:
         return Unreachable(where(url), str(named(exc)))
     if row is None:
         return Unreachable(where(url), "it gave no answer")
-    return Answer.read(row[0], carried, where=where(url), sent=sent, received=received)
+    return Answer.read(
+        row[0], carried, where=where(url), sent=sent, received=received,
+        round_trips=trips(),
+    )  # fmt: skip
 
 
 def _both(connection: psycopg.Connection) -> tuple[TupleRow | None, Carried]:

@@ -43,6 +43,9 @@ def _figures(health: Health) -> Iterable[Figure]:
     nodes = len(health.answers) + len(health.unreachable)
     yield figure("health_ms", round(1000 * health.seconds, 1), "ms",
                  goal=("<=", _GOAL_MS))  # fmt: skip
+    if health.answers:
+        trips = max(answer.round_trips for answer in health.answers)
+        yield figure("round_trips_per_node", trips, goal=("<=", 1))
     yield figure("nodes_answering", len(health.answers), goal=("==", nodes))
     yield figure("faults", faults(health.findings), goal=("==", 0))
     primary = next((a for a in health.answers if not a.replica), None)

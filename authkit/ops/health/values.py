@@ -50,6 +50,7 @@ class Answer:
 
     where: str
     round_trip_s: float
+    round_trips: int
     clock_skew_s: float
     replica: bool
     version: str
@@ -89,11 +90,13 @@ class Answer:
         where: str,
         sent: float,
         received: float,
+        round_trips: int,
     ) -> Self:
         """Take a node's JSON; `sent` and `received` are wall-clock seconds."""
         return cls(
             where=where,
             round_trip_s=received - sent,
+            round_trips=round_trips,
             # Its clock, read about half-way between the two times on ours.
             clock_skew_s=float(said["now"]) - (sent + received) / 2,
             replica=said["replica"],

@@ -38,7 +38,10 @@ _SERVER = {"log_min_error_statement": "error", "log_error_verbosity": "verbose"}
 
 @dataclass(frozen=True, slots=True)
 class LeakCheck:
-    """How many secrets were looked for in how many places, and what was found."""
+    """How many secrets were looked for in how many places, and what was found.
+
+    `untried` are operations with a secret in them that the check does not know.
+    """
 
     started: datetime
     seconds: float
@@ -47,6 +50,7 @@ class LeakCheck:
     places: int
     searched_bytes: int
     leaks: tuple[Leak, ...]
+    untried: tuple[str, ...] = ()
 
     def report(self) -> Report:
         """Return the figures."""
@@ -56,6 +60,7 @@ class LeakCheck:
             self.seconds,
             (
                 figure("leaks", len(self.leaks), goal=("==", 0)),
+                figure("operations_untried", len(self.untried), goal=("==", 0)),
                 figure("secrets", self.canaries),
                 figure("places", self.places),
                 figure("searched", self.searched_bytes, "bytes"),
@@ -65,7 +70,8 @@ class LeakCheck:
                 "leaks": [
                     {"secret": x.canary, "place": x.place, "form": x.form}
                     for x in self.leaks
-                ]
+                ],
+                "untried": list(self.untried),
             },
         )
 
@@ -101,6 +107,7 @@ def leakcheck() -> LeakCheck:
         len(places),
         sum(len(text) for _, text in places),
         tuple(leaks),
+        stage.silent,
     )
 
 

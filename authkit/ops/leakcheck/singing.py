@@ -6,16 +6,22 @@ be searched for all of them.
 
 from __future__ import annotations
 
+import base64
+import re
+import secrets
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from authkit.cluster import Cluster
 from authkit.crypto import KeyRing, tokens
+from authkit.crypto.sealing import KEY_BYTES
 from authkit.errors import AuthkitError
 from authkit.hot import GrantedTokens, Hot, NewSession, RotatedSession, Routed
 from authkit.hot.oauth_values import challenge_of, challenge_text
+from authkit.hot.registry import BY_NAME
 from authkit.ids import uuid7
 from authkit.ops.leakcheck.searching import Canary
 from authkit.relational import Origin, UnitOfWork
@@ -23,6 +29,7 @@ from authkit.relational.accounts import ProviderTokens
 
 _URI = "https://client.example/callback"
 _CLIENT = "leakcheck"
+_SECRET: Final = re.compile(r"(?:^|_)(?:digests?|sealed|challenge|nonce)$")
 
 
 @dataclass(slots=True)
@@ -31,11 +38,21 @@ class Stage:
 
     canaries: list[Canary] = field(default_factory=list[Canary])
     seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    sung: set[str] = field(default_factory=set[str])
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The operations with a secret in them that were not run."""
+        return tuple(sorted(carriers() - self.sung))
 
     def canary(self, name: str, secret: str) -> str:
         """Note a secret and return it."""
         self.canaries.append(Canary(name, secret))
         return secret
+
+    def heard(self, operation: str, *_: object) -> None:
+        """Note that an operation was run."""
+        self.sung.add(operation)
 
     def show(self, name: str, value: object) -> None:
         """Note what a value shows of itself."""
@@ -51,6 +68,19 @@ class Stage:
             self.seen.append((f"error of {name}", text + repr(exc)))
 
 
+def carriers() -> frozenset[str]:
+    """Return every operation that makes, takes or changes a secret, by its parameters.
+
+    What locks a family goes in one round trip with what it is locked for.
+    """
+    return frozenset(
+        operation.name
+        for operation in BY_NAME.values()
+        if not operation.name.endswith(".lock_family")
+        and any(_SECRET.search(parameter) for parameter in operation.parameters)
+    )
+
+
 def sing(cluster: Cluster, ring: KeyRing) -> Stage:
     """Do everything that issues a secret, then present each again, rightly and wrongly.
 
@@ -58,7 +88,9 @@ def sing(cluster: Cluster, ring: KeyRing) -> Stage:
         AuthkitError: something failed that should not: the check proves nothing then.
     """
     stage = Stage()
-    hot = Hot(Routed(cluster), lambda: ring)
+    runner = Routed(cluster)
+    runner.observers.add(stage.heard)
+    hot = Hot(runner, lambda: ring)
     work = UnitOfWork(cluster, origin=Origin("system:leakcheck"), keys=lambda: ring)
     with work as uow:
         user = uow.users.create("canary@example.com").id
@@ -77,6 +109,7 @@ def sing(cluster: Cluster, ring: KeyRing) -> Stage:
     _sessions(stage, hot, user)
     _codes(stage, hot, user)
     _states(stage, hot)
+    _provided(stage, runner, user, ring)
     for canary in tuple(stage.canaries):
         _present(stage, hot, canary.secret)
     stage.show("cluster", cluster)
@@ -89,8 +122,13 @@ def _present(stage: Stage, hot: Hot, secret: str) -> None:
     """Hand a secret in where it belongs, where it does not, and spoilt."""
     sessions, oauth = hot.sessions, hot.oauth
     stage.fail("sessions.validate", lambda: sessions.validate(secret))
+    stage.fail("sessions.validate_many", lambda: sessions.validate_many([secret]))
     stage.fail("sessions.rotate", lambda: sessions.rotate(secret))
+    stage.fail("sessions.revoke_token", lambda: sessions.revoke_token(secret))
     stage.fail("oauth.tokens.introspect", lambda: oauth.tokens.introspect(secret))
+    stage.fail(
+        "oauth.tokens.revoke", lambda: oauth.tokens.revoke(secret, client_id=_CLIENT)
+    )
     stage.fail("oauth.states.consume", lambda: oauth.states.consume(secret, secret))
     stage.fail("a malformed token", lambda: sessions.validate(secret + "!"))
     stage.fail("a token as an id", lambda: sessions.revoke(UUID(secret)))
@@ -145,6 +183,23 @@ def _codes(stage: Stage, hot: Hot, user: UUID) -> None:
 def _granted(stage: Stage, how: str, granted: GrantedTokens) -> None:
     stage.canary(f"access token of the {how}", granted.access_token)
     stage.canary(f"refresh token of the {how}", granted.refresh_token)
+
+
+def _provided(stage: Stage, runner: Routed, user: UUID, ring: KeyRing) -> None:
+    """What a provider gave, stored, opened, and sealed again with a newer key."""
+    old = ("older", secrets.token_bytes(KEY_BYTES))
+    stage.canary("older sealing key", base64.b64encode(old[1]).decode())
+    before = Hot(runner, lambda: KeyRing((old, *ring.keys))).oauth.providers
+    before.put(
+        user, "example", "1",
+        access_token=stage.canary("provided access token", tokens.issue().token),
+        refresh_token=stage.canary("provided refresh token", tokens.issue().token),
+        id_token=stage.canary("provided ID token", tokens.issue().token),
+    )  # fmt: skip
+    after = Hot(runner, lambda: KeyRing((*ring.keys, old))).oauth.providers
+    if not after.reseal(old[0]):
+        raise AuthkitError("nothing was sealed again: the check proves nothing")
+    stage.show("provided tokens", after.of_user(user, "example"))
 
 
 def _states(stage: Stage, hot: Hot) -> None:
