@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, TextIO
 
 import typer
 
 from authkit.cli.risk_bench import bench
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     import psycopg
 
     from authkit.evaluation import Case
@@ -30,6 +32,7 @@ _RBA = typer.Option(None, help="CSV of the published data set, instead of a worl
 _MODELS = typer.Option(["mismatch", "hdir"], help="Models, side by side.")
 _ONLY = typer.Option([], help="Detectors; all of them unless said.")
 _SINCE = typer.Option(..., help="From when on (UTC).")
+_SCORES = typer.Option(None, help="Write each attempt's scores there, as CSV.")
 _DETECT_SINCE = typer.Option(None, "--since", help="From when on (UTC).")
 _LISTED = typer.Option(None, help="Your list of bad networks, one on each line.")
 _WORLD = typer.Option(None, help="Seed of a synthetic world to search instead.")
@@ -118,10 +121,15 @@ def replay(
     since: datetime = _SINCE,
     until: datetime | None = _UNTIL,
     rate: float = typer.Option(0.05, help="Logins that may be asked again."),
+    scores: Path | None = _SCORES,
     env_file: Path = _ENV,
     json_file: str | None = _JSON,
 ) -> None:
-    """Rescore history with models side by side; repeat what was kept; write nothing."""
+    """Rescore history with models side by side; repeat what was kept.
+
+    Nothing is written, unless --scores names a file for every score.
+    """
+    import csv
     import time
 
     from authkit.errors import InvalidInput
@@ -133,8 +141,21 @@ def replay(
         raise InvalidInput("a rate lies between 0 and 1")
     started, began = datetime.now(UTC), time.perf_counter()
     models = [named(name) for name in model]
+    rows: list[list[object]] = []
+
+    def keep(
+        id_: UUID, at: datetime, completed: bool, values: Sequence[object]
+    ) -> None:
+        if scores is not None:
+            rows.append([id_, at.isoformat(), completed, *values])
+
     with _connected(env_file) as connection:
-        found = rescore(connection, models, *_window(since, until))
+        found = rescore(connection, models, *_window(since, until), keep)
+    if scores is not None:
+        with _writable(scores) as file:
+            table = csv.writer(file)
+            table.writerow(["id", "occurred_at", "completed", *model])
+            table.writerows(rows)
     made = [
         figure("attempts", found.attempts),
         figure("kept scores repeated bit for bit", found.repeated),
@@ -171,6 +192,7 @@ def detect(
     import time
     from dataclasses import asdict
 
+    from authkit.cli.risk_world import searched
     from authkit.errors import InvalidInput
     from authkit.figures import Report, figure
     from authkit.risk.detectors import DETECTORS, networks_in
@@ -185,7 +207,7 @@ def detect(
             f"no detector {', '.join(sorted(unknown))}; there is: {known}"
         )
     if world is not None:
-        _finish(_searched(world, users, days), json_file)
+        _finish(searched(world, users, days), json_file)
     if since is None:
         raise InvalidInput("say from when on, with --since, or which --world")
     started, began = datetime.now(UTC), time.perf_counter()
@@ -209,37 +231,6 @@ def detect(
         extra={"findings": [asdict(one) for made in found.values() for one in made]},
     )
     _finish(report, json_file)
-
-
-def _searched(seed: int, users: int, days: int) -> Report:
-    """Return what the detectors find of a synthetic world, on a server of its own."""
-    import time
-
-    from authkit.cli.showing import progress
-    from authkit.evaluation.campaigns import search
-    from authkit.figures import Report
-    from authkit.lab import cluster
-    from authkit.ops.connection import connect
-    from authkit.ops.migrate import upgrade
-    from authkit.workload.load import seed as fill
-
-    started, began = datetime.now(UTC), time.perf_counter()
-    end = datetime(2026, 11, 1, tzinfo=UTC)
-    with cluster(replicas=0, in_memory=True) as lab, progress() as show:
-        upgrade(lab.url())
-        fill(lab.url(), users=users, days=days, seed=seed, end=end, progress=show)
-        with closing(connect(lab.url())) as connection:
-            connection.execute("ANALYZE")
-            outcome, _ = search(connection, end - timedelta(days=days), end)
-        version = str(lab.sql("SHOW server_version")[0][0])
-    return Report(
-        "risk detect",
-        started,
-        time.perf_counter() - began,
-        tuple(outcome.figures()),
-        postgres=version,
-        extra={"synthetic": True, "world": seed},
-    )
 
 
 def _text(file: Path | None) -> str:
@@ -274,6 +265,17 @@ def maintain(
     with _connected(env_file) as connection:
         merged, aged = upkeep(connection, timedelta(days=horizon_days))
     typer.echo(f"Forgot {aged:,} logins, merged {merged:,} changes.")
+
+
+@contextmanager
+def _writable(file: Path) -> Generator[TextIO]:
+    from authkit.errors import InvalidInput
+
+    try:
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            yield opened
+    except OSError as exc:
+        raise InvalidInput(f"cannot write {file.name}: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -47,6 +47,17 @@ class Kept:
     risk_features: dict[str, Any] | None
 
 
+@dataclass(slots=True)
+class Observed:
+    """What the server saw of an attempt."""
+
+    user_id: UUID | None
+    ip: str | None
+    asn: int | None
+    country: str | None
+    user_agent: str | None
+
+
 FIND_USER: Final = Operation(
     name="logins.find_user",
     sql="SELECT id FROM authkit.users WHERE email = $1 AND erased_at IS NULL",
@@ -154,6 +165,21 @@ KEPT: Final = Operation(
 )
 
 
+OBSERVED: Final = Operation(
+    name="risk.observed",
+    sql="""
+    SELECT user_id, host(ip) AS ip, asn, country, user_agent
+    FROM authkit.auth_attempts
+    WHERE id = $1 AND occurred_at BETWEEN $2 AND $3
+    """,
+    parameters=("id", "since", "until"),
+    types=("uuid", "timestamptz", "timestamptz"),
+    row=Observed,
+    intent=Intent.READ,
+    idempotent=True,
+)
+
+
 @dataclass(slots=True)
 class Quantile:
     """A score, and over how many scores it was found."""
@@ -199,6 +225,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     CLAIM,
     SETTLE,
     KEPT,
+    OBSERVED,
     OF_LOGINS,
     OF_ATTEMPTS,
 )

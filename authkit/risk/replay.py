@@ -6,10 +6,11 @@ Nothing is written. What was kept beside an attempt is repeated too, bit for bit
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -74,8 +75,17 @@ def replay(
     models: Sequence[Model],
     since: datetime,
     until: datetime,
+    each: Callable[[UUID, datetime, bool, Sequence[float | None]], None] | None = None,
 ) -> Replay:
     """Rescore what happened between two times, from the history before it.
+
+    Args:
+        connection: to the database; nothing is written to it.
+        models: side by side.
+        since: the first moment.
+        until: the first moment that is too late.
+        each: told of every attempt: its id, time, whether it completed, and the score
+            of each model.
 
     Raises:
         InvalidInput: a time has no zone, or they are not in order.
@@ -88,13 +98,15 @@ def replay(
     histories = Histories()
     attempts = repeated = differing = foreign = 0
     for row in _history(connection, since - HORIZON, until):
-        _, user, at, ip, asn, country, agent, completed, *kept = row
+        attempt, user, at, ip, asn, country, agent, completed, *kept = row
         at_us, seen = _microseconds(at), features(ip, asn, country, agent)
         if at >= since:
             attempts += 1
             evidence = gather(seen, histories.of(user, at_us))
-            for model, into in zip(models, made, strict=True):
-                value = model.judge(evidence).value
+            values = [model.judge(evidence).value for model in models]
+            if each is not None:
+                each(attempt, at, completed, values)
+            for value, into in zip(values, made, strict=True):
                 if value is None:
                     into.unscored += 1
                 else:

@@ -32,6 +32,14 @@ def test_history_is_replayed_searched_and_counted_anew(database, tmp_path: Path)
     figures = {f["name"]: f for f in json.loads(target.read_text())["figures"]}
     assert figures["kept scores that differ"]["value"] == 0
     assert figures["kept scores repeated bit for bit"]["value"] > 0
+    each = tmp_path / "scores.csv"
+    done = run(f"risk replay {SPAN} --scores {each}", database.url)
+    assert done.exit_code == 0, done.output
+    head, *rows = each.read_text().splitlines()
+    assert head == "id,occurred_at,completed,mismatch,hdir"
+    assert len(rows) == figures["attempts"]["value"]
+    wrong = run(f"risk replay {SPAN} --model oracle", database.url)
+    assert isinstance(wrong.exception, InvalidInput)
     done = run(f"risk detect {SPAN} --json {target}", database.url)
     assert done.exit_code == 0, done.output
     report = json.loads(target.read_text())

@@ -56,6 +56,26 @@ class AsyncRisk:
             raise NotFound("the database has no totals of risk: run its migrations")
         return self.model.judge(counted.evidence())
 
+    async def rescore(self, attempt_id: UUID) -> Score:
+        """Score a logged attempt as it would be scored now; nothing is written.
+
+        Raises:
+            NotFound: there is no such attempt.
+            InvalidInput: nobody has the name that was tried.
+        """
+        seen = await self._runner.fetch_one(flow.OBSERVED, _where(attempt_id))
+        if seen is None:
+            raise NotFound("there is no attempt of this id")
+        if seen.user_id is None:
+            raise InvalidInput("nobody has the name of this attempt: it has no past")
+        return await self.score(
+            seen.user_id,
+            ip=seen.ip,
+            asn=seen.asn,
+            country=seen.country,
+            user_agent=seen.user_agent,
+        )
+
     async def explain(self, attempt_id: UUID) -> Score:
         """Repeat the score of an attempt from what was kept, bit for bit.
 
@@ -125,13 +145,17 @@ class AsyncRisk:
         return written.rows[0].logins
 
     async def _kept(self, attempt_id: UUID) -> Kept:
-        key = inputs.identifier(attempt_id, "attempt id")
-        made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
-        params = (key, made - _SLACK, made + _SLACK)
-        kept = await self._runner.fetch_one(flow.KEPT, params)
+        kept = await self._runner.fetch_one(flow.KEPT, _where(attempt_id))
         if kept is None:
             raise NotFound("there is no attempt of this id")
         return kept
+
+
+def _where(attempt_id: UUID) -> tuple[UUID, datetime, datetime]:
+    """Return an id and between which times its attempt was: it carries its own."""
+    key = inputs.identifier(attempt_id, "attempt id")
+    made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
+    return key, made - _SLACK, made + _SLACK
 
 
 def _share(value: float) -> float:

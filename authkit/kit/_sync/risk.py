@@ -58,6 +58,26 @@ class Risk:
             raise NotFound("the database has no totals of risk: run its migrations")
         return self.model.judge(counted.evidence())
 
+    def rescore(self, attempt_id: UUID) -> Score:
+        """Score a logged attempt as it would be scored now; nothing is written.
+
+        Raises:
+            NotFound: there is no such attempt.
+            InvalidInput: nobody has the name that was tried.
+        """
+        seen = self._runner.fetch_one(flow.OBSERVED, _where(attempt_id))
+        if seen is None:
+            raise NotFound("there is no attempt of this id")
+        if seen.user_id is None:
+            raise InvalidInput("nobody has the name of this attempt: it has no past")
+        return self.score(
+            seen.user_id,
+            ip=seen.ip,
+            asn=seen.asn,
+            country=seen.country,
+            user_agent=seen.user_agent,
+        )
+
     def explain(self, attempt_id: UUID) -> Score:
         """Repeat the score of an attempt from what was kept, bit for bit.
 
@@ -127,13 +147,17 @@ class Risk:
         return written.rows[0].logins
 
     def _kept(self, attempt_id: UUID) -> Kept:
-        key = inputs.identifier(attempt_id, "attempt id")
-        made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
-        params = (key, made - _SLACK, made + _SLACK)
-        kept = self._runner.fetch_one(flow.KEPT, params)
+        kept = self._runner.fetch_one(flow.KEPT, _where(attempt_id))
         if kept is None:
             raise NotFound("there is no attempt of this id")
         return kept
+
+
+def _where(attempt_id: UUID) -> tuple[UUID, datetime, datetime]:
+    """Return an id and between which times its attempt was: it carries its own."""
+    key = inputs.identifier(attempt_id, "attempt id")
+    made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
+    return key, made - _SLACK, made + _SLACK
 
 
 def _share(value: float) -> float:
