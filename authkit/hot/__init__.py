@@ -7,19 +7,21 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 
 from authkit.hot._async.attempts import AsyncAttempts
 from authkit.hot._async.auth_cache import AsyncAuthCache
+from authkit.hot._async.bound import AsyncBound
 from authkit.hot._async.coalescing import AsyncCoalescing
 from authkit.hot._async.hot import AsyncHot
 from authkit.hot._async.oauth import AsyncOAuth
 from authkit.hot._async.rate_limits import AsyncRateLimits
-from authkit.hot._async.runner import AsyncBound, AsyncRouted, AsyncRunner
+from authkit.hot._async.runner import AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
 from authkit.hot._sync.attempts import Attempts
 from authkit.hot._sync.auth_cache import AuthCache
+from authkit.hot._sync.bound import Bound
 from authkit.hot._sync.coalescing import Coalescing
 from authkit.hot._sync.hot import Hot
 from authkit.hot._sync.oauth import OAuth
 from authkit.hot._sync.rate_limits import RateLimits
-from authkit.hot._sync.runner import Bound, Routed, Runner
+from authkit.hot._sync.runner import Routed, Runner
 from authkit.hot._sync.sessions import Sessions
 from authkit.hot.attempt_values import AttemptRecord
 from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from psycopg import pq
+from psycopg import abc, pq
 from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
@@ -34,7 +34,9 @@ GONE: Final = (InvalidSqlStatementName, FeatureNotSupported)
 _UNGUARDED: Final[dict[str, type]] = {"interval": timedelta, "timestamptz": datetime}
 _numbers = count()
 _KEPT: Final = "_authkit_lane"
-# As numbers: a member of an enumeration is slow to hash.
+# As numbers: a member of an enumeration is slow to hash, and to convert.
+TEXT: Final = int(pq.Format.TEXT)
+BINARY: Final = int(pq.Format.BINARY)
 FINE: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
 
 AnyConnection: TypeAlias = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
@@ -61,10 +63,12 @@ class Prepared:
             for dump, value in zip(self.dumps, params, strict=True)
         ]
 
-    def read(self, result: pq.abc.PGresult) -> None:
-        """Take a result to read rows from; the columns are the same every time."""
-        self.reader.set_pgresult(result, set_loaders=not self.started)
+    def read(self, result: pq.abc.PGresult) -> abc.Transformer:
+        """Return what reads the rows; the columns are the same every time."""
+        reader = self.reader
+        reader.set_pgresult(result, set_loaders=not self.started)
         self.started = True
+        return reader
 
 
 Call: TypeAlias = tuple[Prepared, list["Buffer | None"]]
@@ -78,9 +82,9 @@ def context() -> AdaptersMap:
 @cache
 def _writing(
     types: tuple[str, ...],
-) -> tuple[list[int], list[pq.Format], list[Dump]]:
+) -> tuple[list[int], list[int], list[Dump]]:
     oids: list[int] = []
-    formats: list[pq.Format] = []
+    formats: list[int] = []
     dumps: list[Dump] = []
     transformer = Transformer(context())
     for name in types:
@@ -88,14 +92,24 @@ def _writing(
         oids.append(oid)
         if name == "inet":
             # Addresses arrive as text, checked and in their one writing.
-            formats.append(pq.Format.TEXT)
+            formats.append(TEXT)
             dumps.append(str.encode)
         else:
-            formats.append(pq.Format.BINARY)
+            formats.append(BINARY)
             kind = list if name.endswith("[]") else type(None)
             dumper = context().get_dumper_by_oid(oid, pq.Format.BINARY)
-            dumps.append(_guarded(name, dumper(kind, transformer).dump))
+            dump = dumper(kind, transformer).dump
+            dumps.append(_bytes_or(dump) if name == "bytea" else _guarded(name, dump))
     return oids, formats, dumps
+
+
+def _bytes_or(dump: Dump) -> Dump:
+    """Write bytes as they are: psycopg's own way, in Python, asks what they are."""
+
+    def written(value: object) -> Buffer | None:
+        return value if isinstance(value, bytes) else dump(value)
+
+    return written
 
 
 def _guarded(name: str, dump: Dump) -> Dump:
@@ -138,9 +152,7 @@ def ask(
     Sent from here and not before, so that the connection notes the state in which the
     statement found it: a write that is lost on the way is in doubt.
     """
-    pgconn.send_query_prepared(
-        prepared.name, values, prepared.formats, pq.Format.BINARY
-    )
+    pgconn.send_query_prepared(prepared.name, values, prepared.formats, BINARY)
     return (yield from execute(pgconn))
 
 
@@ -157,9 +169,7 @@ def exchange(
     try:
         pgconn.enter_pipeline_mode()
         for prepared, values in calls:
-            pgconn.send_query_prepared(
-                prepared.name, values, prepared.formats, pq.Format.BINARY
-            )
+            pgconn.send_query_prepared(prepared.name, values, prepared.formats, BINARY)
         pgconn.pipeline_sync()
         if after is not None:
             pgconn.send_query_params(after.encode(), None)
@@ -205,8 +215,8 @@ def fits(connection: AnyConnection) -> bool:
     return (
         connection.autocommit
         and connection.prepare_threshold is not None
-        and pgconn.transaction_status == pq.TransactionStatus.IDLE
-        and pgconn.pipeline_status == pq.PipelineStatus.OFF
+        and not pgconn.transaction_status  # 0: idle
+        and not pgconn.pipeline_status  # 0: off
     )
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from authkit.cluster import NodeView
+
 logger = logging.getLogger("authkit.hot")
 
 # Operation's name, node's name, node's role, seconds (waiting for a connection counts),
@@ -21,6 +23,11 @@ class Served:
     def __init__(self) -> None:
         self.node = ""
         self.role = ""
+
+    def saw(self, view: NodeView) -> None:
+        """It is served there."""
+        self.node = view.name
+        self.role = view.role.value
 
 
 class Observers:

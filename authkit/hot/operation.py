@@ -11,14 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, LiteralString, TypeVar
 
+from authkit.cluster import Intent as Intent  # noqa: PLC0414 # named here by operations
+
 Row_co = TypeVar("Row_co", covariant=True)
-
-
-class Intent(Enum):
-    """Which nodes may serve an operation."""
-
-    READ = "read"
-    WRITE = "write"
 
 
 class Durability(Enum):

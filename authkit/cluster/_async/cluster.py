@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TypeVar
 
 from authkit.cluster._async.connection import AsyncNodeConnection
-from authkit.cluster._async.lease import AsyncLease
+from authkit.cluster._async.lease import AsyncLease, end
 from authkit.cluster._async.life import AsyncLife
 from authkit.cluster._async.transactions import Work
 from authkit.cluster._primitives.aio import Engine
@@ -76,6 +76,26 @@ class AsyncCluster(AsyncLife):
             stale_ok=stale_ok,
             prefer=prefer,
         )
+
+    def at_once(self, intent: Intent) -> AsyncNodeConnection | None:
+        """Take a connection to the primary that was in use a moment ago, if any was.
+
+        For whoever runs one statement after the other and counts microseconds: no
+        waiting, no block. Whoever takes it must `end` it; who gets None takes a block.
+        """
+        return self._dispatch.at_once(intent)
+
+    async def end(
+        self, connection: AsyncNodeConnection, error: BaseException | None = None
+    ) -> None:
+        """Give back what `at_once` gave; as the end of a block, it may raise.
+
+        Args:
+            connection: as it was given.
+            error: what ended the work on it, if anything did.
+        """
+        if error is not None or not connection.home.reclaim(connection):
+            await end(self._roster, connection, error)
 
     async def run(
         self,

@@ -60,6 +60,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     _lifeline: Lifeline | None = None
     drawn_from: AsyncConnectionPool[Any] | None = None
     out: bool = False
+    # When it was given back, on the monotonic clock.
+    idle_since: float = -inf
     intent: Intent = Intent.WRITE
     poisoned: bool = False
     committing: bool = False
@@ -230,6 +232,12 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         self.hang_up()
         self.out = False
         await super().close()
+
+    def drop(self) -> None:
+        """Close it at once, without a farewell to anybody."""
+        self.hang_up()
+        self.out = False
+        self.pgconn.finish()
 
     @property
     def pristine(self) -> bool:

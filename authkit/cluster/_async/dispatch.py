@@ -12,6 +12,7 @@ from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.forks import generation
+from authkit.cluster.breaker import BreakerState
 from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -54,6 +55,20 @@ class AsyncDispatch:
     def foreign(self) -> bool:
         """Whether a fork brought it into this process."""
         return self._generation != generation.number
+
+    def at_once(self, intent: Intent) -> AsyncNodeConnection | None:
+        """Take a connection to the primary that was in use a moment ago; never waits.
+
+        None where more than that is needed: `take_writer` and `take_reader` know what.
+        """
+        node = self._roster.writer
+        if (
+            node is None
+            or self._generation != generation.number
+            or node.breaker.state is not BreakerState.CLOSED
+        ):
+            return None
+        return node.at_once(intent)
 
     async def take_writer(self, limit_s: float) -> AsyncNodeConnection:
         """Take a connection to the primary; whoever takes it must close it.

@@ -33,6 +33,7 @@ class AsyncLease:
         "_intent",
         "_max_lag_s",
         "_prefer",
+        "_primary",
         "_roster",
         "_stale_ok",
         "_timeout",
@@ -59,10 +60,17 @@ class AsyncLease:
         self._stale_ok = stale_ok
         self._prefer = prefer
         self._connection: AsyncNodeConnection | None = None
+        # Whether it is for the primary, whatever is known of the replicas.
+        self._primary = intent is Intent.WRITE or (max_lag_s <= 0 and after is None)
 
     async def __aenter__(self) -> AsyncNodeConnection:
         """Take the connection."""
-        if self._intent is Intent.WRITE:
+        connection = None
+        if self._primary:
+            connection = self._dispatch.at_once(self._intent)
+        if connection is not None:
+            pass
+        elif self._intent is Intent.WRITE:
             connection = await self._dispatch.take_writer(self._timeout)
         else:
             connection = await self._dispatch.take_reader(
@@ -82,39 +90,52 @@ class AsyncLease:
         trace: TracebackType | None,
     ) -> None:
         """Give it back; raise what the caller can act on."""
-        connection = self._connection
-        if connection is None:
-            return
-        self._connection = None
-        if error is None:
-            if connection.pgconn.transaction_status:  # 0: nothing is open
-                try:
-                    await connection.commit()
-                except psycopg.Error as exc:
-                    await self._fail(connection, exc)
-            doubted = connection.unconfirmed
-            home = connection.home
-            await home.release(connection)
-            if doubted:
-                self._roster.publish(Doubted(node=home.name, key=None))
-                raise InDoubt(
-                    "the commit was cancelled before a standby confirmed it: "
-                    f"it stands on {home.name} and may be lost by a failover"
-                )
-            if home.breaker.state is not BreakerState.CLOSED:
-                home.succeeded()
-            return
-        if isinstance(error, psycopg.Error):
-            await self._fail(connection, error)
-        await connection.home.release(connection)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await end(self._roster, connection, error)
 
-    async def _fail(
-        self, connection: AsyncNodeConnection, error: psycopg.Error
-    ) -> None:
+
+async def end(
+    roster: AsyncRoster, connection: AsyncNodeConnection, error: BaseException | None
+) -> None:
+    """Give a connection back; raise what the caller can act on.
+
+    Args:
+        roster: told of what failed.
+        connection: what is open on it is committed, or rolled back.
+        error: what ended the work on it; nothing is raised for one that is not the
+            driver's.
+    """
+    if error is None:
+        if connection.pgconn.transaction_status:  # 0: nothing is open
+            try:
+                await connection.commit()
+            except psycopg.Error as exc:
+                await _fail(roster, connection, exc)
+        doubted = connection.unconfirmed
         home = connection.home
-        fault = self._roster.blame(connection, error)
         await home.release(connection)
-        translated = translate(error, fault, node=home.name)
-        if isinstance(translated, InDoubt):
-            self._roster.publish(Doubted(node=home.name, key=None))
-        raise translated from error
+        if doubted:
+            roster.publish(Doubted(node=home.name, key=None))
+            raise InDoubt(
+                "the commit was cancelled before a standby confirmed it: "
+                f"it stands on {home.name} and may be lost by a failover"
+            )
+        if home.breaker.state is not BreakerState.CLOSED:
+            home.succeeded()
+        return
+    if isinstance(error, psycopg.Error):
+        await _fail(roster, connection, error)
+    await connection.home.release(connection)
+
+
+async def _fail(
+    roster: AsyncRoster, connection: AsyncNodeConnection, error: psycopg.Error
+) -> None:
+    home = connection.home
+    fault = roster.blame(connection, error)
+    await home.release(connection)
+    translated = translate(error, fault, node=home.name)
+    if isinstance(translated, InDoubt):
+        roster.publish(Doubted(node=home.name, key=None))
+    raise translated from error

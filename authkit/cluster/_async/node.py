@@ -37,6 +37,9 @@ from authkit.errors import Unavailable
 
 # A worker of the pool ends at the latest when its attempt to connect does.
 CLOSE_S = 3.0
+# What was given back so lately is in use as far as anybody could tell: whether the
+# server has closed it is not looked up again, which would take two system calls.
+WARM_S = 0.001
 
 
 class AsyncNode:
@@ -66,6 +69,47 @@ class AsyncNode:
         self._events = events
         self._suspect = suspect
         self._changed = changed
+
+    def at_once(self, intent: Intent) -> AsyncNodeConnection | None:
+        """Take a connection that was in use a moment ago; None where none was."""
+        pool = self.pool
+        if pool is None:
+            return None
+        connection = pool.take(monotonic() - WARM_S)
+        if connection is None:
+            return None
+        connection.drawn_from = pool
+        connection.intent = intent
+        connection.out = True
+        self.out.add(connection)
+        if self.pool is not pool:
+            # The node was given up in this very moment, and its pool with it.
+            self.out.discard(connection)
+            connection.drop()
+            return None
+        return connection
+
+    def reclaim(self, connection: AsyncNodeConnection) -> bool:
+        """Take back at once what one statement ran on; False: `release` must do it."""
+        pool = self.pool
+        if (
+            pool is None
+            or connection.drawn_from is not pool
+            or connection.unconfirmed
+            or not connection.pristine
+            or self.view.role is not Role.PRIMARY
+            or self.breaker.state is not BreakerState.CLOSED
+        ):
+            return False
+        intent = connection.intent
+        connection.returned()
+        self.out.discard(connection)
+        if self.pool is pool and pool.give(connection):
+            self.served += 1
+            return True
+        connection.lend(pool, intent)
+        self.out.add(connection)
+        return False
 
     async def acquire(self, intent: Intent, limit_s: float) -> AsyncNodeConnection:
         """Take a connection.

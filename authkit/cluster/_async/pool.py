@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from psycopg_pool import PoolClosed
 
-from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._primitives.idle import AsyncIdlePool
 
 
-class AsyncNodePool(AsyncIdlePool[AsyncNodeConnection]):
+class AsyncNodePool(AsyncIdlePool):
     """The pool of one node, for as long as the node is usable."""
 
     async def abandon(self) -> None:

@@ -7,24 +7,29 @@ point read costs the client half the CPU time when one connection is used again.
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
-from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-ConnectionT = TypeVar("ConnectionT", bound=Connection[Any])
-AsyncConnectionT = TypeVar("AsyncConnectionT", bound=AsyncConnection[Any])
+if TYPE_CHECKING:
+    from authkit.cluster._async.connection import AsyncNodeConnection
+    from authkit.cluster._sync.connection import NodeConnection
 
 
-class IdlePool(ConnectionPool[ConnectionT]):
+class IdlePool(ConnectionPool["NodeConnection"]):
     """For threads: under the lock that the rest of the pool takes."""
 
-    def take(self) -> ConnectionT | None:
-        """Lend what came back last; None where nothing lies idle. Never waits."""
+    def take(self, since: float = -inf) -> NodeConnection | None:
+        """Lend what came back last, without waiting; None where nothing lies idle.
+
+        Args:
+            since: and came back later than this, on the monotonic clock.
+        """
         idle = self._pool
         with self._lock:
-            if not idle:
+            if not idle or idle[-1].idle_since < since:
                 return None
             connection = idle.pop()
             if len(idle) < self._nconns_min:
@@ -32,11 +37,12 @@ class IdlePool(ConnectionPool[ConnectionT]):
         connection._pool = self  # pyright: ignore[reportPrivateUsage] # as `getconn` does
         return connection
 
-    def give(self, connection: ConnectionT) -> bool:
+    def give(self, connection: NodeConnection) -> bool:
         """Take back a clean one; False where it is for `putconn` to say who gets it."""
+        connection.idle_since = now = monotonic()
         if (
             connection._created_at <= self._drained_at  # pyright: ignore[reportPrivateUsage] # as `putconn` does
-            or connection._expire_at <= monotonic()  # pyright: ignore[reportPrivateUsage] # as `putconn` does
+            or connection._expire_at <= now  # pyright: ignore[reportPrivateUsage] # as `putconn` does
         ):
             return False
         with self._lock:
@@ -47,13 +53,17 @@ class IdlePool(ConnectionPool[ConnectionT]):
         return True
 
 
-class AsyncIdlePool(AsyncConnectionPool[AsyncConnectionT]):
+class AsyncIdlePool(AsyncConnectionPool["AsyncNodeConnection"]):
     """For tasks: nothing here waits, so that nothing comes between."""
 
-    def take(self) -> AsyncConnectionT | None:
-        """Lend what came back last; None where nothing lies idle."""
+    def take(self, since: float = -inf) -> AsyncNodeConnection | None:
+        """Lend what came back last; None where nothing lies idle.
+
+        Args:
+            since: and came back later than this, on the monotonic clock.
+        """
         idle = self._pool
-        if not idle:
+        if not idle or idle[-1].idle_since < since:
             return None
         connection = idle.pop()
         if len(idle) < self._nconns_min:
@@ -61,14 +71,15 @@ class AsyncIdlePool(AsyncConnectionPool[AsyncConnectionT]):
         connection._pool = self  # pyright: ignore[reportPrivateUsage] # as `getconn` does
         return connection
 
-    def give(self, connection: AsyncConnectionT) -> bool:
+    def give(self, connection: AsyncNodeConnection) -> bool:
         """Take back a clean one; False where it is for `putconn` to say who gets it."""
+        connection.idle_since = now = monotonic()
         if (
             self._waiting
             or self._closed
             or self._pool_full_event
             or connection._created_at <= self._drained_at  # pyright: ignore[reportPrivateUsage] # as `putconn` does
-            or connection._expire_at <= monotonic()  # pyright: ignore[reportPrivateUsage] # as `putconn` does
+            or connection._expire_at <= now  # pyright: ignore[reportPrivateUsage] # as `putconn` does
         ):
             return False
         connection._pool = None  # pyright: ignore[reportPrivateUsage] # as `putconn` does

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from authkit.cluster._primitives.threads import Engine
 from authkit.cluster._sync.connection import NodeConnection
-from authkit.cluster._sync.lease import Lease
+from authkit.cluster._sync.lease import Lease, end
 from authkit.cluster._sync.life import Life
 from authkit.cluster._sync.transactions import Work
 from authkit.cluster.attempt import Isolation, Wanted
@@ -78,6 +78,26 @@ class Cluster(Life):
             stale_ok=stale_ok,
             prefer=prefer,
         )
+
+    def at_once(self, intent: Intent) -> NodeConnection | None:
+        """Take a connection to the primary that was in use a moment ago, if any was.
+
+        For whoever runs one statement after the other and counts microseconds: no
+        waiting, no block. Whoever takes it must `end` it; who gets None takes a block.
+        """
+        return self._dispatch.at_once(intent)
+
+    def end(
+        self, connection: NodeConnection, error: BaseException | None = None
+    ) -> None:
+        """Give back what `at_once` gave; as the end of a block, it may raise.
+
+        Args:
+            connection: as it was given.
+            error: what ended the work on it, if anything did.
+        """
+        if error is not None or not connection.home.reclaim(connection):
+            end(self._roster, connection, error)
 
     def run(
         self,

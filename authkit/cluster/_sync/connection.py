@@ -62,6 +62,8 @@ class NodeConnection(Connection[Any]):
     _lifeline: Lifeline | None = None
     drawn_from: ConnectionPool[Any] | None = None
     out: bool = False
+    # When it was given back, on the monotonic clock.
+    idle_since: float = -inf
     intent: Intent = Intent.WRITE
     poisoned: bool = False
     committing: bool = False
@@ -232,6 +234,12 @@ class NodeConnection(Connection[Any]):
         self.hang_up()
         self.out = False
         super().close()
+
+    def drop(self) -> None:
+        """Close it at once, without a farewell to anybody."""
+        self.hang_up()
+        self.out = False
+        self.pgconn.finish()
 
     @property
     def pristine(self) -> bool:

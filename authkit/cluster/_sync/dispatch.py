@@ -14,6 +14,7 @@ from authkit.cluster._sync.causal import contained, known
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
+from authkit.cluster.breaker import BreakerState
 from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -56,6 +57,20 @@ class Dispatch:
     def foreign(self) -> bool:
         """Whether a fork brought it into this process."""
         return self._generation != generation.number
+
+    def at_once(self, intent: Intent) -> NodeConnection | None:
+        """Take a connection to the primary that was in use a moment ago; never waits.
+
+        None where more than that is needed: `take_writer` and `take_reader` know what.
+        """
+        node = self._roster.writer
+        if (
+            node is None
+            or self._generation != generation.number
+            or node.breaker.state is not BreakerState.CLOSED
+        ):
+            return None
+        return node.at_once(intent)
 
     def take_writer(self, limit_s: float) -> NodeConnection:
         """Take a connection to the primary; whoever takes it must close it.

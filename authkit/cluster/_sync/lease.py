@@ -35,6 +35,7 @@ class Lease:
         "_intent",
         "_max_lag_s",
         "_prefer",
+        "_primary",
         "_roster",
         "_stale_ok",
         "_timeout",
@@ -61,10 +62,17 @@ class Lease:
         self._stale_ok = stale_ok
         self._prefer = prefer
         self._connection: NodeConnection | None = None
+        # Whether it is for the primary, whatever is known of the replicas.
+        self._primary = intent is Intent.WRITE or (max_lag_s <= 0 and after is None)
 
     def __enter__(self) -> NodeConnection:
         """Take the connection."""
-        if self._intent is Intent.WRITE:
+        connection = None
+        if self._primary:
+            connection = self._dispatch.at_once(self._intent)
+        if connection is not None:
+            pass
+        elif self._intent is Intent.WRITE:
             connection = self._dispatch.take_writer(self._timeout)
         else:
             connection = self._dispatch.take_reader(
@@ -84,37 +92,50 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         """Give it back; raise what the caller can act on."""
-        connection = self._connection
-        if connection is None:
-            return
-        self._connection = None
-        if error is None:
-            if connection.pgconn.transaction_status:  # 0: nothing is open
-                try:
-                    connection.commit()
-                except psycopg.Error as exc:
-                    self._fail(connection, exc)
-            doubted = connection.unconfirmed
-            home = connection.home
-            home.release(connection)
-            if doubted:
-                self._roster.publish(Doubted(node=home.name, key=None))
-                raise InDoubt(
-                    "the commit was cancelled before a standby confirmed it: "
-                    f"it stands on {home.name} and may be lost by a failover"
-                )
-            if home.breaker.state is not BreakerState.CLOSED:
-                home.succeeded()
-            return
-        if isinstance(error, psycopg.Error):
-            self._fail(connection, error)
-        connection.home.release(connection)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            end(self._roster, connection, error)
 
-    def _fail(self, connection: NodeConnection, error: psycopg.Error) -> None:
+
+def end(
+    roster: Roster, connection: NodeConnection, error: BaseException | None
+) -> None:
+    """Give a connection back; raise what the caller can act on.
+
+    Args:
+        roster: told of what failed.
+        connection: what is open on it is committed, or rolled back.
+        error: what ended the work on it; nothing is raised for one that is not the
+            driver's.
+    """
+    if error is None:
+        if connection.pgconn.transaction_status:  # 0: nothing is open
+            try:
+                connection.commit()
+            except psycopg.Error as exc:
+                _fail(roster, connection, exc)
+        doubted = connection.unconfirmed
         home = connection.home
-        fault = self._roster.blame(connection, error)
         home.release(connection)
-        translated = translate(error, fault, node=home.name)
-        if isinstance(translated, InDoubt):
-            self._roster.publish(Doubted(node=home.name, key=None))
-        raise translated from error
+        if doubted:
+            roster.publish(Doubted(node=home.name, key=None))
+            raise InDoubt(
+                "the commit was cancelled before a standby confirmed it: "
+                f"it stands on {home.name} and may be lost by a failover"
+            )
+        if home.breaker.state is not BreakerState.CLOSED:
+            home.succeeded()
+        return
+    if isinstance(error, psycopg.Error):
+        _fail(roster, connection, error)
+    connection.home.release(connection)
+
+
+def _fail(roster: Roster, connection: NodeConnection, error: psycopg.Error) -> None:
+    home = connection.home
+    fault = roster.blame(connection, error)
+    home.release(connection)
+    translated = translate(error, fault, node=home.name)
+    if isinstance(translated, InDoubt):
+        roster.publish(Doubted(node=home.name, key=None))
+    raise translated from error

@@ -11,10 +11,9 @@ from __future__ import annotations
 from psycopg_pool import PoolClosed
 
 from authkit.cluster._primitives.idle import IdlePool
-from authkit.cluster._sync.connection import NodeConnection
 
 
-class NodePool(IdlePool[NodeConnection]):
+class NodePool(IdlePool):
     """The pool of one node, for as long as the node is usable."""
 
     def abandon(self) -> None:

@@ -10,7 +10,8 @@ from authkit.errors import AlreadyExists
 from authkit.hot import auth_cache, inputs
 from authkit.hot.auth_cache import CachedLogin
 
-from .runner import AsyncBound, AsyncRunner
+from .bound import AsyncBound
+from .runner import AsyncRunner
 
 KEEP = timedelta(minutes=15)
 _TRIES = 3

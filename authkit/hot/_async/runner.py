@@ -1,8 +1,7 @@
-"""What runs an operation: on a node chosen per call, or inside somebody's transaction.
+"""What runs an operation on a node that is chosen per call.
 
 A repository knows a runner and nothing of nodes. `AsyncRouted` takes a connection for
-each call; `AsyncBound` uses the one it was given, and shares that transaction and its
-fate.
+each call; inside somebody's transaction it is `AsyncBound` that runs it.
 """
 
 from __future__ import annotations
@@ -12,12 +11,8 @@ from datetime import timedelta
 from time import perf_counter
 from typing import Protocol, TypeAlias, TypeVar
 
-import psycopg
-
 from authkit.cluster import AsyncCluster, AsyncLease, AsyncNodeConnection, Token
-from authkit.cluster.classify import Phase
-from authkit.cluster.faults import translate, understand
-from authkit.errors import AuthkitError, NodeLost, RetryLater
+from authkit.errors import NodeLost, RetryLater
 from authkit.hot import lane
 from authkit.hot.observing import Observers, Served
 from authkit.hot.operation import AnyOperation, Intent, Operation
@@ -181,14 +176,53 @@ class AsyncRouted:
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> Result:
-        """Take a connection and work; tell who listens where, how long and how."""
-        if not self.observers.watching:
-            return await self._try(work, operation, params, max_lag, after, None)
+        """Take a connection and work; the rest of it where that does not do.
+
+        A first attempt on a connection that lies ready is made by hand: a block, its
+        object and what counts the attempts would cost more than everything else.
+        """
+        if self.observers.watching or max_lag is not None or after is not None:
+            return await self._watched(work, operation, params, max_lag, after)
+        cluster, intent = self._cluster, operation.intent
+        connection = cluster.at_once(intent)
+        if connection is None:
+            return await self._try(work, operation, params, READ_TRIES)
+        try:
+            result = await work(connection, operation, params)
+        except BaseException as exc:
+            try:
+                await cluster.end(connection, exc)
+            except (NodeLost, RetryLater):
+                if intent is Intent.WRITE:
+                    raise
+                return await self._try(work, operation, params, READ_TRIES - 1)
+            raise
+        if not connection.home.reclaim(connection):
+            await cluster.end(connection)
+        return result
+
+    async def _watched(
+        self,
+        work: Work[Row, Result],
+        operation: Operation[Row],
+        params: Params,
+        max_lag: timedelta | None,
+        after: Token | None,
+    ) -> Result:
+        """Tell who listens where it ran, how long and how it ended."""
         served = Served()
         began = perf_counter()
         error: BaseException | None = None
         try:
-            return await self._try(work, operation, params, max_lag, after, served)
+            return await self._try(
+                work,
+                operation,
+                params,
+                READ_TRIES,
+                max_lag=max_lag,
+                after=after,
+                served=served,
+            )
         except BaseException as exc:
             error = exc
             raise
@@ -201,25 +235,25 @@ class AsyncRouted:
         work: Work[Row, Result],
         operation: Operation[Row],
         params: Params,
-        max_lag: timedelta | None,
-        after: Token | None,
-        served: Served | None,
+        left: int,
+        *,
+        max_lag: timedelta | None = None,
+        after: Token | None = None,
+        served: Served | None = None,
     ) -> Result:
         """Work; a read whose node was lost, or that recovery cut off, runs again.
 
         The next lease waits, within its bound, for a node that may serve it.
         """
-        left = 1 if operation.intent is Intent.WRITE else READ_TRIES
         while True:
             left -= 1
             try:
                 async with self._lease(operation, max_lag, after) as connection:
                     if served is not None:
-                        served.node = connection.node.name
-                        served.role = connection.node.role.value
+                        served.saw(connection.node)
                     return await work(connection, operation, params)
             except (NodeLost, RetryLater):
-                if not left:
+                if not left or operation.intent is Intent.WRITE:
                     raise
 
     def _lease(
@@ -233,82 +267,3 @@ class AsyncRouted:
         if max_lag is None and after is None:
             max_lag = CURRENT
         return self._cluster.reader(max_lag=max_lag, after=after)
-
-
-class AsyncBound:
-    """Runs on one connection, inside whatever transaction is open on it."""
-
-    def __init__(self, connection: AsyncNodeConnection) -> None:
-        self._connection = connection
-
-    async def fetch_one(
-        self,
-        operation: Operation[Row],
-        params: Params,
-        *,
-        max_lag: timedelta | None = None,
-        after: Token | None = None,
-    ) -> Row | None:
-        """Return the row, or None where there is none; the node is given already."""
-        del max_lag, after
-        try:
-            return await statement.fetch_one(self._connection, operation, params)
-        except psycopg.Error as exc:
-            raise self._translated(exc) from exc
-
-    async def fetch_all(
-        self,
-        operation: Operation[Row],
-        params: Params,
-        *,
-        max_lag: timedelta | None = None,
-        after: Token | None = None,
-    ) -> list[Row]:
-        """Return every row; the node is given already."""
-        del max_lag, after
-        try:
-            return await statement.fetch_all(self._connection, operation, params)
-        except psycopg.Error as exc:
-            raise self._translated(exc) from exc
-
-    async def execute(self, operation: AnyOperation, params: Params) -> int:
-        """Return how many rows it touched."""
-        try:
-            return await statement.execute(
-                self._connection, operation.within or operation, params
-            )
-        except psycopg.Error as exc:
-            raise self._translated(exc) from exc
-
-    async def write(
-        self,
-        operation: Operation[Row],
-        params: Params,
-        *,
-        behind: Step | None = None,
-        token: bool = False,
-    ) -> Written[Row]:
-        """Run a write, with a statement before it if given; the token is None."""
-        del token
-        connection = self._connection
-        operation = operation.within or operation
-        try:
-            if behind is None:
-                rows = await statement.fetch_all(connection, operation, params)
-            else:
-                rows = await statement.behind(connection, behind, operation, params)
-        except psycopg.Error as exc:
-            raise self._translated(exc) from exc
-        return Written(rows, None)
-
-    def _translated(self, error: psycopg.Error) -> AuthkitError:
-        connection = self._connection
-        fault = understand(
-            error,
-            phase=Phase.WORK,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        if fault.discard:
-            connection.poison()
-        return translate(error, fault, node=connection.node.name)

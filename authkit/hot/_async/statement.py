@@ -38,8 +38,7 @@ async def fetch_one(
         prepared, result = await _run(connection, operation, params)
         if result.ntuples == 0:
             return None
-        prepared.read(result)
-        return prepared.reader.load_row(0, operation.build)
+        return prepared.read(result).load_row(0, operation.build)
     cursor = await _execute(connection, operation, params)
     values = await cursor.fetchone()
     return None if values is None else operation.build(values)
@@ -57,8 +56,7 @@ async def fetch_all(
     """
     if lane.fits(connection):
         prepared, result = await _run(connection, operation, params)
-        prepared.read(result)
-        return prepared.reader.load_rows(0, result.ntuples, operation.build)
+        return prepared.read(result).load_rows(0, result.ntuples, operation.build)
     cursor = await _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in await cursor.fetchall()]
@@ -117,8 +115,7 @@ async def together(
             del statements[operation.name]
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
-    read.read(result)
-    rows = read.reader.load_rows(0, result.ntuples, last.build)
+    rows = read.read(result).load_rows(0, result.ntuples, last.build)
     return rows, lane.token_of(results[-1]) if token else None
 
 

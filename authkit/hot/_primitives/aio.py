@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import Buffer
-from psycopg.pq.abc import PGresult
+from psycopg.generators import execute
+from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 
+from authkit.cluster import AsyncNodeConnection
 from authkit.hot import lane
 from authkit.hot.gathering import Failure, Limits
 from authkit.hot.lane import Prepared
 
 Result = TypeVar("Result")
+_IDLE: Final = int(TransactionStatus.IDLE)
 Run: TypeAlias = Callable[[Sequence[Any]], Coroutine[Any, Any, Sequence[Any]]]
 
 
@@ -27,12 +31,83 @@ async def ask(
 ) -> PGresult:
     """Send a prepared statement and return its result.
 
+    It waits for the socket alone. psycopg's wait is made for everything: it looks up
+    ten times a second whether it was interrupted, with a timer for every statement,
+    where the cluster's watchers wake whoever waits by shutting the socket.
+
     Raises:
         psycopg.OperationalError: the connection was lost.
     """
     async with connection.lock:
-        (result,) = await connection.wait(lane.ask(connection.pgconn, prepared, values))
-    return result
+        pgconn = connection.pgconn
+        if not isinstance(connection, AsyncNodeConnection) or connection.severed:
+            (result,) = await connection.wait(lane.ask(pgconn, prepared, values))
+            return result
+        connection.before = _IDLE
+        pgconn.send_query_prepared(prepared.name, values, prepared.formats, lane.BINARY)
+        if pgconn.flush():
+            (result,) = await connection.wait(execute(pgconn))
+            return result
+        try:
+            return await _answer(pgconn)
+        except asyncio.CancelledError as exc:
+            # psycopg has the server cancel the statement and waits for its end.
+            await connection.wait(_Interrupted(execute(pgconn), exc))
+            raise
+
+
+async def _answer(pgconn: PGconn) -> PGresult:
+    """Wait for the one result of a statement, and for the end of its message."""
+    answer: PGresult | None = None
+    loop = asyncio.get_running_loop()
+    while True:
+        while pgconn.is_busy():
+            future: asyncio.Future[None] = loop.create_future()
+            fileno = pgconn.socket
+            try:
+                loop.add_reader(fileno, _wake, future)
+            except OSError as exc:
+                raise OperationalError("the connection's socket is closed") from exc
+            try:
+                await future
+            finally:
+                loop.remove_reader(fileno)
+            try:
+                pgconn.consume_input()
+            except OperationalError:
+                # What the server said before it went away tells more than that it did.
+                if answer is None or answer.status in lane.FINE:
+                    raise
+                return answer
+        result = pgconn.get_result()
+        if result is None:
+            break
+        answer = answer or result
+    if answer is None:
+        raise OperationalError("the server sent no result")
+    return answer
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class _Interrupted(Generator[Any, Any, Any]):
+    """A generator that is interrupted once, before it goes on."""
+
+    def __init__(self, rest: Generator[Any, Any, Any], error: BaseException) -> None:
+        self._rest = rest
+        self._error: BaseException | None = error
+
+    def send(self, value: Any) -> Any:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self._rest.send(value)
+
+    def throw(self, *arguments: Any) -> Any:
+        return self._rest.throw(*arguments)
 
 
 class Gathering:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 from psycopg import Connection, waiting
 from psycopg.abc import Buffer
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from authkit.cluster import NodeConnection
@@ -33,6 +33,7 @@ _GONE: Final = object()
 
 # psycopg waits in C unless it was patched to wait as greenlets do.
 _PREEMPTIVE: Final = getattr(waiting.wait, "__name__", "") == "wait_c"
+_IDLE: Final = int(TransactionStatus.IDLE)
 _main: Final = threading.main_thread().ident
 
 
@@ -56,11 +57,12 @@ def ask(
             and not connection.severed
             and threading.get_ident() != _main
         ):
-            connection.before = TransactionStatus.IDLE
-            # Declared without None, which is NULL here as it is for sending.
-            given = cast("list[Buffer]", values)
+            connection.before = _IDLE
             return pgconn.exec_prepared(
-                prepared.name, given, prepared.formats, Format.BINARY
+                prepared.name,
+                values,  # pyright: ignore[reportArgumentType] # None is NULL, as for sending
+                prepared.formats,
+                lane.BINARY,
             )
         (result,) = connection.wait(lane.ask(pgconn, prepared, values))
     return result

@@ -12,7 +12,8 @@ from authkit.errors import AlreadyExists
 from authkit.hot import auth_cache, inputs
 from authkit.hot.auth_cache import CachedLogin
 
-from .runner import Bound, Runner
+from .bound import Bound
+from .runner import Runner
 
 KEEP = timedelta(minutes=15)
 _TRIES = 3

@@ -40,8 +40,7 @@ def fetch_one(
         prepared, result = _run(connection, operation, params)
         if result.ntuples == 0:
             return None
-        prepared.read(result)
-        return prepared.reader.load_row(0, operation.build)
+        return prepared.read(result).load_row(0, operation.build)
     cursor = _execute(connection, operation, params)
     values = cursor.fetchone()
     return None if values is None else operation.build(values)
@@ -59,8 +58,7 @@ def fetch_all(
     """
     if lane.fits(connection):
         prepared, result = _run(connection, operation, params)
-        prepared.read(result)
-        return prepared.reader.load_rows(0, result.ntuples, operation.build)
+        return prepared.read(result).load_rows(0, result.ntuples, operation.build)
     cursor = _execute(connection, operation, params)
     build = operation.build
     return [build(values) for values in cursor.fetchall()]
@@ -119,8 +117,7 @@ def together(
             del statements[operation.name]
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
-    read.read(result)
-    rows = read.reader.load_rows(0, result.ntuples, last.build)
+    rows = read.read(result).load_rows(0, result.ntuples, last.build)
     return rows, lane.token_of(results[-1]) if token else None
 
 
