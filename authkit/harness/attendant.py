@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authkit.errors import AuthkitError, LabError
 from authkit.harness.faults import Fault
-from authkit.harness.phases import Mark
+from authkit.harness.phases import Mark, What
 
 if TYPE_CHECKING:
     from authkit.lab import Lab
@@ -77,9 +77,9 @@ class Attendant:
         threading.Thread(target=self._listen, daemon=True).start()
         return ready
 
-    def inflict(self, fault: Fault) -> None:
-        """Have a fault inflicted now; does not wait for it."""
-        self._send({"fault": fault.as_dict()})
+    def inflict(self, fault: Fault, number: int) -> None:
+        """Have a fault inflicted now, its marks numbered; does not wait for it."""
+        self._send({"fault": fault.as_dict(), "number": number})
 
     def heal(self) -> None:
         """Have every fault undone that is under way, and wait for it."""
@@ -126,7 +126,9 @@ class Attendant:
         for line in child.stdout:
             message = json.loads(line)
             if "mark" in message:
-                self.marks.append(Mark(**message["mark"]))
+                mark = Mark(**message["mark"])
+                self.marks.append(mark)
+                logger.info("%s: %s", mark.node, mark.what)
             elif "problem" in message:
                 self.problem = self.problem or str(message["problem"])
             elif "healed" in message:
@@ -186,12 +188,13 @@ class _Child:
         from authkit.harness.database import node_name
         from authkit.harness.inflict import Site
 
-        site = Site(
-            {node_name(url): url for url in urls},
-            lab,
-            lambda what, node: self.say(mark=Mark(time.time(), what, node).as_dict()),
-            self._healing,
-        )
+        def site_of(number: int) -> Site:
+            def tell(what: What, node: str) -> None:
+                self.say(mark=Mark(time.time(), what, node, number).as_dict())
+
+            nodes = {node_name(url): url for url in urls}
+            return Site(nodes, lab, tell, self._healing)
+
         self.say(
             database_url=urls[0],
             database_replica_urls=list(urls[1:]),
@@ -204,7 +207,7 @@ class _Child:
                     self._heal()
                     self.say(healed=True)
                     continue
-                fault = Fault(**message["fault"])
+                fault, site = Fault(**message["fault"]), site_of(message["number"])
                 thread = threading.Thread(target=self._inflict, args=(site, fault))
                 self._under_way.append(thread)
                 thread.start()

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from authkit.harness import activity
@@ -30,6 +30,11 @@ SELECT application_name,
        greatest(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn), 0)::int8
 FROM pg_stat_replication
 WHERE NOT pg_is_in_recovery() AND replay_lsn IS NOT NULL
+"""
+# By what a node is known to the one it follows: the name of its cluster, unless its
+# connection says another (PostgreSQL documentation, synchronous_standby_names).
+_KNOWN_AS: Final = """
+SELECT current_setting('cluster_name'), (SELECT conninfo FROM pg_stat_wal_receiver)
 """
 _COUNTERS: Final = """
 SELECT queryid, sum(calls)::int8, sum(total_exec_time)::float8, sum(rows)::int8,
@@ -136,6 +141,20 @@ def credentials(url: str) -> tuple[str, str, str]:
     return (host, str(found.get("port", 5432)), str(found.get("password", "")))
 
 
+def standby_names(cluster: str, conninfo: str | None) -> set[str]:
+    """Return what a primary may call a replica, by what the replica says of itself.
+
+    Args:
+        cluster: the setting cluster_name, empty where there is none.
+        conninfo: of its WAL receiver; None on a primary, or where it may not be read.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = conninfo_to_dict(conninfo or "")
+    said = found.get("application_name") or found.get("fallback_application_name")
+    return {str(name) for name in (cluster, said) if name} - {"walreceiver"}
+
+
 class Sampler:
     """Watches nodes from threads of its own between `start` and `stop`.
 
@@ -162,6 +181,7 @@ class Sampler:
         self._waits: list[Waiting] = []
         self._checkpoints: dict[str, Checkpoints] = {}
         self._totals: dict[tuple[str, str], Counters] = {}
+        self._known_as: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -195,12 +215,25 @@ class Sampler:
                     for (node, operation), counters in sorted(self._totals.items())
                     if counters.calls
                 ),
-                lag=tuple(sorted(self._lag, key=lambda sample: sample.at_s)),
+                lag=tuple(
+                    sorted(map(self._named, self._lag), key=lambda found: found.at_s)
+                ),
                 waits=tuple(sorted(self._waits, key=lambda sample: sample.at_s)),
                 checkpoints=tuple(
                     self._checkpoints[n] for n in sorted(self._checkpoints)
                 ),
             )
+
+    def _named(self, sample: LagSample) -> LagSample:
+        """Give a replica its node's name in place of what its primary calls it."""
+        nodes = self._known_as.get(sample.node, set())
+        return replace(sample, node=next(iter(nodes))) if len(nodes) == 1 else sample
+
+    def _introduce(self, name: str, connection: Connection[Any]) -> None:
+        (row,) = connection.execute(_KNOWN_AS).fetchall()
+        with self._lock:
+            for called in standby_names(*row):
+                self._known_as.setdefault(called, set()).add(name)
 
     def _watch(self, name: str, url: str) -> None:
         from psycopg import Error, connect
@@ -224,6 +257,7 @@ class Sampler:
         self, name: str, connection: Connection[Any], counted: _Counted
     ) -> None:
         tick = 0
+        self._introduce(name, connection)
         first = activity.checkpoints(connection)
         while True:
             last = self._stop.is_set()

@@ -1,8 +1,9 @@
 """The history of a run: every write that the database acknowledged, and a checker.
 
 A process that writes appends one line for each acknowledgement, after it came and
-before it goes on. The checker reads the lines back and asks the database for each one:
-what was acknowledged and is not there was lost.
+before it goes on; a load worker, which may be on another machine, gathers its lines and
+sends them to the master. The checker reads the lines back and asks the database for
+each one: what was acknowledged and is not there was lost.
 """
 
 from __future__ import annotations
@@ -55,13 +56,40 @@ class History:
 
     def acknowledge(self, kind: Kind, row_id: UUID, at_s: float) -> None:
         """Note that a write was acknowledged, before anything else is done."""
-        os.write(self._file, f"{at_s:.6f} {kind} {row_id}\n".encode("ascii"))
+        self.append(_line(kind, row_id, at_s))
+
+    def append(self, lines: str) -> None:
+        """Add whole lines, as another process gathered them."""
+        os.write(self._file, lines.encode("ascii"))
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+class Gathered:
+    """Keeps acknowledged writes until they are sent to the process with the file."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def acknowledge(self, kind: Kind, row_id: UUID, at_s: float) -> None:
+        """Note that a write was acknowledged, before anything else is done."""
+        self._lines.append(_line(kind, row_id, at_s))
+
+    def drain(self) -> str:
+        """Hand over the lines since the last time."""
+        lines, self._lines = self._lines, []
+        return "".join(lines)
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
+def _line(kind: Kind, row_id: UUID, at_s: float) -> str:
+    return f"{at_s:.6f} {kind} {row_id}\n"
 
 
 def read(path: Path) -> tuple[Write, ...]:

@@ -24,6 +24,7 @@ from authkit.errors import AuthkitError, ConfigError
 from authkit.harness import faults, outcome
 from authkit.harness import options as load_options
 from authkit.harness.attendant import Attendant
+from authkit.harness.history import History
 from authkit.harness.interrupting import Interruption, bound_the_end
 from authkit.harness.recorder import Recording
 from authkit.harness.run import LoadRun
@@ -34,6 +35,7 @@ _LAST_WORD_S: Final = 20.0
 _START_S: Final = 180.0
 _PROGRESS_S: Final = 0.5
 _PART: Final = "authkit_recording"
+_WRITES: Final = "authkit_writes"
 _STARTED: Final = "authkit-started"
 _FINISH: Final = "authkit-finish"
 _FINAL: Final = "authkit-final"
@@ -150,8 +152,8 @@ class Hooks:
         if self.attendant is not None:
             self.attendant.marks.clear()
             self._strikes = [
-                gevent.spawn_later(fault.at_s, self.attendant.inflict, fault)
-                for fault in run.options.faults
+                gevent.spawn_later(fault.at_s, self.attendant.inflict, fault, number)
+                for number, fault in enumerate(run.options.faults)
             ]
         run.tell("started", at_s=started)
         while run.stopped_s is None:
@@ -176,9 +178,10 @@ class Hooks:
     def on_test_stop(self, **_: Any) -> None:
         """Close the kit and hand over the rest; on the master, wait for all of it."""
         if isinstance(self.runner, WorkerRunner):
-            rest = self.run.drain()
+            rest: dict[str, Any] = {}
+            self._hand_over(rest)
             self.run.stop()
-            self.runner.send_message(_FINAL, {"recording": rest.as_dict()})
+            self.runner.send_message(_FINAL, rest)
             return
         if isinstance(self.runner, MasterRunner):
             self.run.stopped_s = self.run.clock()
@@ -229,17 +232,24 @@ class Hooks:
 
     def on_report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         """Send what was measured since the last report along with locust's own."""
+        self._hand_over(data)
+
+    def _hand_over(self, data: dict[str, Any]) -> None:
         part = self.run.drain()
         if part.cells or part.lag:
             data[_PART] = part.as_dict()
+        if writes := self.run.acknowledgements():
+            data[_WRITES] = writes
 
     def on_worker_report(self, data: dict[str, Any], **_: Any) -> None:
         """Merge what a worker measured."""
-        part = data.pop(_PART, None)
-        if part is not None:
-            self._take(part)
-
-    def _take(self, form: dict[str, Any]) -> None:
+        writes, form = data.pop(_WRITES, None), data.pop(_PART, None)
+        if writes is not None and self.run.options.history is not None:
+            ledger = History(self.run.options.history)
+            ledger.append(writes)
+            ledger.close()
+        if form is None:
+            return
         part = Recording.from_dict(form)
         total = part.select()
         self.run.calls += total.calls
@@ -261,7 +271,7 @@ class Hooks:
 
     def on_final(self, msg: Any, **_: Any) -> None:
         """Merge the last part of a worker."""
-        self._take(msg.data["recording"])
+        self.on_worker_report(msg.data)
         self._final.add(msg.node_id)
 
     def on_failed(self, msg: Any, **_: Any) -> None:
@@ -293,6 +303,8 @@ def join(environment: Environment, runner: Runner, **_: Any) -> None:
     except AuthkitError as exc:
         print(f"authkit: {exc}", file=sys.stderr)  # noqa: T201 # the same
         sys.exit(2)
+    # Locust sets its timers next, by a clock that stood still while this was loaded.
+    gevent.get_hub().loop.update_now()
 
 
 _listen: Final[Any] = events  # its hooks are not typed

@@ -29,7 +29,7 @@ class Ended:
 
     recording: Recording
     span: tuple[float, float]
-    fault: Told | None
+    faults: tuple[Told, ...]
     phases: tuple[Phase, ...]
 
     @property
@@ -40,7 +40,7 @@ class Ended:
 
 def ended(run: LoadRun) -> Ended:
     """Cut what a run measured into its phases."""
-    recording = run.total
+    recording = run.total()
     started = run.started_s or run.clock()
     # Of several workers the first to be ready may have begun before the run did.
     if recording.span is not None and recording.span[0] + recording.slot_s < started:
@@ -50,8 +50,8 @@ def ended(run: LoadRun) -> Ended:
     if recording.span is not None:
         stopped = max(stopped, recording.span[1] - recording.slot_s)
     span = (started, stopped)
-    fault = summary.told(recording, run.options.faults, run.marks)
-    return Ended(recording, span, fault, summary.cut(span, recording, fault))
+    faults = summary.told(recording, run.options.faults, run.marks)
+    return Ended(recording, span, faults, summary.cut(span, recording, faults))
 
 
 def judge(
@@ -60,7 +60,7 @@ def judge(
     """Return why the run is invalid (None when it is not), and the figures of goals."""
     limits = goals or slo.Slo()
     reason = failure or slo.invalid(limits, end.recording)
-    outage_ms = None if end.fault is None else end.fault.recovery_ms
+    outage_ms = summary.longest_ms(end.faults)
     return reason, slo.evaluate(limits, end.recording, end.phases, outage_ms)
 
 
@@ -89,7 +89,7 @@ def finish(
         seconds=end.seconds,
         figures=(
             *summary.of_run(recording, end.seconds),
-            *(() if end.fault is None else summary.of_fault(end.fault)),
+            *summary.of_faults(end.faults),
             *summary.of_phases(recording, end.phases),
             *written,
             *goals,
@@ -169,7 +169,7 @@ def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
         figures=made.figures,
         marks=run.marks,
         phases=end.phases,
-        outage=None if end.fault is None else end.fault.outage,
+        outages=tuple(one.outage for one in end.faults if one.outage is not None),
         start_roles=roles,
         database=run.database or DatabaseSide(),
         settings=_settings(run),
@@ -177,9 +177,9 @@ def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
 
 
 def _fault_tiles(made: Report, end: Ended) -> tuple[report.Tile, ...]:
-    if end.fault is None:
+    if not end.faults:
         return ()
-    value = end.fault.recovery_ms
+    value = summary.longest_ms(end.faults)
     recovery = "never" if value is None else f"{value / 1000:.2f} s"
     tiles = [report.Tile("recovery", recovery, "longest time without an answer")]
     for name, label in (

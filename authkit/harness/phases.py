@@ -1,6 +1,7 @@
 """Phases of a run: before a fault, during it, after it; and what happened when.
 
-A `Mark` is something that happened to a node at a moment of wall-clock time. Phases
+A `Mark` is something that happened to a node at a moment of wall-clock time. Of several
+faults each has a `during` and an `after` of its own, up to the next one. Phases
 are cut at the edges of the recorder's slots, in favour of `during`: a slot in which
 the fault began or ended belongs to it, and so does the slot after the end, because the
 calls that were waiting end in it.
@@ -47,19 +48,21 @@ _AFTER: Final = {
     "restarted": "back",
     "thawed": "back",
 }
-# What befalls replicas; every other mark is of a primary, or of what was one.
-OF_REPLICAS: Final = frozenset({"paused", "resumed", "delayed", "lifted"})
 # A way back that does not end the effect of a fault: it has been answered before.
 _AFTERMATH: Final = frozenset({"rejoining", "rejoined", "streaming"})
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing that happened: `at_s` in seconds after the Unix epoch."""
+    """One thing that happened: `at_s` in seconds after the Unix epoch.
+
+    `fault` is the number of the fault it belongs to, in the order they were asked for.
+    """
 
     at_s: float
     what: What
     node: str = ""
+    fault: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return a form for JSON."""
@@ -68,11 +71,20 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of slots, `first` included and `end` not."""
+    """A stretch of slots, `first` included and `end` not.
+
+    `of` names the fault where there were several.
+    """
 
     name: str
     first: int
     end: int
+    of: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name with that of its fault, as in `during-kill-primary`."""
+        return f"{self.name}-{self.of}" if self.of else self.name
 
     def holds(self, slot: int) -> bool:
         """Tell whether a slot belongs to the phase."""
@@ -84,12 +96,24 @@ class Phase:
         return self.holds
 
 
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """When a fault began and when its effect ended, in wall-clock seconds.
+
+    An end of None means that it never did. `of` names the fault among several.
+    """
+
+    began_s: float
+    ended_s: float | None
+    of: str = ""
+
+
 def phases(
     span: tuple[float, float],
     slot_s: float,
     fault: tuple[float, float | None] | None = None,
 ) -> tuple[Phase, ...]:
-    """Cut a run into phases.
+    """Cut a run with at most one fault into phases.
 
     Args:
         span: start and end of the run in wall-clock seconds.
@@ -97,17 +121,38 @@ def phases(
         fault: when it began and when its effect ended; an end of None means that it
             never did. Without a fault there is one phase, `all`.
     """
+    return cut(span, slot_s, () if fault is None else (Struck(*fault),))
+
+
+def cut(
+    span: tuple[float, float], slot_s: float, faults: Sequence[Struck]
+) -> tuple[Phase, ...]:
+    """Cut a run into phases: `before`, then `during` and `after` of each fault.
+
+    Faults that overlap, or that follow one another within a slot, share theirs.
+    """
     first, end = math.floor(span[0] / slot_s), math.ceil(span[1] / slot_s)
-    if fault is None:
+    stretches: list[Phase] = []
+    for fault in sorted(faults, key=lambda fault: fault.began_s):
+        began = min(max(math.floor(fault.began_s / slot_s), first), end)
+        ended = end if fault.ended_s is None else math.floor(fault.ended_s / slot_s) + 2
+        ended = max(began, min(ended, end))
+        stretch = Phase(DURING, began, ended, fault.of)
+        if stretches and began <= stretches[-1].end:
+            stretch = _joined(stretches.pop(), stretch)
+        stretches.append(stretch)
+    if not stretches:
         return (Phase(ALL, first, end),)
-    began = min(max(math.floor(fault[0] / slot_s), first), end)
-    ended = end if fault[1] is None else math.floor(fault[1] / slot_s) + 2
-    ended = max(began, min(ended, end))
-    return (
-        Phase(BEFORE, first, began),
-        Phase(DURING, began, ended),
-        Phase(AFTER, ended, end),
-    )
+    found = [Phase(BEFORE, first, stretches[0].first)]
+    nexts = [*(later.first for later in stretches[1:]), end]
+    for stretch, following in zip(stretches, nexts, strict=True):
+        found += [stretch, Phase(AFTER, stretch.end, following, stretch.of)]
+    return tuple(found)
+
+
+def _joined(one: Phase, other: Phase) -> Phase:
+    of = "+".join(filter(None, (one.of, other.of)))
+    return Phase(one.name, one.first, max(one.end, other.end), of)
 
 
 def effect(marks: Sequence[Mark]) -> tuple[float, float] | None:

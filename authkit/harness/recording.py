@@ -139,33 +139,7 @@ class Recording:
         Raises:
             InvalidInput: they were cut into slots of different lengths.
         """
-        if self.slot_s != other.slot_s:
-            raise InvalidInput("recordings with different slots cannot be merged")
-        cells = {at: _copied(cell) for at, cell in self.cells.items()}
-        for at, cell in other.cells.items():
-            cells.setdefault(at, Cell()).add(cell)
-        lag: dict[int, Histogram] = {}
-        for part in (self.lag, other.lag):
-            for slot, histogram in part.items():
-                lag.setdefault(slot, Histogram()).add(histogram)
-        loop: Loop = "open" if "open" in {self.loop, other.loop} else "closed"
-        return Recording(
-            self.slot_s,
-            loop,
-            cells,
-            lag,
-            self.late + other.late,
-            self.skipped + other.skipped,
-            {
-                key: self.counts.get(key, 0) + other.counts.get(key, 0)
-                for key in (*self.counts, *other.counts)
-            },
-            {
-                role: self.alive.get(role, frozenset())
-                | other.alive.get(role, frozenset())
-                for role in (*self.alive, *other.alive)
-            },
-        )
+        return merged((self, other))
 
     def select(
         self,
@@ -276,15 +250,35 @@ class Recording:
         )
 
 
-def _copied(cell: Cell) -> Cell:
-    copy = Cell()
-    copy.add(cell)
-    return copy
-
-
 def merged(parts: Iterable[Recording]) -> Recording:
-    """Return all parts in one; at least one is needed."""
-    first, *rest = parts
-    for part in rest:
-        first = first.merge(part)
-    return first
+    """Return all parts in one, each looked at once; at least one is needed.
+
+    Raises:
+        InvalidInput: they were cut into slots of different lengths.
+    """
+    all_parts = list(parts)
+    cells: dict[tuple[int, Key], Cell] = {}
+    lag: dict[int, Histogram] = {}
+    counts: dict[Count, int] = {}
+    alive: dict[str, set[int]] = {}
+    for part in all_parts:
+        if part.slot_s != all_parts[0].slot_s:
+            raise InvalidInput("recordings with different slots cannot be merged")
+        for at, cell in part.cells.items():
+            cells.setdefault(at, Cell()).add(cell)
+        for slot, histogram in part.lag.items():
+            lag.setdefault(slot, Histogram()).add(histogram)
+        for key, count in part.counts.items():
+            counts[key] = counts.get(key, 0) + count
+        for role, ticks in part.alive.items():
+            alive.setdefault(role, set()).update(ticks)
+    return Recording(
+        all_parts[0].slot_s,
+        "open" if any(part.loop == "open" for part in all_parts) else "closed",
+        cells,
+        lag,
+        sum(part.late for part in all_parts),
+        sum(part.skipped for part in all_parts),
+        counts,
+        {role: frozenset(ticks) for role, ticks in alive.items()},
+    )

@@ -56,8 +56,8 @@ class Drawing:
 class Story:
     """Everything a report shows of one run.
 
-    `span` is its start and end in wall-clock seconds, `outage` those of the longest
-    time without an answer that a fault caused; `start_roles` the role of each
+    `span` is its start and end in wall-clock seconds, `outages` those of the longest
+    time without an answer that each fault caused; `start_roles` the role of each
     node at its start; `settings` what was run, in words; `drawings` are shown below.
     """
 
@@ -69,7 +69,7 @@ class Story:
     figures: tuple[Figure, ...] = ()
     marks: tuple[Mark, ...] = ()
     phases: tuple[Phase, ...] = ()
-    outage: tuple[float, float] | None = None
+    outages: tuple[tuple[float, float], ...] = ()
     start_roles: Mapping[str, str] = field(default_factory=dict[str, str])
     database: DatabaseSide = field(default_factory=DatabaseSide)
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -95,6 +95,10 @@ def with_short_names(story: Story) -> Story:
             statements=tuple(
                 replace(found, node=short.get(found.node, found.node))
                 for found in database.statements
+            ),
+            lag=tuple(
+                replace(found, node=short.get(found.node, found.node))
+                for found in database.lag
             ),
             checkpoints=tuple(
                 replace(found, node=short.get(found.node, found.node))
@@ -170,8 +174,8 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
             (Mark(start, "started"), *story.marks), dict(story.start_roles), end
         )
     ]
-    if story.outage is not None:
-        since, until = map(frame.since_start, story.outage)
+    for outage in story.outages:
+        since, until = map(frame.since_start, outage)
         lanes.append(
             {
                 "node": "no answer",
@@ -230,7 +234,7 @@ def _beside(story: Story) -> list[dict[str, Any]]:
         wait = cell.wait.percentiles_ns((99.0,))
         rows.append(
             {
-                "phase": phase.name,
+                "phase": phase.title,
                 "calls": cell.calls,
                 "errors": cell.failed.count / cell.calls if cell.calls else None,
                 "waits": cell.wait.count,

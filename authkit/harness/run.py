@@ -19,12 +19,13 @@ from uuid import UUID
 from gevent import getcurrent, sleep, spawn
 from gevent.pool import Pool
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from authkit.errors import NotFound
 from authkit.harness import greenlets, standing
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import error_class
-from authkit.harness.history import History, Kind
+from authkit.harness.history import Gathered, History, Kind
 from authkit.harness.options import LoadOptions
 from authkit.harness.patching import (
     check_order,
@@ -33,7 +34,7 @@ from authkit.harness.patching import (
 )
 from authkit.harness.phases import Mark
 from authkit.harness.recorder import Recorder, steady_wall_clock
-from authkit.harness.recording import NO_NODE, Recording
+from authkit.harness.recording import NO_NODE, Recording, merged
 from authkit.harness.schedule import Due, Schedule, offsets
 from authkit.harness.world import OpenSession, World
 from authkit.hot import CreationRefused
@@ -67,7 +68,7 @@ class LoadRun:
         self.clock = steady_wall_clock()
         self.kit: Kit | None = None
         self.world: World | None = None
-        self.total: Recording = Recording(SLOT_S, self.profile.model)
+        self._parts: list[Recording] = []
         self.started_s: float | None = None
         self.stopped_s: float | None = None
         self.postgres: str | None = None
@@ -77,7 +78,7 @@ class LoadRun:
         self.errors = 0
         self._recorder: Recorder | None = None
         self._schedule: Schedule | None = None
-        self._history: History | None = None
+        self._history: History | Gathered | None = None
         self._sampler: Sampler | None = None
         # By greenlet: the arrival it serves, and the error its last call ended with.
         self._due: dict[object, Due] = {}
@@ -90,10 +91,6 @@ class LoadRun:
         from authkit.settings import Settings
 
         return Settings.load(**(overrides or {}))
-
-    def has_database(self) -> bool:
-        """Tell whether the environment names a database."""
-        return self.settings().database_url is not None
 
     # --- the life of a run ------------------------------------------------------------
 
@@ -112,16 +109,19 @@ class LoadRun:
         greenlets.install()
         keep_connections_of_killed_users()
         time_waits(self._waits)
-        # The cluster tells what happens to nodes; a line for each connection says less.
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+        # What happens to nodes is counted and drawn; a line for each time that a pool
+        # or the watcher of a node notices says less, and there are many.
+        for name in ("psycopg.pool", "authkit.cluster"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         settings = standing.with_keys(self.settings(overrides).require_database())
         if self.options.history is not None:
-            self._history = History(self.options.history)
+            worker = isinstance(self.environment.runner, WorkerRunner)
+            self._history = Gathered() if worker else History(self.options.history)
         self.kit = authkit.connect(settings)
         self.postgres = standing.version(self.kit)
         self.world = World(standing.users(self.kit), self.profile.zipf, os.getpid())
         self.world.stand(self._open_sessions(self.kit, self.world))
-        self.total = Recording(SLOT_S, self.profile.model)
+        self._parts.clear()
         self._recorder = Recorder(
             slot_s=SLOT_S, loop=self.profile.model, clock=self.clock
         )
@@ -181,13 +181,21 @@ class LoadRun:
             self._schedule.skipped = 0
         return self._recorder.drain()
 
+    def acknowledgements(self) -> str:
+        """Hand over the lines of the history that this process has gathered."""
+        return self._history.drain() if isinstance(self._history, Gathered) else ""
+
     def collect(self) -> None:
-        """Add what was measured since the last time to `total`."""
+        """Add what was measured since the last time to the whole."""
         self.take(self.drain())
 
     def take(self, part: Recording) -> None:
-        """Add what another process measured to `total`."""
-        self.total = self.total.merge(part)
+        """Add what another process measured to the whole."""
+        self._parts.append(part)
+
+    def total(self) -> Recording:
+        """Return everything that was measured, of all processes."""
+        return merged((Recording(SLOT_S, self.profile.model), *self._parts))
 
     def tell(self, event: str, **values: object) -> None:
         """Write a line of progress for the program that started the load, if any."""

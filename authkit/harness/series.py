@@ -143,10 +143,11 @@ def percentiles(recording: Recording, phases: Sequence[Phase]) -> list[Row]:
         for phase in phases:
             if phase.name == ALL or phase.first == phase.end:
                 continue
+            title = phase.title
             rows.extend(
                 row
                 for role in sorted({key.role for key in recording.keys})
-                if (row := _row(recording, operation, phase.name, role, phase))["calls"]
+                if (row := _row(recording, operation, title, role, phase))["calls"]
             )
     return rows
 

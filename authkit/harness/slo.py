@@ -10,7 +10,7 @@ outage_ms = 3000
 
 [[goal]]
 operation = "sessions.validate"   # or "*": every operation together
-phase = "before"                  # default "all"
+phase = "before"                  # default "all"; "during-lag" of several faults
 p99_ms = 5.0                      # also p50_ms, p95_ms, p999_ms
 error_rate = 0.001                # share of the calls, 0 to 1
 stale_reads = 10                  # within the bounds that callers stated
@@ -21,6 +21,7 @@ Latency is response time under an open loop and service time under a closed one.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from typing import Any, Final, cast
 
 from authkit.errors import ConfigError
 from authkit.figures import Figure, figure
+from authkit.harness.faults import KINDS
 from authkit.harness.histogram import merged
 from authkit.harness.phases import AFTER, ALL, BEFORE, DURING, Phase
 from authkit.harness.recording import Cell, Recording
@@ -41,6 +43,7 @@ _LAG_P99_MS: Final = 10.0
 _CLOSED_LAG_P50_MS: Final = 100.0
 _PERCENTILES: Final = {"p50_ms": 50.0, "p95_ms": 95.0, "p99_ms": 99.0, "p999_ms": 99.9}
 _PHASES: Final = (ALL, BEFORE, DURING, AFTER)
+_OF_ONE: Final = re.compile(rf"(?:{DURING}|{AFTER})-(?:{'|'.join(KINDS)})(?:-\d+)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,11 @@ def _goal(
     phase = fields.get("phase", ALL)
     if operation not in known:
         problems.append(f"{where} names the unknown operation {operation!r}")
-    if phase not in _PHASES:
-        problems.append(f"{where}: phase is one of {', '.join(_PHASES)}")
+    if phase not in _PHASES and not _OF_ONE.match(str(phase)):
+        problems.append(
+            f"{where}: phase is one of {', '.join(_PHASES)}, or of one fault among"
+            f" several, as in {DURING}-{KINDS[0]}"
+        )
     rest = {k: v for k, v in fields.items() if k not in {"operation", "phase"}}
     bounds = _numbers(
         rest, (*_PERCENTILES, "error_rate", "stale_reads"), problems, where
@@ -195,8 +201,13 @@ def evaluate(
 def _slots(goal: Goal, phases: Sequence[Phase]) -> Callable[[int], bool] | None:
     if goal.phase == ALL:
         return None
-    spans = [phase for phase in phases if phase.name == goal.phase]
+    spans = [p for p in phases if goal.phase in {p.name, *_titles(p)}]
     return lambda slot: any(phase.holds(slot) for phase in spans)
+
+
+def _titles(phase: Phase) -> set[str]:
+    """Return what a phase may be called by: faults that overlap share theirs."""
+    return {f"{phase.name}-{one}" for one in phase.of.split("+") if one}
 
 
 def _cell(recording: Recording, goal: Goal, phases: Sequence[Phase]) -> Cell:

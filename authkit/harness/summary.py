@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from authkit.figures import Figure, figure
-from authkit.harness import series
+from authkit.harness import phases, series
 from authkit.harness.faults import Fault
-from authkit.harness.phases import ALL, OF_REPLICAS, Mark, Phase, effect, phases
+from authkit.harness.phases import ALL, Mark, Phase, Struck, effect
 from authkit.harness.recording import Recording
 
 STALE_READ: Final = "stale read"
@@ -25,13 +25,15 @@ COUNTED: Final = (*_NEVER, *_COUNTED)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a fault did to a run.
+    """What one fault did to a run.
 
-    `struck` is when it began and when it was lifted or answered, in wall-clock seconds;
-    `outage` the longest time without an answer of the role it took out, None when that
-    was not seen to come back.
+    `of` is its kind, with a number where there were several of a kind. `struck` is when
+    it began and when it was lifted or answered, in wall-clock seconds; `outage` the
+    longest time without an answer of the role it took out, None when that was not seen
+    to come back.
     """
 
+    of: str
     struck: tuple[float, float]
     outage: tuple[float, float] | None
 
@@ -45,38 +47,42 @@ class Told:
 
 def told(
     recording: Recording, faults: Sequence[Fault], marks: Sequence[Mark]
-) -> Told | None:
-    """Return what the faults of a run did, None when none struck."""
-    struck = effect(marks)
-    if struck is None:
-        return None
-    gaps: list[tuple[float, float] | None] = []
-    for role in sorted({fault.role for fault in faults} or {"primary"}):
-        # A role is asked for its answers while it was struck itself, not others.
-        own = effect(
-            [
-                mark
-                for mark in marks
-                if (mark.what in OF_REPLICAS) == (role == "replica")
-            ]
-        )
-        if own is not None:
-            gaps.append(recording.silence(role, *own))
-    seen = [gap for gap in gaps if gap is not None]
-    whole = len(seen) == len(gaps)
-    longest = max(seen, key=lambda gap: gap[1] - gap[0], default=None)
-    return Told(struck, longest if whole else None)
+) -> tuple[Told, ...]:
+    """Return what each fault of a run did that struck, in their order."""
+    found: list[Told] = []
+    for number, fault in enumerate(faults):
+        struck = effect([mark for mark in marks if mark.fault == number])
+        if struck is None:
+            continue
+        alike = sum(one.kind == fault.kind for one in faults[:number])
+        name = f"{fault.kind}-{alike + 1}" if alike else fault.kind
+        found.append(Told(name, struck, recording.silence(fault.role, *struck)))
+    return tuple(found)
 
 
 def cut(
-    span: tuple[float, float], recording: Recording, what: Told | None
+    span: tuple[float, float], recording: Recording, faults: Sequence[Told]
 ) -> tuple[Phase, ...]:
     """Cut a run into its phases; a fault lasts until its outage is over."""
-    if what is None:
-        return phases(span, recording.slot_s)
-    began, lifted = what.struck
-    ended = None if what.outage is None else max(lifted, what.outage[1])
-    return phases(span, recording.slot_s, (began, ended))
+    return phases.cut(
+        span,
+        recording.slot_s,
+        [
+            Struck(
+                one.struck[0],
+                None if one.outage is None else max(one.struck[1], one.outage[1]),
+                one.of if len(faults) > 1 else "",
+            )
+            for one in faults
+        ],
+    )
+
+
+def longest_ms(faults: Sequence[Told]) -> float | None:
+    """Return the longest recovery; None when there was none, or one was not seen."""
+    found = [one.recovery_ms for one in faults]
+    seen = [value for value in found if value is not None]
+    return max(seen, default=None) if len(seen) == len(found) else None
 
 
 def of_run(recording: Recording, seconds: float) -> tuple[Figure, ...]:
@@ -124,25 +130,37 @@ def of_phases(recording: Recording, cuts: Sequence[Phase]) -> tuple[Figure, ...]
         latency = series.latency_of(recording, cell)
         rate = round(cell.failed.count / cell.calls, 6) if cell.calls else None
         figures += [
-            figure(f"{phase.name}.operations", cell.calls),
-            figure(f"{phase.name}.error_rate", rate, "1"),
-            figure(f"{phase.name}.p50_ms", _ms(latency.percentile_ns(50.0)), "ms"),
-            figure(f"{phase.name}.p99_ms", _ms(latency.percentile_ns(99.0)), "ms"),
+            figure(f"{phase.title}.operations", cell.calls),
+            figure(f"{phase.title}.error_rate", rate, "1"),
+            figure(f"{phase.title}.p50_ms", _ms(latency.percentile_ns(50.0)), "ms"),
+            figure(f"{phase.title}.p99_ms", _ms(latency.percentile_ns(99.0)), "ms"),
         ]
         figures += [
-            figure(f"{phase.name}.{_name(what)}", recording.counted(what, phase.holds))
+            figure(f"{phase.title}.{_name(what)}", recording.counted(what, phase.holds))
             for what in COUNTED
         ]
     return tuple(figures)
 
 
-def of_fault(what: Told) -> tuple[Figure, ...]:
-    """Return how long faults lasted, and how long it took to recover."""
-    lasted = (what.struck[1] - what.struck[0]) * 1000
-    return (
-        figure("fault_ms", round(lasted, 3), "ms"),
-        figure("recovery_ms", what.recovery_ms, "ms"),
-    )
+def of_faults(faults: Sequence[Told]) -> tuple[Figure, ...]:
+    """Return how long each fault lasted and how long it took to recover from it.
+
+    Of several the first figures are of the longest.
+    """
+    if not faults:
+        return ()
+    lasted = [round((one.struck[1] - one.struck[0]) * 1000, 3) for one in faults]
+    figures = [
+        figure("fault_ms", max(lasted), "ms"),
+        figure("recovery_ms", longest_ms(faults), "ms"),
+    ]
+    if len(faults) > 1:
+        for one, fault_ms in zip(faults, lasted, strict=True):
+            figures += [
+                figure(f"{one.of}.fault_ms", fault_ms, "ms"),
+                figure(f"{one.of}.recovery_ms", one.recovery_ms, "ms"),
+            ]
+    return tuple(figures)
 
 
 def _name(what: str) -> str:

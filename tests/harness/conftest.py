@@ -99,9 +99,16 @@ class Locust:
 
     def workers(self, count: int) -> tuple[str, ...]:
         """Return the arguments for a master and its workers on a port of their own."""
-        port = free_port()
+        port = self.port()
         forked = ("--processes", str(count))
         return (*forked, "--master-bind-port", port, "--master-port", port)
+
+    @staticmethod
+    def port() -> str:
+        """Return a port that nobody listens on."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return str(probe.getsockname()[1])
 
     def run(
         self,
@@ -113,12 +120,6 @@ class Locust:
         return self.ended(
             self.start(*arguments, path=path, AUTHKIT_LOAD_SECONDS=seconds, **variables)
         )
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture

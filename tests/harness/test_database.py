@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from authkit.harness.database import ZERO, Counters, fingerprint, growth, node_name
+from authkit.harness.database import (
+    ZERO,
+    Counters,
+    fingerprint,
+    growth,
+    node_name,
+    standby_names,
+)
 from authkit.hot.registry import OPERATIONS
 
 
@@ -36,3 +43,10 @@ def test_counters_grow_by_their_difference_and_from_zero_after_a_restart():
 )
 def test_a_node_is_named_by_host_and_port_without_a_secret(url: str, name: str):
     assert node_name(url) == name
+
+
+def test_a_replica_is_known_to_its_primary_by_its_cluster_or_its_connection():
+    assert standby_names("b", None) == {"b"}
+    assert standby_names("", "user=r fallback_application_name=walreceiver") == set()
+    said = "application_name=east fallback_application_name=b"
+    assert standby_names("b", said) == {"b", "east"}

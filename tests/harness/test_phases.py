@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authkit.harness.phases import Mark, effect, phases, roles
+from authkit.harness.phases import Mark, Struck, cut, effect, phases, roles
 
 
 def spans(found) -> dict[str, tuple[int, int]]:
@@ -24,17 +24,30 @@ def test_a_fault_that_never_ends_leaves_no_after():
     assert found == {"before": (10, 14), "during": (14, 20), "after": (20, 20)}
 
 
+def test_faults_that_overlap_share_their_phases_and_others_have_their_own():
+    faults = (Struck(2.0, 3.0, "a"), Struck(3.5, 5.0, "b"), Struck(8.0, None, "c"))
+    found = [(p.title, p.first, p.end) for p in cut((0.0, 12.0), 1.0, faults)]
+    assert found == [
+        ("before", 0, 2),
+        ("during-a+b", 2, 7),
+        ("after-a+b", 7, 8),
+        ("during-c", 8, 12),
+        ("after-c", 12, 12),
+    ]
+
+
 @given(
     st.floats(0, 100),
     st.floats(0.1, 50),
-    st.floats(-10, 200),
-    st.none() | st.floats(0, 200),
+    st.lists(st.tuples(st.floats(-10, 200), st.none() | st.floats(0, 50)), max_size=4),
 )
-def test_every_slot_belongs_to_exactly_one_phase(start, length, began, ended):
+def test_every_slot_belongs_to_exactly_one_phase(start, length, faults):
     span = (start, start + length)
-    if ended is not None and ended < began:
-        began, ended = ended, began
-    found = phases(span, 0.25, (began, ended))
+    struck = [
+        Struck(began, None if lasted is None else began + lasted, str(number))
+        for number, (began, lasted) in enumerate(faults)
+    ]
+    found = cut(span, 0.25, struck)
     whole = phases(span, 0.25)[0]
     for slot in range(whole.first, whole.end):
         assert sum(phase.holds(slot) for phase in found) == 1

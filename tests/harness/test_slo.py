@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from authkit.errors import ConfigError
-from authkit.harness.phases import phases
+from authkit.harness.phases import Struck, cut, phases
 from authkit.harness.recorder import Recorder, Recording
 from authkit.harness.slo import evaluate, invalid, parse, read
 
@@ -169,3 +169,13 @@ def test_a_file_that_is_missing_or_not_toml_is_one_clear_error(tmp_path: Path):
     broken.write_text("[[goal")
     with pytest.raises(ConfigError, match="is not TOML"):
         read(broken, NAMES)
+
+
+def test_a_goal_may_be_for_the_phase_of_one_fault_among_several():
+    for struck, holds in ((5.2, False), (2.0, True)):
+        faults = [Struck(struck, struck, "lag"), Struck(8.0, 8.2, "lag-2")]
+        goals = slo('[[goal]]\nphase = "during-lag"\np99_ms = 5\n')
+        (figure,) = evaluate(goals, recording(), cut((0.0, 10.0), 1.0, faults))
+        assert (figure.name, figure.holds) == ("*[during-lag].p99_ms", holds)
+    with pytest.raises(ConfigError, match="as in during-kill-primary"):
+        slo('[[goal]]\nphase = "during-sleep"\np99_ms = 5\n')
