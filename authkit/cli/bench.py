@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from authkit.cli import bench_gate
 from authkit.cli.bench_results import results
+
+if TYPE_CHECKING:
+    from authkit.figures import Report
 
 app = typer.Typer(
     help="Measure beside other stacks, and beside earlier versions.",
@@ -44,25 +47,12 @@ def peers_cluster(
     What taking a connection costs, interleaved; then one frozen primary for all.
     """
     from authkit.cli.showing import progress
-    from authkit.errors import InvalidInput
     from authkit.harness.peers import cluster
 
     signal.signal(signal.SIGTERM, _end)
     with progress() as show:
         report = cluster.run(rounds=rounds, progress=show)
-    table = str(report.extra["table"])
-    if json is not None:
-        report.write_json(json)
-    if markdown is not None:
-        try:
-            markdown.write_text(table, encoding="utf-8")
-        except OSError as exc:
-            raise InvalidInput(f"cannot write {markdown}: {exc.strerror}") from exc
-    typer.echo(table, err=json == "-")
-    for found in report.figures:
-        if found.holds is False:
-            typer.echo(f"missed: {found.name} {found.value} ({found.goal})", err=True)
-    raise typer.Exit(report.exit_code)
+    _tabled(report, json, markdown)
 
 
 @peers.command("hot")
@@ -100,6 +90,53 @@ def peers_hot(
             value = f"[{'green' if found.holds else 'red'}]{value}[/]"
         table.add_row(found.name.replace("_", " "), value, found.unit, found.goal or "")
     Console(stderr=json == "-", soft_wrap=True).print(table)
+    raise typer.Exit(report.exit_code)
+
+
+@peers.command("frames")
+def peers_frames(
+    people: Annotated[int, typer.Option(min=10, help="Of the seeded world.")] = 5000,
+    days: Annotated[int, typer.Option(min=1, help="Of the seeded world.")] = 14,
+    rounds: Annotated[int, typer.Option(min=3, help="Of all arms in turn.")] = 7,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File for the table.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Attempts to pandas: authkit, ADBC, read_sql, psycopg, COPY; in turns.
+
+    Every figure is a ratio to the driver alone, which does the least that can be done.
+    """
+    from authkit.cli.showing import progress
+    from authkit.harness.peers import frames
+
+    signal.signal(signal.SIGTERM, _end)
+    with progress() as show:
+        report = frames.run(people=people, days=days, rounds=rounds, progress=show)
+    _tabled(report, json, markdown)
+
+
+def _tabled(report: Report, json: str | None, markdown: Path | None) -> None:
+    """Write a report and its table, print the table, and end with its exit code."""
+    from authkit.errors import InvalidInput
+
+    table = str(report.extra["table"])
+    if json is not None:
+        report.write_json(json)
+    if markdown is not None:
+        try:
+            markdown.write_text(table, encoding="utf-8")
+        except OSError as exc:
+            raise InvalidInput(f"cannot write {markdown}: {exc.strerror}") from exc
+    typer.echo(table, err=json == "-")
+    for found in report.figures:
+        if found.holds is False:
+            typer.echo(f"missed: {found.name} {found.value} ({found.goal})", err=True)
     raise typer.Exit(report.exit_code)
 
 

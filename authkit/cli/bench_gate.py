@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from authkit.figures import Report
     from authkit.harness.gate.gating import Compared
 
@@ -36,6 +41,20 @@ def mount(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@contextmanager
+def _working() -> Generator[Callable[[str, int, int], None]]:
+    """Show progress; what was started is ended too when we are told to stop."""
+    from authkit.cli.showing import progress
+
+    signal.signal(signal.SIGTERM, _end)
+    with progress() as show:
+        yield show
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(143)
+
+
 def budgets(
     update: Annotated[
         bool, typer.Option("--update", help="Write what was counted to the file.")
@@ -56,11 +75,10 @@ def budgets(
     Exit code 1 when one costs more than bench/budgets.toml allows, if that was counted
     in an environment like this one; with --base, than the base.
     """
-    from authkit.cli.showing import progress
     from authkit.harness import results
     from authkit.harness.gate import counting
 
-    with progress() as show:
+    with _working() as show:
         report, lines = counting.run(
             update=update, base=base, only=tuple(only or ()), progress=show
         )
@@ -193,10 +211,9 @@ def _rates(
     raw: Path | None,
     json: str | None,
 ) -> None:
-    from authkit.cli.showing import progress
     from authkit.harness.gate import rates
 
-    with progress() as show:
+    with _working() as show:
         report = rates.run(
             runs=runs,
             slow=slow,
@@ -216,10 +233,9 @@ def _rates(
 def _compared(
     base: str, head: str | None, only: list[str] | None, *, timed: bool
 ) -> Compared:
-    from authkit.cli.showing import progress
     from authkit.harness.gate import gating
 
-    with progress() as show:
+    with _working() as show:
         return gating.run(
             base, head, only=tuple(only or ()), timed=timed, progress=show
         )

@@ -3,6 +3,7 @@
 None has more than 5,000 marks, whatever the size of the frame.
 """
 
+from authkit.analysis.plots.benchmarks import measured_over_time
 from authkit.analysis.plots.chain import audit_chain
 from authkit.analysis.plots.curves import score_curves
 from authkit.analysis.plots.failover import calls_over_time, nodes_over_time
@@ -19,6 +20,7 @@ __all__ = [
     "audit_timeline",
     "calls_over_time",
     "explanation",
+    "measured_over_time",
     "nodes_over_time",
     "risk_distribution",
     "score_curves",

@@ -130,16 +130,25 @@ def _plain(requirement: str) -> str:
 class Arm:
     """A process that has one version's code, and obeys. Close it, or use it as a block.
 
-    `backend` is the server's process of its connection, once it is open.
+    `backend` is the server's process of its connection, once it is open. With `hosts`
+    it has no process of its own but is the next version in that of the first of them,
+    on that one's connection.
     """
 
-    def __init__(self, tree: Tree, url: str, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        url: str,
+        under: Sequence[str] = (),
+        hosts: Sequence[Arm] = (),
+    ) -> None:
         self.tree = tree
         self.url = url
         self.operations: tuple[str, ...] = ()
         self.backend = 0
         self.postgres = ""
-        self._process = _started(tree, under)
+        self._guest, self._version = bool(hosts), len(hosts)
+        self._process = hosts[0]._process if hosts else _started(tree, under)
 
     @property
     def pid(self) -> int:
@@ -184,7 +193,8 @@ class Arm:
         if self._process.stdin is None:
             raise ArmFailed(f"{self.tree.name}: its process has no pipes")
         try:
-            self._process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+            whole = {"do": do, "version": self._version, **order}
+            self._process.stdin.write(json.dumps(whole) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as exc:
             raise ArmFailed(f"{self.tree.name}: its process ended") from exc
@@ -200,7 +210,9 @@ class Arm:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, if it is its own."""
+        if self._guest:
+            return
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

@@ -14,6 +14,7 @@ import numpy as np
 
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.gate.arms import Arm
+from authkit.harness.gate.ground import Ground
 from authkit.harness.gate.statistics import compare
 from authkit.harness.gate.verdicts import (
     RULE,
@@ -40,7 +41,6 @@ HOT_PATH: Final = (
     "oauth_states.create",
     "oauth_tokens.introspect",
 )
-TEAMS: Final = 6
 _CALLS: Final = 6
 _WARMUP: Final = 40
 # Whoever goes on after itself finds its own data in the processor's caches: it was seen
@@ -52,6 +52,30 @@ _ORDERS: Final = (
 
 Team = tuple[Arm, ...]
 Teams = Sequence[Team]
+
+
+def may_pin() -> bool:
+    """Tell whether processes may be given processors of their own here."""
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+@contextmanager
+def opened(ground: Ground, teams: int) -> Generator[tuple[Teams, tuple[str, ...]]]:
+    """Open teams and settle them; yields what was not permitted, a sentence each.
+
+    Where nothing can be pinned, chance would give one version's backend the client's
+    own processor: there, versions share a process and a connection if they can.
+    """
+    if not may_pin() and ground.alike:
+        with ground.shared(teams) as made:
+            yield made, ("no permission to pin: both versions on one connection",)
+        return
+    with ground.teams(teams) as made, settled(made) as told:
+        yield made, told
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from time import monotonic
 from authkit.errors import InvalidInput
 from authkit.figures import Report, figure
 from authkit.harness.drills.progress import Progress, silent
-from authkit.harness.gate import budgets
+from authkit.harness.gate import budgets, instructions
 from authkit.harness.gate.arms import HEAD, commit_of, repository, tree_of
 from authkit.harness.gate.budgets import Budgets, Judged
 
@@ -78,9 +78,16 @@ def run(
 
 def describe(judged: Judged) -> tuple[str, ...]:
     """Return a line for each difference, and why none of them binds if so."""
-    marks = {True: "FAULT" if judged.binding else "more", False: "note"}
-    lines = [f"{marks[one.worse]:>5}  {one}" for one in judged.differences]
+    lines: list[str] = []
+    for one in judged.differences:
+        mark = "FAULT" if judged.is_fault(one) else "more" if one.worse else "note"
+        lines.append(f"{mark:>5}  {one}")
     lines += [f"   ok  {one} (the budget file says so)" for one in judged.accepted]
+    if judged.informs:
+        names = ", ".join(sorted(judged.informs))
+        lines.append(f" note  {names} were counted elsewhere and only inform")
+    if not instructions.environment():
+        lines.append(f" note  {instructions.MISSING}")
     if judged.why_not:
         lines.append(f" note  nothing is refused: {judged.why_not}")
     return tuple(lines)

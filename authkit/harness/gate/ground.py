@@ -72,6 +72,35 @@ class Ground:
         """How many versions meet here."""
         return len(self._trees)
 
+    @property
+    def alike(self) -> bool:
+        """Whether one database and one interpreter do for all versions."""
+        return len(self._templates) == len({tree.python for tree in self._trees}) == 1
+
+    @contextmanager
+    def shared(self, count: int) -> Generator[tuple[tuple[Arm, ...], ...]]:
+        """Open that many teams whose versions share a process and a connection.
+
+        Whatever processors those two are on, it is the same for all versions.
+        """
+        self._copies += 1
+        name = f"arms{self._copies}"
+        (template,) = self._templates.values()
+        self._lab.create_database(name, template=template)
+        with ExitStack() as stack:
+            stack.callback(self._lab.drop_database, name)
+            teams: list[tuple[Arm, ...]] = []
+            for turn in range(count):
+                team: list[Arm] = []
+                for place, tree in enumerate(self._trees):
+                    arm = Arm(tree, self._lab.url(database=name), hosts=tuple(team))
+                    stack.enter_context(arm)
+                    arm.open(end=self._end, lap=turn * self.versions + place)
+                    arm.opened()
+                    team.append(arm)
+                teams.append(tuple(team))
+            yield tuple(teams)
+
     @contextmanager
     def teams(
         self, count: int, *, under: Sequence[Sequence[str]] | None = None

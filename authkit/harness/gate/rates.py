@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,7 @@ from authkit.harness.gate.verdicts import (
     Rule,
     Verdict,
     judge,
+    p_of,
 )
 
 # So many runs have the same processes; then new ones, in new databases.
@@ -78,10 +80,7 @@ def run(
         trees = [Tree(name, root, sys.executable) for name in (BASE, "same", CONTROL)]
         with _busy(load), prepared(trees, progress) as ground:
             while len(found) < runs:
-                with (
-                    ground.teams(comparing.TEAMS) as teams,
-                    comparing.settled(teams) as missing,
-                ):
+                with comparing.opened(ground, rule.teams) as (teams, missing):
                     postgres = teams[0][0].postgres
                     if unknown := [
                         name for name in names if name not in teams[0][0].operations
@@ -141,6 +140,14 @@ def _rates(found: Sequence[Judgement], slow: float) -> list[Figure]:
         if valid:
             most = upper_bound(count[Verdict.REGRESSION], valid)
             figures.append(figure("false alarms, at most", round(most, 4), "share"))
+    # Base beside base, in the very same run: whatever was done to head.
+    among = len({one.measured.benchmark for one in found})
+    controls = [replace(one.measured, change=one.measured.control) for one in found]
+    alarmed = sum(p_of(one) * among < RULE.alpha for one in controls)
+    share = alarmed / len(found) if found else None
+    figures.append(
+        figure("false alarms of controls", share, "share", goal=("<=", _FALSE_ALARMS))
+    )
     figures.append(figure("inconclusive", count[Verdict.INCONCLUSIVE]))
     seconds = [one.measured.seconds for one in found]
     figures.append(

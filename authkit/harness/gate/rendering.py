@@ -6,6 +6,7 @@ from typing import Final
 
 from authkit.harness.gate.gating import Compared
 from authkit.harness.gate.statistics import geometric_mean
+from authkit.harness.gate.tails import TailJudgement
 from authkit.harness.gate.verdicts import Judgement, Verdict
 
 _TITLES: Final = (
@@ -30,6 +31,10 @@ def markdown(found: Compared) -> str:
         mean = geometric_mean([j.measured.change.ratio for j in found.judgements])
         same = geometric_mean([j.measured.control.ratio for j in found.judgements])
         lines += ["", f"Geometric mean {mean:.3f}, of the control {same:.3f}."]
+    if found.tails:
+        titles = ("slowest of a hundred", *_TITLES[1:5], "verdict")
+        lines += ["", _row(titles), _row(["---"] * len(titles))]
+        lines += [_row(_tail(one)) for one in found.tails]
     lines += ["", *(f"- {note}" for note in found.notes)] if found.notes else []
     return "\n".join(lines) + "\n"
 
@@ -44,6 +49,14 @@ def github(found: Compared) -> tuple[str, ...]:
             lines.append(f"::error title=Regression::{told}")
         elif one.verdict is not Verdict.PASS:
             lines.append(f"::warning title={one.verdict.value.capitalize()}::{told}")
+    for one in found.tails:
+        if one.verdict is Verdict.REGRESSION:
+            told = (
+                f"{one.tail.benchmark}: p99 {one.tail.change.ratio:.2f} times as long"
+            )
+            lines.append(f"::error title=Tail::{told}")
+        elif one.verdict is Verdict.INVALID:
+            lines.append(f"::warning title=Tail::{one.tail.benchmark}: {one.why}")
     return tuple(lines)
 
 
@@ -52,7 +65,7 @@ def _costs(found: Compared) -> list[str]:
         return ["Exact costs: no difference."]
     lines = ["Exact costs:", ""]
     lines += [
-        f"- {'**fails**' if one.worse else 'note'}: {one}"
+        f"- {'**fails**' if found.costs.is_fault(one) else 'note'}: {one}"
         for one in found.costs.differences
     ]
     return lines + [f"- accepted: {one}" for one in found.costs.accepted]
@@ -68,6 +81,18 @@ def _cells(one: Judgement) -> list[str]:
         f"{one.measured.control.ratio:.3f}",
         f"+{100 * one.detectable:.1f} %",
         one.verdict.value,
+    ]
+
+
+def _tail(one: TailJudgement) -> list[str]:
+    tail = one.tail
+    return [
+        tail.benchmark,
+        f"{tail.base_us:.0f} us",
+        f"{tail.change.ratio:.2f}",
+        f"{tail.change.bound(upper=False):.2f} to {tail.change.bound(upper=True):.2f}",
+        f"{tail.control.ratio:.2f}",
+        f"{one.verdict.value}{': ' if one.why else ''}{one.why}",
     ]
 
 

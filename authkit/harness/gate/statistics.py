@@ -118,24 +118,33 @@ def compare(before: Times, after: Times, *, seed: int = 1) -> Comparison:
     Raises:
         ValueError: the arrays differ in their numbers, or there is one block only.
     """
+    return Comparison(
+        low=estimate(before, after, LOW_QUANTILE, seed=seed),
+        median=estimate(before, after, 0.5, seed=seed),
+        blocks=before.shape[0] * before.shape[1],
+    )
+
+
+def estimate(
+    before: Times, after: Times, quantile: float, *, seed: int = 1
+) -> Estimate:
+    """Estimate the ratio of one quantile, block by block; see `compare`.
+
+    Raises:
+        ValueError: the arrays differ in their numbers, or there is one block only.
+    """
     if before.shape[:2] != after.shape[:2] or before.shape[1] < 2:
         raise ValueError("as many processes and blocks of both, and two blocks")
     pairs, blocks = before.shape[:2]
     source = np.random.default_rng(seed)
     which = source.integers(0, pairs, size=(RESAMPLES, pairs, 1))
     drawn = source.integers(0, blocks, size=(RESAMPLES, pairs, blocks))
-
-    def estimate(quantile: float) -> Estimate:
-        logs = np.log(
-            np.quantile(after, quantile, axis=2) / np.quantile(before, quantile, axis=2)
-        )
-        again = _middle(logs[which, drawn]).mean(axis=-1)
-        error = max(float(again.std(ddof=1)), SPREAD / sqrt(pairs))
-        return Estimate(float(_middle(logs).mean()), error)
-
-    return Comparison(
-        low=estimate(LOW_QUANTILE), median=estimate(0.5), blocks=pairs * blocks
+    logs = np.log(
+        np.quantile(after, quantile, axis=2) / np.quantile(before, quantile, axis=2)
     )
+    again = _middle(logs[which, drawn]).mean(axis=-1)
+    error = max(float(again.std(ddof=1)), SPREAD / sqrt(pairs))
+    return Estimate(float(_middle(logs).mean()), error)
 
 
 def _middle(values: Times) -> Times:

@@ -19,7 +19,13 @@ from typing import Any, Final, cast
 from authkit.errors import InvalidInput
 from authkit.harness import results
 
-COMMANDS: Final = ("bench gate", "bench budgets")
+COMMANDS: Final = ("bench gate", "bench budgets", "load")
+_COUNTERS: Final = (
+    ("blocks", "buffers"),
+    ("wal_bytes", "bytes of WAL"),
+    ("instructions", "instructions"),
+)
+_OF_LOAD: Final = ("operations_per_s", "response_p99_ms", "service_p99_ms")
 _FEWEST: Final = 5
 _BARS: Final = "▁▂▃▄▅▆▇█"
 # The cost of one more change point, in variances of the noise: as BIC has it, thrice,
@@ -197,13 +203,43 @@ def _points(path: Path, damaged: list[str]) -> Iterator[tuple[tuple[str, str], P
 
 def _of_run(run: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Point]]:
     started = datetime.fromisoformat(run["started"])
+    if run.get("command") == "load":
+        yield from _of_load(run, started)
+        return
     revision = str(run["revision"])
     for name, cost in cast("Mapping[str, Any]", run.get("costs", {})).items():
-        for counter, unit in (("blocks", "buffers"), ("wal_bytes", "bytes of WAL")):
-            point = Point(started, revision, float(cost[counter]))
-            yield (f"{name} {counter}", unit), point
+        for counter, unit in _COUNTERS:
+            if counter in cost:
+                point = Point(started, revision, float(cost[counter]))
+                yield (f"{name} {counter}", unit), point
     for one in cast("Sequence[Mapping[str, Any]]", run.get("benchmarks", ())):
         if one["verdict"] != "invalid":
             # The time of one day's machine is no history; the ratio to the base is.
             point = Point(started, revision, float(one["ratio"]))
             yield (f"{one['benchmark']} to its base", "times"), point
+
+
+def _of_load(
+    run: Mapping[str, Any], started: datetime
+) -> Iterator[tuple[tuple[str, str], Point]]:
+    """Return the points of a load run that proves something."""
+    if not run["valid"]:
+        return
+    for one in cast("Sequence[Mapping[str, Any]]", run["figures"]):
+        if one["name"] in _OF_LOAD and one["value"] is not None:
+            name = str(one["name"]).replace("_", " ")
+            point = Point(started, str(run["authkit"]), float(one["value"]))
+            yield (f"load {run['profile']}: {name}", str(one["unit"])), point
+
+
+def recorded() -> Path:
+    """Return a recorded history: of a checkout, or the one inside the package.
+
+    Raises:
+        InvalidInput: neither is there.
+    """
+    here = Path(__file__).resolve()
+    for folder in (here.parents[3] / "bench" / "history", here.parent / "history"):
+        if folder.is_dir():
+            return folder
+    raise InvalidInput("no recorded history is part of this installation")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from authkit.harness.gate.statistics import Comparison, holm
 
@@ -28,7 +28,8 @@ class Rule:
 
     `margin` is what does not matter, and how far the control may stray, at the level
     `stray`; `detect` the slowdown that a pass excludes; `alpha` the chance of one false
-    alarm in a whole gate. In a pass each team of processes measures so many `blocks`.
+    alarm in a whole gate. So many `teams` of processes measure, each so many `blocks`
+    in a pass.
     After `looks[i]` passes the run stops if it is certain by then; each look has its
     share of `alpha`. `most_invalid` is the share of benchmarks
     that may be invalid before the whole run is.
@@ -39,6 +40,7 @@ class Rule:
     stray: float = 0.05
     alpha: float = 0.01
     power: float = 0.95
+    teams: int = 6
     blocks: int = 6
     looks: tuple[int, ...] = (2, 4, 8)
     limit_s: float = 8.0
@@ -125,8 +127,17 @@ def _verdict(one: Measured, p: float, rule: Rule) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
+class Judged(Protocol):
+    """Whatever has a verdict: of times, of tails."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What became of it."""
+        ...
+
+
 def exit_code(
-    judgements: Sequence[Judgement], *, faults: int, steal: float, rule: Rule = RULE
+    judgements: Sequence[Judged], *, faults: int, steal: float, rule: Rule = RULE
 ) -> int:
     """Return 1 for a regression or a higher exact cost, 2 for a run that is no proof.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import json
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -25,6 +26,8 @@ import psycopg
 
 _LINE: Final = "\n"
 _LAP: Final = timedelta(hours=1)
+_COUNT: Final = itertools.count
+_PLACES: Final = _COUNT(1_000_000, 1_000_000)
 WARMUP: Final = 8  # five calls have a plan of their own, then the server decides
 _RESET: LiteralString = """
 SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database
@@ -79,7 +82,11 @@ def prepare(url: str, *, users: int, days: int, end: str, now: str) -> Answer:
 class Work:
     """The operations of this version on a database of its own, on one connection."""
 
-    def __init__(self, url: str, root: str, end: str, lap: int) -> None:
+    def __init__(
+        self, url: str, root: str, end: str, lap: int, beside: Work | None
+    ) -> None:
+        if beside is not None:
+            _leave_behind(root)
         import authkit
         from authkit.hot._sync import statement
         from authkit.hot.registry import BY_NAME
@@ -89,9 +96,10 @@ class Work:
             raise RuntimeError(f"imported authkit of {home}, not of {root}")
         self.operations: Mapping[str, Any] = BY_NAME
         self._statement = statement
-        self._connection = _connect(url)
+        self.connection = _connect(url, beside)
         self._admin = psycopg.connect(url, autocommit=True)
         sys.path.insert(0, str(home / "bench"))
+        sys.modules.pop("samples", None)
         samples = importlib.import_module("samples").Samples
         # A process that goes on where another one was draws what that one did not.
         until = datetime.fromisoformat(end) + lap * _LAP
@@ -106,7 +114,7 @@ class Work:
         version = self._admin.info.server_version
         return {
             "operations": list(self.operations),
-            "backend": self._connection.info.backend_pid,
+            "backend": self.connection.info.backend_pid,
             "postgres": f"{version // 10_000}",
         }
 
@@ -116,7 +124,7 @@ class Work:
         Drawing parameters is not timed.
         """
         run, found = self._runner(operation)
-        draw, connection = self._samples.draw, self._connection
+        draw, connection = self._samples.draw, self.connection
         times: list[int] = []
         for _ in range(calls):
             params = draw(found)
@@ -129,19 +137,43 @@ class Work:
             times.append(now - began)
         return {"times": times}
 
+    def arrive(self, operation: str, calls: int, rate: float, seed: int) -> Answer:
+        """Let calls fall due at random, whether or not the one before has ended.
+
+        Times are from the moment at which a call was due. `busy` is the share of the
+        time in which something ran: where it nears one, the queue is what is timed.
+        """
+        run, found = self._runner(operation)
+        connection = self.connection
+        chance = Random(seed)  # noqa: S311 # a benchmark, no secret
+        drawn = [self._samples.draw(found) for _ in range(calls)]
+        gaps = [chance.expovariate(rate) * 1e9 for _ in range(calls)]
+        times: list[int] = []
+        served = 0
+        first = due = perf_counter_ns() + 1_000_000
+        for params, gap in zip(drawn, gaps, strict=True):
+            while (began := perf_counter_ns()) < due:
+                pass
+            run(connection, found, params)
+            now = perf_counter_ns()
+            served += now - began
+            times.append(now - int(due))
+            due += gap
+        return {"times": times, "busy": served / (perf_counter_ns() - first)}
+
     def count(self, operation: str, calls: int) -> Answer:
         """Count what calls cost, exactly: the same database gives the same counts."""
         run, found = self._runner(operation)
         self._samples.random = Random(crc32(operation.encode()))  # noqa: S311 # a benchmark, no secret
         drawn = [self._samples.draw(found) for _ in range(WARMUP + calls)]
         for params in drawn[:WARMUP]:
-            run(self._connection, found, params)
+            run(self.connection, found, params)
         self._admin.execute(_RESET)
         with tempfile.TemporaryFile("w+") as trace:
-            self._connection.pgconn.trace(trace.fileno())
+            self.connection.pgconn.trace(trace.fileno())
             for params in drawn[WARMUP:]:
-                run(self._connection, found, params)
-            self._connection.pgconn.untrace()
+                run(self.connection, found, params)
+            self.connection.pgconn.untrace()
             trace.seek(0)
             trips = _round_trips(trace.read())
         ((statements, blocks, wal, images),) = self._admin.execute(_SPENT).fetchall()
@@ -163,7 +195,7 @@ class Work:
         self._samples.random = Random(crc32(operation.encode()))  # noqa: S311 # a benchmark, no secret
         drawn = [self._samples.draw(found) for _ in range(WARMUP + 3 * calls)]
         for params in drawn[:WARMUP]:
-            run(self._connection, found, params)
+            run(self.connection, found, params)
         gc.collect()
         gc.disable()
         for part in (
@@ -172,7 +204,7 @@ class Work:
         ):
             os.getpgid(0)
             for params in part:
-                run(self._connection, found, params)
+                run(self.connection, found, params)
             os.getsid(0)
         gc.enable()
         return {}
@@ -200,11 +232,33 @@ class Work:
         return shape(said[0]["Plan"])
 
 
-def _connect(url: str) -> Any:
-    """Open the connection that the cluster would make: its class has the fast lane."""
+def _connect(url: str, beside: Work | None) -> Any:
+    """Open the connection that the cluster would make: its class has the fast lane.
+
+    Beside another version it is that one's connection, in this version's class.
+    """
     from authkit.cluster._sync.connection import NodeConnection
 
-    return NodeConnection.connect(url, autocommit=True, prepare_threshold=0)
+    if beside is None:
+        return NodeConnection.connect(url, autocommit=True, prepare_threshold=0)
+    made = NodeConnection(beside.connection.pgconn)
+    made.autocommit, made.prepare_threshold = True, 0
+    return made
+
+
+def _leave_behind(root: str) -> None:
+    """Make this process import another version; what is imported already goes on."""
+    for name in [one for one in sys.modules if one.split(".")[0] == "authkit"]:
+        del sys.modules[name]
+    sys.path.insert(0, root)
+    importlib.invalidate_caches()
+    # Each version numbers its prepared statements; on one connection they must differ.
+    first = next(_PLACES)
+
+    def counted(start: int = 0, step: int = 1) -> Iterator[int]:
+        return _COUNT(start + first, step)
+
+    itertools.count = counted  # pyright: ignore[reportAttributeAccessIssue] # for what is imported from here on
 
 
 def shape(plan: Mapping[str, Any]) -> str:
@@ -244,20 +298,18 @@ def _round_trips(trace: str) -> int:
 
 def main() -> None:
     """Obey until standard input ends; a fault is one line and the end."""
-    work: Work | None = None
+    works: list[Work] = []
     for line in sys.stdin:
-        order = json.loads(line)
-        name = order.pop("do")
+        order: dict[str, Any] = json.loads(line)
+        name, version = str(order.pop("do")), int(order.pop("version", 0))
         try:
             if name == "prepare":
                 answer = prepare(**order)
             elif name == "open":
-                work = Work(**order)
-                answer = work.hello()
-            elif work is None:
-                raise RuntimeError("nothing is open")  # noqa: TRY301 # answered below
+                works.append(Work(**order, beside=works[0] if works else None))
+                answer = works[-1].hello()
             else:
-                answer = getattr(work, name)(**order)
+                answer = getattr(works[version], name)(**order)
         except Exception as exc:  # noqa: BLE001 # told to the one who gave the order
             # Only its first line: the others may hold a row.
             answer = {"fault": f"{type(exc).__name__}: {str(exc).partition(_LINE)[0]}"}

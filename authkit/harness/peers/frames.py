@@ -1,0 +1,234 @@
+"""Attempts to pandas: authkit's frames beside ADBC, `read_sql`, psycopg and COPY.
+
+All arms ask one server for the same columns of the same rows, in turns; every figure is
+a ratio within a round, so that what else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from io import BytesIO
+from random import Random
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
+
+from authkit.figures import Figure, Report, figure
+from authkit.harness.drills.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    Arm = Callable[[], DataFrame]
+
+OURS, BARE = "authkit frames", "ADBC alone"
+READ_SQL, ROWS, COPY = "read_sql on SQLAlchemy", "psycopg, tuples", "COPY CSV, Arrow"
+_PACKAGES: Final = ("adbc-driver-postgresql", "sqlalchemy", "psycopg", "pyarrow")
+_DRAWS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one arm took, and its ratio to the driver alone; or why it cannot run."""
+
+    arm: str
+    seconds: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    missing: str = ""
+
+
+def run(
+    *, people: int = 5000, days: int = 14, rounds: int = 7, progress: Progress = silent
+) -> Report:
+    """Measure every arm that can run; those that cannot are named.
+
+    Args:
+        people: of the seeded world.
+        days: of it.
+        rounds: of all arms in an order drawn anew.
+        progress: told the phase, what is done and what there is to do.
+    """
+    from authkit import lab
+    from authkit.ops.migrate import upgrade
+    from authkit.workload.load import seed
+
+    started, began = datetime.now(UTC), perf_counter()
+    progress("seeding", 0, 1)
+    with lab.cluster(0, in_memory=True) as made:
+        upgrade(made.url())
+        seed(made.url(), users=people, days=days, seed=1)
+        made.sql("ANALYZE")
+        progress("seeding", 1, 1)
+        arms, rows = _opened(made.url())
+        took: dict[str, list[float]] = {name: [] for name in arms}
+        order, found = Random(rounds), 0  # noqa: S311 # an order, no secret
+        for number in range(-1, rounds):
+            for name in order.sample(list(arms), len(arms)):
+                at = perf_counter()
+                found = len(arms[name]())
+                if number >= 0:  # the first warms up
+                    took[name].append(perf_counter() - at)
+            progress("measuring", number + 1, rounds)
+        postgres = made.state.version
+    rows = [*(_row(name, took) for name in arms), *rows]
+    return Report(
+        command="bench peers frames",
+        started=started,
+        seconds=perf_counter() - began,
+        figures=figures(rows, found),
+        postgres=postgres,
+        extra={
+            "versions": {name: version(name) for name in _PACKAGES},
+            "table": markdown(rows, found),
+        },
+    )
+
+
+def figures(rows: Sequence[Row], found: int) -> tuple[Figure, ...]:
+    """Return the ratios as figures; a missing arm has none."""
+    return (
+        figure("rows", found),
+        *(
+            figure(f"{row.arm} over {BARE}", _rounded(row.ratio), "times")
+            for row in rows
+            if row.arm != BARE
+        ),
+    )
+
+
+def markdown(rows: Sequence[Row], found: int) -> str:
+    """Return the table."""
+    lines = [
+        f"| {found:,} attempts to pandas | seconds | to {BARE} | interval |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        if row.seconds is None or row.ratio is None or row.interval is None:
+            lines.append(f"| {row.arm} | missing: {row.missing} | | |")
+            continue
+        low, high = row.interval
+        lines.append(
+            f"| {row.arm} | {row.seconds:.3f} | {row.ratio:.2f} |"
+            f" {low:.2f} to {high:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _opened(url: str) -> tuple[dict[str, Arm], list[Row]]:
+    """Return the arms that can run, and rows for the others."""
+    makers: Mapping[str, Callable[[str], Arm]] = {
+        BARE: _adbc,
+        OURS: _ours,
+        COPY: _copy,
+        ROWS: _tuples,
+        READ_SQL: _read_sql,
+    }
+    arms: dict[str, Arm] = {}
+    missing: list[Row] = []
+    for name, make in makers.items():
+        try:
+            arms[name] = make(url)
+        except ImportError as exc:
+            missing.append(Row(name, missing=f"{exc.name} is not installed"))
+    return arms, missing
+
+
+def _row(name: str, took: Mapping[str, Sequence[float]]) -> Row:
+    ratios = [ours / bare for ours, bare in zip(took[name], took[BARE], strict=True)]
+    return Row(name, median(took[name]), median(ratios), _interval(ratios))
+
+
+def _interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return a 95 % interval of the median, by bootstrap over rounds."""
+    chance = Random(1)  # noqa: S311 # drawing again, no secret
+    drawn = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(_DRAWS))
+    return drawn[int(0.025 * _DRAWS)], drawn[int(0.975 * _DRAWS)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+# --- the arms -------------------------------------------------------------------------
+
+
+def _statement() -> LiteralString:
+    from authkit.analysis.sources import ATTEMPTS
+    from authkit.analysis.window import Window
+
+    whole = Window(None, None)
+    return cast("LiteralString", ATTEMPTS.select(whole, (), None, masked=False)[0])
+
+
+def _ours(url: str) -> Arm:
+    from authkit.analysis import Frames
+
+    frames = Frames(lambda: url, masked=False, max_rows=None, say=lambda _: None)
+    return partial(frames.attempts, since=None)
+
+
+def _adbc(url: str) -> Arm:
+    import adbc_driver_postgresql.dbapi as dbapi
+
+    from authkit.analysis.arrow import to_pandas
+
+    connect = cast("Callable[[str], Any]", dbapi.connect)  # pyright: ignore[reportUnknownMemberType] # its parameters have no types
+
+    def read() -> DataFrame:
+        with connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute(_statement())
+            return to_pandas(cursor.fetch_arrow_table())
+
+    return read
+
+
+def _read_sql(url: str) -> Arm:
+    import pandas as pd
+    import sqlalchemy
+
+    there = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    asked = sqlalchemy.text(_statement().replace(":", r"\:"))
+
+    def read() -> DataFrame:
+        engine = sqlalchemy.create_engine(there)
+        try:
+            with engine.connect() as connection:
+                return pd.read_sql(asked, connection)
+        finally:
+            engine.dispose()
+
+    return read
+
+
+def _tuples(url: str) -> Arm:
+    import pandas as pd
+    import psycopg
+
+    def read() -> DataFrame:
+        with psycopg.connect(url) as connection:
+            cursor = connection.execute(_statement())
+            names = [column.name for column in cursor.description or ()]
+            return pd.DataFrame(cursor.fetchall(), columns=names)
+
+    return read
+
+
+def _copy(url: str) -> Arm:
+    import psycopg
+    from pyarrow import csv
+
+    read_csv = cast("Callable[[BytesIO], Any]", csv.read_csv)  # pyright: ignore[reportUnknownMemberType] # pyarrow has no types
+
+    def read() -> DataFrame:
+        with psycopg.connect(url) as connection:
+            wanted = f"COPY ({_statement()}) TO STDOUT (FORMAT csv, HEADER)"
+            with connection.cursor().copy(wanted) as copy:
+                text = b"".join(bytes(part) for part in copy)
+        return read_csv(BytesIO(text)).to_pandas()
+
+    return read
