@@ -67,6 +67,7 @@ class Counted:
         return settled(self.n, self.total, self.users, counts)
 
 
+# One read by key for each value, never all that a user has: a join would read those.
 EVIDENCE: Final = Operation(
     name="risk.evidence",
     sql="""
@@ -78,15 +79,13 @@ EVIDENCE: Final = Operation(
       coalesce((SELECT logins FROM authkit.risk_users
                 WHERE user_id = who.user_id), 0) AS n,
       t.logins AS total, t.users, t.distinct_values AS distinct,
-      ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(c.seen, 0) END
-            FROM unnest($3::bytea[]) WITH ORDINALITY AS k (key, place)
-            LEFT JOIN authkit.risk_user_counts AS c
-              ON c.user_id = who.user_id AND c.key = k.key
-            ORDER BY k.place) AS seen,
-      ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(c.seen, 0) END
-            FROM unnest($3::bytea[]) WITH ORDINALITY AS k (key, place)
-            LEFT JOIN authkit.risk_counts AS c ON c.key = k.key
-            ORDER BY k.place) AS everybody,
+      ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(
+              (SELECT c.seen FROM authkit.risk_user_counts AS c
+               WHERE c.user_id = who.user_id AND c.key = k.key), 0) END
+            FROM unnest($3::bytea[]) AS k (key)) AS seen,
+      ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(
+              (SELECT c.seen FROM authkit.risk_counts AS c WHERE c.key = k.key), 0) END
+            FROM unnest($3::bytea[]) AS k (key)) AS everybody,
       (SELECT count(*) FROM authkit.risk_pairs
        WHERE key = ($3::bytea[])[1] AND place = 2) AS networks,
       (SELECT count(*) FROM authkit.risk_pairs
@@ -120,15 +119,14 @@ FREEMAN: Final = Operation(
       SELECT
         coalesce((SELECT logins FROM authkit.risk_users WHERE user_id = $1), 0) AS n,
         t.logins, t.users, t.distinct_values,
-        ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(c.seen, 0) END
-              FROM unnest($2::bytea[]) WITH ORDINALITY AS k (key, place)
-              LEFT JOIN authkit.risk_user_counts AS c
-                ON c.user_id = $1 AND c.key = k.key
-              ORDER BY k.place) AS seen,
-        ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(c.seen, 0) END
-              FROM unnest($2::bytea[]) WITH ORDINALITY AS k (key, place)
-              LEFT JOIN authkit.risk_counts AS c ON c.key = k.key
-              ORDER BY k.place) AS everybody,
+        ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(
+                (SELECT c.seen FROM authkit.risk_user_counts AS c
+                 WHERE c.user_id = $1 AND c.key = k.key), 0) END
+              FROM unnest($2::bytea[]) AS k (key)) AS seen,
+        ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(
+                (SELECT c.seen FROM authkit.risk_counts AS c
+                 WHERE c.key = k.key), 0) END
+              FROM unnest($2::bytea[]) AS k (key)) AS everybody,
         ARRAY[1, (SELECT count(*) FROM authkit.risk_pairs
                   WHERE key = ($2::bytea[])[1] AND place = 2),
               (SELECT count(*) FROM authkit.risk_pairs

@@ -13,6 +13,7 @@ import pytest
 import authkit
 from authkit.hot.binding import bind
 from authkit.hot.operation import AnyOperation
+from authkit.ids import uuid7
 from authkit.risk import (
     Features,
     Freeman2016,
@@ -154,6 +155,28 @@ def test_what_is_counted_in_bulk_is_what_was_counted_login_by_login(owner):
     with owner.transaction():
         recount(owner)
     assert held() == before
+
+
+def test_a_score_reads_as_much_for_whoever_has_a_long_history(owner):
+    few, many = uuid7(), uuid7()
+    owner.execute(
+        "INSERT INTO authkit.risk_user_counts SELECT u, substr(sha256(n::text::bytea),"
+        " 1, 16), 1 FROM generate_series(1, 5000) AS n, unnest($1::uuid[]) AS u"
+        " WHERE u = $2 OR n <= 10",
+        ([few, many], many),
+    )
+    owner.execute("VACUUM ANALYZE authkit.risk_user_counts")
+    wanted = counters.keys(features("192.0.2.1", 64512, "NO", "curl/8.16.0"))
+
+    def blocks(user: UUID) -> int:
+        statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) {counters.EVIDENCE.sql}"
+        for _ in (0, 1):  # once for what the server looks up and keeps
+            row = owner.execute(statement, (user, None, wanted)).fetchone()
+        assert row is not None
+        plan = row[0][0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+    assert blocks(many) <= blocks(few) + len(wanted)
 
 
 def test_a_login_that_is_learned_twice_counts_once(owner):
