@@ -154,23 +154,90 @@ def plan_nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from plan_nodes(inner)
 
 
-def test_every_statement_finds_its_rows_through_an_index(connection):
-    # A test's tables are empty, so the planner is told what a full one makes it do. A
-    # generic plan is the one that a prepared statement settles on.
+def plans(
+    connection: psycopg.Connection[Any],
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each operation and the nodes of its generic plan.
+
+    That is the plan which a prepared statement settles on.
+    """
     connection.execute("SET enable_seqscan = off")
     connection.execute("SET plan_cache_mode = force_generic_plan")
     for operation in OPERATIONS:
-        if operation.name in SCANS:
-            continue
         name = operation.name.replace(".", "_")
         declared = f"({', '.join(operation.types)})" if operation.types else ""
         connection.execute(f"PREPARE {name}{declared} AS {operation.sql}")
         nulls = ", ".join("NULL" for _ in operation.types)
         row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name}({nulls})")
         (explained,) = row.fetchone() or ()
-        scanned = [
-            node["Relation Name"]
-            for node in plan_nodes(explained[0]["Plan"])
-            if node["Node Type"] == "Seq Scan"
-        ]
-        assert scanned == [], operation.name
+        yield operation.name, list(plan_nodes(explained[0]["Plan"]))
+
+
+# Sessions enough that no plan for an empty table is taken; rolled back in the end.
+FILL = """
+INSERT INTO authkit.users (id, email)
+SELECT gen_random_uuid(), 'plan' || n || '@example.com' FROM generate_series(1, 200) n;
+INSERT INTO authkit.active_sessions (id, token_digest, user_id, expires_at)
+SELECT gen_random_uuid(), sha256(gen_random_uuid()::text::bytea), u.id,
+  now() + interval '1 day'
+FROM authkit.users AS u, generate_series(1, 20) WHERE u.email LIKE 'plan%';
+INSERT INTO authkit.oauth_token_families (
+  id, client_id, user_id, session_id, expires_at)
+SELECT gen_random_uuid(), 'plan', user_id, id, expires_at
+FROM authkit.active_sessions;
+ANALYZE authkit.active_sessions, authkit.oauth_token_families
+"""
+# They read several rows that belong together, through the index that is for it.
+TOGETHER = {
+    "active_sessions_live_by_user_idx": {"sessions.create", "sessions.revoke_user"},
+    "oauth_token_families_live_by_session_idx": {
+        "sessions.create",
+        "sessions.revoke",
+        "sessions.revoke_token",
+        "sessions.revoke_user",
+    },
+    "user_auth_cache_role_ids_idx": {"auth_cache.invalidate_role"},
+}
+# They list or clear away: what each may read is held by its LIMIT.
+LISTS = {
+    "sessions.list",
+    "sessions.by_device",
+    "sessions.by_ip",
+    "sessions.high_risk",
+    "sessions.suspicious",
+    "oauth_providers.sealed_by",
+}
+
+
+def test_every_statement_finds_its_rows_by_a_condition_on_an_index(connection):
+    with connection.transaction(force_rollback=True):
+        connection.execute(FILL)
+        for name, nodes in plans(connection):
+            if name in SCANS or name.endswith((".purge", ".purge_records")):
+                continue
+            for node in nodes:
+                kind = node["Node Type"]
+                assert kind != "Seq Scan", f"{name}: {node['Relation Name']}"
+                if "Index" in kind and name not in LISTS:
+                    # Without one it would read the whole index.
+                    assert node.get("Index Cond"), f"{name}: {node['Index Name']}"
+
+
+def test_what_answers_a_request_finds_each_row_by_a_key_of_its_own(connection):
+    unique = {
+        index
+        for (index,) in connection.execute(
+            "SELECT c.relname FROM pg_index AS i"
+            " JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indisunique"
+        )
+    }
+    with connection.transaction(force_rollback=True):
+        connection.execute(FILL)
+        for name, nodes in plans(connection):
+            if name in SCANS | LISTS or name.endswith((".purge", ".purge_records")):
+                continue
+            if name.startswith(("attempts.recent_", "attempts.failures")):
+                continue
+            used = {node["Index Name"] for node in nodes if "Index Name" in node}
+            for index in used - unique:
+                assert name in TOGETHER.get(index, ()), f"{name}: {index}"
