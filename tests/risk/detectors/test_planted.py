@@ -12,6 +12,8 @@ import pytest
 
 from authkit.ids import uuid7
 from authkit.risk.detectors import DETECTORS, Finding, detect
+from authkit.risk.detectors.travel import located
+from authkit.risk.networks import Networks
 from authkit.risk.places import PLACES
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
@@ -19,13 +21,24 @@ SINCE = END - timedelta(days=2)
 NOON = END - timedelta(hours=12)
 
 
-@pytest.fixture
-def owner(database) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database.url, autocommit=True) as opened:
+@pytest.fixture(scope="module")
+def url(pair, template_db) -> Iterator[str]:
+    name = f"planted_{uuid7().hex}"
+    pair.create_database(name, template=template_db)
+    url = pair.url("primary", database=name)
+    with psycopg.connect(url, autocommit=True) as opened:
         opened.execute(
             "SELECT authkit.ensure_partitions(%s, %s)", (SINCE.date(), END.date())
         )
+    yield url
+    pair.drop_database(name)
+
+
+@pytest.fixture
+def owner(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url) as opened:  # what a test plants is never committed
         yield opened
+        opened.rollback()
 
 
 def attempt(owner: psycopg.Connection, minutes: float, **values: Any) -> UUID:
@@ -66,14 +79,23 @@ def test_who_is_in_two_far_countries_within_an_hour_did_not_travel(owner):
     ]
 
 
-def test_where_the_city_is_known_it_goes_before_the_country(owner):
+def test_where_the_city_is_known_it_goes_before_the_country(owner, mmdb, tmp_path):
     ada = uuid7()
     attempt(owner, 0, user_id=ada, country="US", ip="192.0.2.1")
     attempt(owner, 60, user_id=ada, country="US", ip="192.0.2.2")
     assert found(owner, "impossible_travel") == []
-    cities = ["192.0.2.1 40.7 -74.0", "192.0.2.2 37.3 -121.9"]
+    names = {"192.0.2.1/32": (40.7, -74.0), "192.0.2.2/32": (37.3, -121.9)}
+    records = {
+        name: {"location": {"latitude": north, "longitude": east}}
+        for name, (north, east) in names.items()
+    }
+    networks = Networks(city=mmdb(tmp_path / "city.mmdb", records))
+    cities = located(owner, networks, SINCE, END)
+    assert sorted(cities) == ["192.0.2.1 40.7 -74.0", "192.0.2.2 37.3 -121.9"]
+    networks.close()
     [finding] = found(owner, "impossible_travel", located=cities)
     assert finding.about == str(ada)
+    assert located(owner, Networks(), SINCE, END) == []
 
 
 def test_every_place_is_on_earth_and_every_country_of_the_world_is_one():
