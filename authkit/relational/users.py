@@ -179,6 +179,8 @@ class Users:
     def disable(self, user_id: UUID, *, reason: str = "disabled") -> User:
         """Shut a user out: no login, no permission, every session revoked with it.
 
+        (ASVS v5, 7.4.2.)
+
         Disabling one that is disabled already changes nothing and is not an error.
 
         Raises:

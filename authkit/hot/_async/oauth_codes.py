@@ -29,6 +29,10 @@ DEFAULT_LIFETIMES = Lifetimes()
 class AsyncOAuthCodes:
     """Authorisation codes, and the tokens that they are redeemed for.
 
+    OWASP ASVS v5: once only, and a second presentation revokes what the first was given
+    (10.4.2); a minute by default, ten at most (10.4.3); PKCE is asked for, and never
+    plain (10.4.6).
+
     Args:
         runner: on the cluster, or in a transaction.
         keys: gives the ring that successors of tokens are derived from.

@@ -234,7 +234,7 @@ class AsyncSessions(AsyncSessionLists):
         return await self._runner.fetch_one(sessions.EXTEND, params)
 
     async def revoke(self, session_id: UUID, *, reason: str = "revoked") -> Revocation:
-        """End one session and its refresh tokens.
+        """End one session and its refresh tokens: at logout, say (ASVS v5, 7.4.1).
 
         Raises:
             InvalidInput: the reason is not one lower-case word.
@@ -258,6 +258,8 @@ class AsyncSessions(AsyncSessionLists):
         self, user_id: UUID, *, keep: UUID, reason: str = "revoked"
     ) -> Revocation:
         """End every session of a user but one, those being begun right now too.
+
+        For when an authentication factor was changed (ASVS v5, 7.4.3).
 
         Raises:
             InvalidInput: the reason is not one lower-case word.
