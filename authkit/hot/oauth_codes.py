@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from authkit.hot.expiring import purge
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
 
@@ -200,22 +201,6 @@ REDEEM: Final = Operation(
 )
 
 # Consumed codes are kept for a while after they expired, so that a replay is seen.
-PURGE: Final[Operation[None]] = Operation(
-    name="oauth_codes.purge",
-    sql="""
-    DELETE FROM authkit.oauth_auth_codes
-    WHERE code_digest = ANY (ARRAY(
-      SELECT code_digest FROM authkit.oauth_auth_codes
-      WHERE expires_at < now() - $1::interval
-      ORDER BY expires_at
-      LIMIT $2
-      FOR UPDATE SKIP LOCKED))
-    """,
-    parameters=("keep", "limit"),
-    types=("interval", "int8"),
-    row=None,
-    intent=Intent.WRITE,
-    idempotent=True,
-)
+PURGE: Final = purge("oauth_codes.purge", "oauth_auth_codes", "code_digest")
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (CREATE, LOCK_BY_CODE, REDEEM, PURGE)

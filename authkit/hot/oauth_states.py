@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from authkit.hot.expiring import purge
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
 
@@ -98,22 +99,6 @@ CONSUME: Final = Operation(
     idempotent=False,
 )
 
-PURGE: Final[Operation[None]] = Operation(
-    name="oauth_states.purge",
-    sql="""
-    DELETE FROM authkit.oauth_state_tracking
-    WHERE state_digest = ANY (ARRAY(
-      SELECT state_digest FROM authkit.oauth_state_tracking
-      WHERE expires_at < now() - $1::interval
-      ORDER BY expires_at
-      LIMIT $2
-      FOR UPDATE SKIP LOCKED))
-    """,
-    parameters=("keep", "limit"),
-    types=("interval", "int8"),
-    row=None,
-    intent=Intent.WRITE,
-    idempotent=True,
-)
+PURGE: Final = purge("oauth_states.purge", "oauth_state_tracking", "state_digest")
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (CREATE, CONSUME, PURGE)

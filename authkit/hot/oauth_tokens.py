@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from authkit.hot.expiring import purge
 from authkit.hot.oauth_codes import LockedFamily
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
@@ -173,23 +174,7 @@ REVOKE_BY_TOKEN: Final = Operation(
 )
 
 # A family takes its tokens with it.
-PURGE: Final[Operation[None]] = Operation(
-    name="oauth_tokens.purge",
-    sql="""
-    DELETE FROM authkit.oauth_token_families
-    WHERE id = ANY (ARRAY(
-      SELECT id FROM authkit.oauth_token_families
-      WHERE expires_at < now() - $1::interval
-      ORDER BY expires_at
-      LIMIT $2
-      FOR UPDATE SKIP LOCKED))
-    """,
-    parameters=("keep", "limit"),
-    types=("interval", "int8"),
-    row=None,
-    intent=Intent.WRITE,
-    idempotent=True,
-)
+PURGE: Final = purge("oauth_tokens.purge", "oauth_token_families", "id")
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     ISSUE,

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from uuid import UUID
 
+from authkit.hot.expiring import purge
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
 
@@ -224,25 +225,7 @@ STATS: Final = Operation(
     idempotent=True,
 )
 
-# now() here: the index on expires_at needs a value that stands still. Rows that others
-# hold are left to the next run, so that two purges at once share the work.
-PURGE: Final[Operation[None]] = Operation(
-    name="sessions.purge",
-    sql="""
-    DELETE FROM authkit.active_sessions
-    WHERE id = ANY (ARRAY(
-      SELECT id FROM authkit.active_sessions
-      WHERE expires_at < now() - $1::interval
-      ORDER BY expires_at
-      LIMIT $2
-      FOR UPDATE SKIP LOCKED))
-    """,
-    parameters=("keep", "limit"),
-    types=("interval", "int8"),
-    row=None,
-    intent=Intent.WRITE,
-    idempotent=True,
-)
+PURGE: Final = purge("sessions.purge", "active_sessions", "id")
 
 DEFAULT_KEEP = timedelta(days=7)
 

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from authkit.ops.connection import where
+from authkit.ops.durability import judge_durability
 from authkit.ops.findings import Finding, fault, good, note
 
 OLDEST = 150000
@@ -184,28 +185,14 @@ def _judge_primary(facts: NodeFacts) -> Iterable[Finding]:
             "transactions are read-only by default, though this is the primary",
             "set default_transaction_read_only to off",
         )
-    for name in ("fsync", "full_page_writes"):
-        if settings[name] == "off":
-            yield note(
-                at,
-                f"{name}_off",
-                f"{name} is off: a crash of the machine may lose or damage the data",
-                "right for a lab; never in production",
-            )
-    if settings["data_checksums"] == "off":
+    yield from judge_durability(at, settings)
+    if settings["data_checksums"] == "off" and settings["wal_log_hints"] == "off":
         yield note(
             at,
-            "no_checksums",
-            "data checksums are off: damage on disk goes unnoticed",
-            "stop the server and run pg_checksums --enable",
+            "no_rewind",
+            "an old primary cannot be rewound to follow a new one",
+            "set wal_log_hints to on, or enable checksums",
         )
-        if settings["wal_log_hints"] == "off":
-            yield note(
-                at,
-                "no_rewind",
-                "an old primary cannot be rewound to follow a new one",
-                "set wal_log_hints to on, or enable checksums",
-            )
 
 
 def judge_topology(nodes: Sequence[NodeFacts]) -> Iterable[Finding]:

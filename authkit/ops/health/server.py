@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from authkit.ops.durability import judge_durability
 from authkit.ops.findings import Finding, fault, note
 from authkit.ops.health.values import Answer, Slot
 
@@ -97,21 +98,7 @@ def _slot(at: str, slot: Slot) -> Iterable[Finding]:
 
 def _settings(answer: Answer) -> Iterable[Finding]:
     at, settings = answer.where, answer.settings
-    for name in ("fsync", "full_page_writes"):
-        if settings[name] == "off":
-            yield note(
-                at,
-                f"{name}_off",
-                f"{name} is off: a crash of the machine may lose or damage the data",
-                "right for a lab; never in production",
-            )
-    if settings["data_checksums"] == "off":
-        yield note(
-            at,
-            "no_checksums",
-            "data checksums are off: damage on disk goes unnoticed, into backups too",
-            "stop the server and run pg_checksums --enable",
-        )
+    yield from judge_durability(at, settings)
     if settings["wal_level"] == "minimal":
         yield fault(
             at,
