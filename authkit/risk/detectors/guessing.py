@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import LiteralString
 
 from authkit.risk.detectors.detector import Detector, Parameter
-from authkit.risk.detectors.windows import sliding
+from authkit.risk.detectors.windows import FIRSTS, SECONDS, sliding
 
 _OWASP = "OWASP Authentication Cheat Sheet: lock after about ten failures"
 _TEN = Parameter("attempts", 10, _OWASP)
@@ -80,10 +80,7 @@ GUESSING: tuple[Detector, ...] = (
                   AND b.outcome IN ('failed', 'denied') AND b.stage = 'primary'
                   AND b.occurred_at BETWEEN a.occurred_at - %(span)s::interval
                                         AND a.occurred_at + %(span)s::interval)""",
-            condition="""(SELECT count(DISTINCT split_part(o.other, ' ', 1))
-                FROM unnest(f.others) AS o (other)) >= %(addresses)s
-              AND (SELECT count(DISTINCT split_part(o.other, ' ', 2))
-                FROM unnest(f.others) AS o (other)) >= %(users)s""",
+            condition=FIRSTS + " >= %(addresses)s AND " + SECONDS + " >= %(users)s",
             good=_THEIRS,
         ),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from authkit.risk.detectors.detector import Detector, Parameter
-from authkit.risk.detectors.windows import sliding
+from authkit.risk.detectors.windows import FIRSTS, SECONDS, sliding
 
 SESSIONS: tuple[Detector, ...] = (
     Detector(
@@ -17,10 +17,7 @@ SESSIONS: tuple[Detector, ...] = (
             other="encode(a.device_fingerprint, 'hex') || ' ' || host(a.ip)",
             counted="a.session_id IS NOT NULL AND a.device_fingerprint IS NOT NULL"
             " AND a.ip IS NOT NULL",
-            condition="""(SELECT count(DISTINCT split_part(o.other, ' ', 1))
-                FROM unnest(f.others) AS o (other)) >= %(devices)s
-              AND (SELECT count(DISTINCT split_part(o.other, ' ', 2))
-                FROM unnest(f.others) AS o (other)) >= %(addresses)s""",
+            condition=FIRSTS + " >= %(devices)s AND " + SECONDS + " >= %(addresses)s",
             good="a.outcome = 'succeeded'",
         ),
         (

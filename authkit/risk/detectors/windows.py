@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
+# How many distinct first and second words there are of what is told apart.
+FIRSTS: Final[LiteralString] = """(SELECT count(DISTINCT split_part(o.other, ' ', 1))
+                FROM unnest(f.others) AS o (other))"""
+SECONDS: Final[LiteralString] = """(SELECT count(DISTINCT split_part(o.other, ' ', 2))
+                FROM unnest(f.others) AS o (other))"""
 _TEMPLATE: Final[LiteralString] = """
     WITH counted AS (
       SELECT (<key>)::text AS key, (<other>)::text AS other, a.occurred_at, a.id
       FROM authkit.auth_attempts AS a
       WHERE a.occurred_at >= %(since)s AND a.occurred_at < %(until)s
-        AND (<counted>)
+        AND (<counted>) AND (<key>) IS NOT NULL
     ), framed AS (
       SELECT key, occurred_at, count(*) OVER w AS attempts,
              array_agg(other) OVER w AS others, array_agg(id) OVER w AS ids
@@ -71,7 +76,8 @@ def sliding(
         other: what is told apart in it: `kinds` are the distinct ones, `few` those
             with 2 to 8 attempts, `rare` those with at most 2.
         counted: which attempts count.
-        condition: over `attempts`, `kinds`, `few`, `rare`.
+        condition: over `attempts`, `kinds`, `few`, `rare`, and `FIRSTS` and `SECONDS`
+            where two things are told apart, with a space between.
         good: what an attempt of the same key must be to make a finding critical.
     """
     return (
