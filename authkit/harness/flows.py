@@ -7,28 +7,28 @@ it by.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
-from uuid import UUID
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from authkit.crypto import tokens
-from authkit.errors import Unavailable
+from authkit.errors import AuthkitError, Unavailable
 from authkit.harness.summary import STALE_AUTHORISATION, STALE_READ
 from authkit.harness.world import OpenSession
-from authkit.hot import (
-    AttemptRecord,
-    CodeRefusal,
-    GrantedTokens,
-    RatePolicy,
-    Reserved,
-    TokenRefusal,
-)
+from authkit.hot import CodeRefusal, GrantedTokens, RatePolicy, TokenRefusal
+from authkit.kit.login_values import Begun, LoggedIn
 
 if TYPE_CHECKING:
     from authkit.cluster import Token
     from authkit.harness.user import AuthUser
 
+Value = TypeVar("Value")
+
+# Steps of the login flow, which are measured whole.
+STEPS: Final = ("logins.begin", "logins.succeed")
+_KNOWN: Final = 0.05  # share of the stolen pairs whose name somebody here has
 _CLIENT: Final = "load"
 _REDIRECT: Final = "https://client.example/callback"
 # Generous, because a load comes from a few hundred addresses: the counters are charged
@@ -36,56 +36,73 @@ _REDIRECT: Final = "https://client.example/callback"
 _PER_ADDRESS: Final = RatePolicy("load", 100_000, timedelta(minutes=1))
 
 
-def subject_of(user_id: UUID) -> bytes:
-    """Return what stands for the name that a user typed."""
-    return sha256(user_id.bytes).digest()
-
-
 def log_in(user: AuthUser) -> None:
-    """Log in: reserve the attempt, read the user, settle it, open a session.
+    """Log in: begin before the password is looked at, succeed with a session.
 
     What a password costs to verify is the application's, not the database's.
     """
-    world, who = user.world, user.world.user()
-    attempt = AttemptRecord(
-        outcome="pending",
-        subject=subject_of(who),
-        ip=world.any_address(),
-        user_agent=world.browser(),
+    world, logins = user.world, user.kit.logins
+    who = world.user()
+    begun = timed(
+        user,
+        "logins.begin",
+        lambda: logins.begin(
+            world.email_of(who), ip=world.any_address(), user_agent=world.browser()
+        ),
     )
-    reserved = user.kit.attempts.reserve(attempt)
-    if not isinstance(reserved, Reserved):
+    if not isinstance(begun, Begun):
         return  # throttled: an answer, and no error
-    _known(user, who)
-    made = user.load.open_session(user.kit, world, who)
-    user.kit.attempts.succeed(reserved, user_id=who, session_id=made.session_id)
-    world.opened(made)
+    if begun.user is None or begun.locked:
+        logins.fail(begun, "unavailable")
+        return
+    done = timed(user, "logins.succeed", lambda: logins.succeed(begun))
+    if isinstance(done, LoggedIn) and done.session is not None:
+        opened = done.session
+        user.load.acknowledged("session", opened.id)
+        world.opened(OpenSession(opened.token, opened.id, who))
 
 
 def guess(user: AuthUser) -> None:
     """Try a stolen pair: an address is charged, most names are nobody's, all fail."""
-    world = user.world
+    world, logins = user.world, user.kit.logins
     address = world.any_address()
     if not user.kit.rate_limits.check(address, "login", _PER_ADDRESS):
         return
-    known = world.random.random() < 0.05
-    name = subject_of(world.user()) if known else world.random.randbytes(32)
-    attempt = AttemptRecord(
-        outcome="pending", subject=name, ip=address, user_agent=world.browser()
+    known = world.random.random() < _KNOWN
+    name = world.email_of(world.user()) if known else world.nobody()
+    begun = timed(
+        user,
+        "logins.begin",
+        lambda: logins.begin(name, ip=address, user_agent=world.browser()),
     )
-    reserved = user.kit.attempts.reserve(attempt)
-    if isinstance(reserved, Reserved):
-        user.kit.attempts.fail(reserved, "wrong_password" if known else "unknown_user")
+    if isinstance(begun, Begun):
+        logins.fail(begun, "wrong_password" if begun.user else "unknown_user")
+
+
+def timed(user: AuthUser, name: str, call: Callable[[], Value]) -> Value:
+    """Measure what is one step for its caller and several statements for the server.
+
+    What runs in a transaction of the kit's own is no operation of the registry, so
+    nobody else measures it.
+    """
+    load, cluster = user.load, user.kit.cluster
+    began = perf_counter()
+    try:
+        answer = call()
+    except AuthkitError as exc:
+        if not load.was_counted(exc):
+            load.observe(name, "", "", perf_counter() - began, exc)
+        raise
+    spent = perf_counter() - began
+    load.observe(name, cluster.status().primary or "", "primary", spent, None)
+    return answer
 
 
 def authorise(user: AuthUser) -> None:
     """Ask what a user may do: from the cache, filled where it is empty."""
-    _known(user, user.world.user())
-
-
-def _known(user: AuthUser, who: UUID) -> None:
+    who = user.world.user()
     if user.kit.auth_cache.get(who, max_lag=user.max_lag()) is None:
-        user.kit.auth_cache.put(who, subject_of(who))
+        user.kit.auth_cache.put(who, sha256(who.bytes).digest())
 
 
 def use_code(user: AuthUser) -> None:

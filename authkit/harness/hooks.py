@@ -108,9 +108,10 @@ class Hooks:
         return vars(self.environment.parsed_options)
 
     def _options(self) -> load_options.LoadOptions:
+        from authkit.harness.flows import STEPS
         from authkit.hot.registry import BY_NAME
 
-        return load_options.read(self._values(), BY_NAME)
+        return load_options.read(self._values(), {*BY_NAME, *STEPS})
 
     # --- a test begins ----------------------------------------------------------------
 

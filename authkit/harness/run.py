@@ -112,7 +112,7 @@ class LoadRun:
         # What happens to nodes is counted and drawn; a line for each time that a pool
         # or the watcher of a node notices says less, and there are many.
         for name in ("psycopg.pool", "authkit.cluster"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         settings = standing.with_keys(self.settings(overrides).require_database())
         if self.options.history is not None:
             worker = isinstance(self.environment.runner, WorkerRunner)
@@ -121,6 +121,7 @@ class LoadRun:
         self.postgres = standing.version(self.kit)
         self.world = World(standing.users(self.kit), self.profile.zipf, os.getpid())
         self.world.stand(self._open_sessions(self.kit, self.world))
+        standing.warm_up(self.kit, self.world, self.profile.weights)
         self._parts.clear()
         self._recorder = Recorder(
             slot_s=SLOT_S, loop=self.profile.model, clock=self.clock

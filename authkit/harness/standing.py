@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -13,24 +13,27 @@ from authkit.cluster.events import BreakerChanged, Doubted, Event, Retried
 from authkit.errors import ConfigError
 from authkit.harness.recording import NO_NODE
 from authkit.harness.summary import BREAKER_OPENED, IN_DOUBT, RETRY
+from authkit.harness.world import World
+from authkit.kit.login_values import Begun
 
 if TYPE_CHECKING:
     from authkit.kit import Kit
     from authkit.settings import Settings
 
 _USERS: Final = """
-SELECT id FROM authkit.users WHERE disabled_at IS NULL ORDER BY id LIMIT 5000
+SELECT id, email FROM authkit.users
+WHERE disabled_at IS NULL AND erased_at IS NULL ORDER BY id LIMIT 5000
 """
 
 
-def users(kit: Kit) -> list[UUID]:
-    """Return the ids to log in as.
+def users(kit: Kit) -> dict[UUID, str]:
+    """Return the users to log in as: id and e-mail address.
 
     Raises:
         ConfigError: there is none.
     """
     with kit.cluster.writer() as connection:
-        found = [row[0] for row in connection.execute(_USERS).fetchall()]
+        found: dict[UUID, str] = dict(connection.execute(_USERS).fetchall())
     if not found:
         problem = "the database has no users to log in as: run `authkit db seed`"
         raise ConfigError([problem])
@@ -45,19 +48,33 @@ def version(kit: Kit) -> str:
 
 
 def with_keys(settings: Settings) -> Settings:
-    """Return the settings with a key ring, made for this process where there is none.
+    """Return the settings with keys, made for this process where there are none.
 
-    Tokens that a load issues are derived by it, and are worth nothing when the process
-    has ended.
+    Tokens that a load issues are derived by them and names are hashed by them: both are
+    worth nothing when the process has ended.
     """
-    if settings.authkit_sealing_keys is not None:
-        return settings
     from pydantic import SecretStr
 
-    key = b64encode(os.urandom(32)).decode("ascii")
-    return settings.model_copy(
-        update={"authkit_sealing_keys": SecretStr(f"load:{key}")}
+    made = {
+        name: SecretStr(prefix + b64encode(os.urandom(32)).decode("ascii"))
+        for name, prefix in (
+            ("authkit_sealing_keys", "load:"),
+            ("authkit_token_key", ""),
+        )
+        if getattr(settings, name) is None
+    }
+    return settings.model_copy(update=made) if made else settings
+
+
+def warm_up(kit: Kit, world: World, weights: Collection[str]) -> None:
+    """Have what a first login loads, networks and browsers, loaded unmeasured."""
+    if not {"login", "guess"} & set(weights):
+        return
+    begun = kit.logins.begin(
+        world.nobody(), ip=world.any_address(), user_agent=world.browser()
     )
+    if isinstance(begun, Begun):
+        kit.logins.fail(begun, "unknown_user")
 
 
 def count_events(kit: Kit, count: Callable[[str, str], None]) -> None:

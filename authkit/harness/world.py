@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -55,14 +55,15 @@ class World:
     """Users and sessions of one process; not shared between processes.
 
     Args:
-        users: ids to log in as, at least one.
+        users: e-mail addresses to log in with by id, at least one.
         zipf: how unevenly they are chosen.
         seed: of every choice.
     """
 
-    def __init__(self, users: Sequence[UUID], zipf: float, seed: int) -> None:
+    def __init__(self, users: Mapping[UUID, str], zipf: float, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 # a load, no secret
         self._users = list(users)
+        self._emails = dict(users)
         self._zipf = zipf
         self._user_rank = Zipf(len(self._users), zipf)
         self._standing: list[OpenSession] = []
@@ -78,6 +79,14 @@ class World:
     def user(self) -> UUID:
         """Choose a user."""
         return self._users[self._user_rank.choose(self.random)]
+
+    def email_of(self, user_id: UUID) -> str:
+        """Return the name that a user logs in with."""
+        return self._emails[user_id]
+
+    def nobody(self) -> str:
+        """Return a name that nobody has (RFC 2606)."""
+        return f"{self.random.getrandbits(64):016x}@nobody.invalid"
 
     def session(self) -> OpenSession:
         """Choose one of the standing sessions."""

@@ -23,7 +23,7 @@ def test_every_flow_runs_against_both_nodes_without_an_error(locust):
     assert ran.figures["stale_authorisations"] == 0
     seen = {row["operation"] for row in ran.json["percentiles"]}
     assert seen >= {
-        *("attempts.reserve", "attempts.succeed", "attempts.fail", "auth_cache.put"),
+        *("logins.begin", "logins.succeed", "logins.settle", "auth_cache.get"),
         *("oauth_codes.redeem", "oauth_tokens.rotate", "oauth_tokens.introspect"),
         *("sessions.revoke", "sessions.revoke_user", "rate_limits.check"),
     }

@@ -104,6 +104,33 @@ def test_two_workers_are_merged_into_one_recording(locust, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_master_takes_what_workers_of_other_machines_measured_and_wrote(
+    locust, tmp_path: Path
+):
+    port, history_file = locust.port(), tmp_path / "history.txt"
+    master = locust.start(
+        *("-u", "4", "-r", "4", "--master", "--master-bind-port", port),
+        *("--expect-workers", "2"),
+        AUTHKIT_LOAD_SECONDS="2",
+        AUTHKIT_LOAD_HISTORY=history_file,
+    )
+    workers = [
+        locust.start("--worker", "--master-port", port, AUTHKIT_LOAD_JSON="")
+        for _ in range(2)
+    ]
+    ran = locust.ended(master)
+    for worker in workers:
+        assert locust.ended(worker).code == 0
+    assert ran.code == 0, ran.said
+    assert ran.figures["operations"] > 50
+    writes = history.read(history_file)
+    with psycopg.connect(locust.database.url, autocommit=True) as connection:
+        assert history.lost(writes, connection) == ()
+    opened = [write for write in writes if write.kind == "session"]
+    assert len(opened) >= 400  # the standing sessions of both among them
+
+
+@pytest.mark.slow
 def test_a_run_that_lost_a_worker_proves_nothing(locust):
     process = locust.start(
         *("-u", "4", "-r", "4"), *locust.workers(2), AUTHKIT_LOAD_SECONDS="3"

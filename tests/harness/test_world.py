@@ -21,7 +21,7 @@ def test_an_exponent_of_zero_chooses_evenly():
 
 
 def test_sessions_opened_by_the_run_are_closed_oldest_first():
-    world = World([uuid7()], zipf=1.0, seed=1)
+    world = World({uuid7(): "a@example.org"}, zipf=1.0, seed=1)
     first, second = (OpenSession("token", uuid7(), uuid7()) for _ in range(2))
     world.opened(first)
     world.opened(second)
@@ -34,6 +34,6 @@ def test_a_session_does_not_show_its_token():
 
 
 def test_addresses_are_of_the_networks_reserved_for_documentation():
-    world = World([uuid7()], zipf=1.0, seed=1)
+    world = World({uuid7(): "a@example.org"}, zipf=1.0, seed=1)
     networks = {world.address().rpartition(".")[0] for _ in range(100)}
     assert networks == {"192.0.2", "198.51.100", "203.0.113"}
