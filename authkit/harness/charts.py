@@ -266,6 +266,7 @@ def _colour(field: str, names: Sequence[str], colours: Sequence[str]) -> Spec:
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(names), "range": list(colours)},
+        "legend": {"columns": 4},
     }
 
 

@@ -77,12 +77,12 @@ def finish(
     recording = end.recording
     reason, goals = judge(run.options.slo, end, failure)
     written: tuple[Figure, ...] = ()
-    if run.options.faults and run.options.history is not None and reason is None:
+    if run.options.faults and run.options.history is not None and failure is None:
         urls = [url.get_secret_value() for url in run.settings(overrides).urls]
         try:
             written = aftermath.of_writes(urls, run.options.history)
         except AuthkitError as exc:
-            reason = f"the writes could not be checked: {exc}"
+            reason = reason or f"the writes could not be checked: {exc}"
     made = Report(
         command="load",
         started=datetime.fromtimestamp(end.span[0], UTC),

@@ -155,10 +155,12 @@ def write(story: Story, path: Path) -> Path:
 def _specs(story: Story) -> dict[str, theme.Spec]:
     """Return the charts that have something to show: a panel is never empty."""
     start, end = story.span
+    # A fault that was under way at the end is undone after it.
+    marks = tuple(mark for mark in story.marks if mark.at_s <= end)
     frame = charts.Frame(
         seconds=end - start,
         start_s=start,
-        marks=story.marks,
+        marks=marks,
         phases=story.phases,
         slot_s=story.recording.slot_s,
     )
@@ -171,7 +173,7 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
             "to": frame.since_start(until),
         }
         for node, role, since, until in roles(
-            (Mark(start, "started"), *story.marks), dict(story.start_roles), end
+            (Mark(start, "started"), *marks), dict(story.start_roles), end
         )
     ]
     for outage in story.outages:
@@ -193,14 +195,17 @@ def _specs(story: Story) -> dict[str, theme.Spec]:
         specs["latency"] = charts.latency(frame, latency, what)
         specs["throughput"] = charts.stacked(
             frame,
-            series.throughput(story.recording, start),
+            series.folded(series.throughput(story.recording, start), "operation"),
             "operation",
             "successful operations (1/s)",
         )
     waited = series.waits(story.recording, start)
     if waited:
         specs["waits"] = charts.stacked(
-            frame, waited, "operation", "calls that waited (1/s)"
+            frame,
+            series.folded(waited, "operation"),
+            "operation",
+            "calls that waited (1/s)",
         )
     failed = series.errors(story.recording, start)
     if failed:

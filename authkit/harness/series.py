@@ -7,6 +7,7 @@ under an open loop and service time under a closed one.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from authkit.harness.recorder import Cell, Key, Recording
 
 Row = dict[str, Any]
 POINTS: Final = 120
+PARTS: Final = 6
+OTHERS: Final = "others"
 PERCENTILES: Final = (50.0, 95.0, 99.0, 99.9)
 
 
@@ -130,6 +133,25 @@ def waits(recording: Recording, start_s: float) -> list[Row]:
         for at, cell in sorted(bins.items())
         if cell.wait.count
     ]
+
+
+def folded(rows: Sequence[Row], field: str) -> list[Row]:
+    """Return rows of `per_s` with all but the most frequent values as one, `others`.
+
+    A stack of more parts than there are colours cannot be read.
+    """
+    totals = Counter[str]()
+    for row in rows:
+        totals[row[field]] += row["per_s"]
+    if len(totals) <= PARTS:
+        return list(rows)
+    shown = {name for name, _ in totals.most_common(PARTS - 1)}
+    whole: dict[tuple[str, float], Row] = {}
+    for row in rows:
+        name = row[field] if row[field] in shown else OTHERS
+        same = whole.setdefault((name, row["t"]), {**row, field: name, "per_s": 0.0})
+        same["per_s"] = round(same["per_s"] + row["per_s"], 3)
+    return list(whole.values())
 
 
 def percentiles(recording: Recording, phases: Sequence[Phase]) -> list[Row]:

@@ -14,6 +14,7 @@ from authkit.harness.database import DatabaseSide, LagSample, Statement
 from authkit.harness.phases import Mark, phases
 from authkit.harness.recorder import Recorder, Recording
 from authkit.harness.report import Drawing, Story, Tile, render, with_short_names
+from authkit.harness.series import folded
 
 START = 1_800_000_000.0
 
@@ -187,3 +188,22 @@ def test_an_open_loop_shows_response_time_and_the_generators_lag():
     html = render(story("open"))
     assert "response time (ms)" in html
     assert "generator itself was late" in html
+
+
+def test_a_stack_shows_the_most_frequent_parts_and_the_rest_as_one():
+    rows = [
+        {"t": t, "t2": t + 1, "operation": f"o{n}", "per_s": float(n)}
+        for n in range(1, 10)
+        for t in (0, 1)
+    ]
+    found = folded(rows, "operation")
+    at_once = {row["operation"]: row["per_s"] for row in found if row["t"] == 0}
+    assert at_once == {"o9": 9, "o8": 8, "o7": 7, "o6": 6, "o5": 5, "others": 10}
+    assert folded(rows[:4], "operation") == rows[:4]
+
+
+def test_what_is_undone_after_the_end_is_not_drawn_beyond_it():
+    late = Mark(START + 99, "rejoined", "n1")
+    page = render(replace(story(), marks=(Mark(START + 4.0, "killed", "n1"), late)))
+    assert "n1 killed" in page
+    assert "n1 rejoined" not in page
