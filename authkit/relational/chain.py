@@ -125,7 +125,7 @@ def entry_hash(
 
 
 # What the first entry of any shard follows.
-_BEFORE_ALL = Head(-1, 0, GENESIS_HASH)
+_BEFORE_ALL = (0, GENESIS_HASH)
 
 
 class ChainVerifier:
@@ -151,7 +151,8 @@ class ChainVerifier:
         self._witnesses = {(w.shard, w.seq): w.hash for w in witnesses if w.seq}
         self._excused = {(w.shard, w.seq): w.hash for w in excused if w.seq}
         self._seals = tuple(sorted(seals, key=lambda seal: seal.period))
-        self._last: dict[int, Head] = {}
+        # Number and hash of each shard's newest entry so far.
+        self._last: dict[int, tuple[int, bytes]] = {}
         self._entries = 0
         self._lost: list[Head] = []
         self._dropped: tuple[date, ...] = ()
@@ -163,13 +164,46 @@ class ChainVerifier:
         for seal in self._seals:
             for end in seal.ends:
                 if seal.period < first:
-                    self._last[end.shard] = end
+                    self._last[end.shard] = (end.seq, end.hash)
                 else:
                     self._witnesses[end.shard, end.seq] = end.hash
         for heads in (self._witnesses, self._excused):
             for shard, seq in tuple(heads):
-                if shard in self._last and seq <= self._last[shard].seq:
+                if shard in self._last and seq <= self._last[shard][0]:
                     del heads[shard, seq]
+
+    def follows(
+        self,
+        shard: int,
+        seq: int,
+        prev_hash: bytes,
+        digest: bytes,
+        hashed: bytes | memoryview,
+    ) -> bool:
+        """Take an entry that goes on as it must; False: `feed` it, to know what it is.
+
+        For streams of many: nothing is made of an entry of which nothing is to tell.
+
+        Args:
+            shard: its chain.
+            seq: its number there.
+            prev_hash: what it says of the entry before.
+            digest: its stored hash.
+            hashed: what its hash is of, behind the domain, with the parts above.
+        """
+        last = self._last.get(shard)
+        if (
+            last is None
+            or seq != last[0] + 1
+            or prev_hash != last[1]
+            or (self._witnesses and (shard, seq) in self._witnesses)
+            or (self._excused and (shard, seq) in self._excused)
+            or sha256(HASH_DOMAIN + hashed).digest() != digest
+        ):
+            return False
+        self._entries += 1
+        self._last[shard] = (seq, digest)
+        return True
 
     def feed(self, entry: Entry) -> Broken | None:
         """Check the next entry; the first one that is returned ends the check."""
@@ -179,22 +213,22 @@ class ChainVerifier:
         if fault is not None:
             return Broken(entry.shard, entry.seq, entry.period, fault, column)
         self._entries += 1
-        self._last[entry.shard] = Head(entry.shard, entry.seq, entry.hash)
+        self._last[entry.shard] = (entry.seq, entry.hash)
         return None
 
     def _check(self, entry: Entry) -> tuple[Fault | None, str | None]:
-        last = self._last.get(entry.shard, _BEFORE_ALL)
-        pruned_away = self._pruned and last.seq == 0
-        if entry.seq <= last.seq:
+        newest, newest_hash = self._last.get(entry.shard, _BEFORE_ALL)
+        pruned_away = self._pruned and newest == 0
+        if entry.seq <= newest:
             return Fault.REPEATED, None
-        if entry.seq > last.seq + 1 and not pruned_away:
+        if entry.seq > newest + 1 and not pruned_away:
             return Fault.MISSING, None
         expected = entry_hash(
             entry.shard, entry.seq, entry.recorded_at, entry.prev_hash, entry.canonical
         )
         if entry.hash != expected:
             return Fault.EDITED, None
-        if entry.prev_hash != last.hash and not (pruned_away and entry.seq > 1):
+        if entry.prev_hash != newest_hash and not (pruned_away and entry.seq > 1):
             return Fault.UNLINKED, None
         seen = self._witnesses.pop((entry.shard, entry.seq), entry.hash)
         if seen != entry.hash:
@@ -214,7 +248,7 @@ class ChainVerifier:
 
     def result(self, broken: Broken | None) -> Verification:
         """Sum up: how many entries hold, and where each shard ends."""
-        ends = tuple(self._last[shard] for shard in sorted(self._last))
+        ends = tuple(Head(shard, *self._last[shard]) for shard in sorted(self._last))
         missing = [Head(*place, seen) for place, seen in self._excused.items()]
         lost = tuple(sorted([*self._lost, *missing], key=lambda head: head.shard))
         return Verification(
@@ -227,17 +261,17 @@ class ChainVerifier:
             # With every partition of a quiet shard dropped, its head stands alone.
             if last is None and self._pruned:
                 continue
-            last = last or Head(head.shard, 0, GENESIS_HASH)
-            if head.seq > last.seq:
-                return Broken(head.shard, last.seq + 1, None, Fault.TRUNCATED)
-            if head != last:
+            last = last or _BEFORE_ALL
+            if head.seq > last[0]:
+                return Broken(head.shard, last[0] + 1, None, Fault.TRUNCATED)
+            if (head.seq, head.hash) != last:
                 return Broken(head.shard, head.seq, None, Fault.HEAD_EDITED)
         headless = sorted(set(self._last) - {head.shard for head in heads})
         for shard in headless:
-            return Broken(shard, self._last[shard].seq, None, Fault.HEAD_EDITED)
+            return Broken(shard, self._last[shard][0], None, Fault.HEAD_EDITED)
         for shard, seq in sorted(self._witnesses):
             last = self._last.get(shard)
-            if last is None or seq > last.seq:
+            if last is None or seq > last[0]:
                 return Broken(shard, seq, None, Fault.TRUNCATED)
             if not self._pruned:
                 return Broken(shard, seq, None, Fault.MISSING)
