@@ -5,6 +5,7 @@ asyncio; one is generated from the other. Each takes a runner: `Routed` for a cl
 `Bound` for a connection whose transaction is somebody else's.
 """
 
+from authkit.hot._async.attempt_queue import AsyncAttemptQueue
 from authkit.hot._async.attempts import AsyncAttempts
 from authkit.hot._async.auth_cache import AsyncAuthCache
 from authkit.hot._async.bound import AsyncBound
@@ -14,6 +15,7 @@ from authkit.hot._async.oauth import AsyncOAuth
 from authkit.hot._async.rate_limits import AsyncRateLimits
 from authkit.hot._async.runner import AsyncRouted, AsyncRunner
 from authkit.hot._async.sessions import AsyncSessions
+from authkit.hot._sync.attempt_queue import AttemptQueue
 from authkit.hot._sync.attempts import Attempts
 from authkit.hot._sync.auth_cache import AuthCache
 from authkit.hot._sync.bound import Bound
@@ -54,6 +56,7 @@ from authkit.hot.written import Params, Step, Written
 
 __all__ = [
     "Allowance",
+    "AsyncAttemptQueue",
     "AsyncAttempts",
     "AsyncAuthCache",
     "AsyncBound",
@@ -66,6 +69,7 @@ __all__ = [
     "AsyncSessions",
     "Attempt",
     "AttemptKey",
+    "AttemptQueue",
     "AttemptRecord",
     "Attempts",
     "AuthCache",

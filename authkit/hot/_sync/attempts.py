@@ -18,6 +18,7 @@ from authkit.hot.attempts import Attempt, AttemptKey, Failures, UserLock
 from authkit.hot.folding import FOLDS
 from authkit.hot.operation import Operation
 
+from .attempt_queue import AttemptQueue
 from .reservations import Reservations
 
 MAX_PAGE = 1000
@@ -57,6 +58,28 @@ class Attempts(Reservations):
         fold = FOLDS[attempts.RECORD.name]
         written = self._runner.write(fold.many, fold.pack(calls))
         return [answer.rows[0] for answer in fold.answers(calls, written.rows)]
+
+    def queue(
+        self, *, most: int = 10_000, patience: timedelta = timedelta(seconds=30)
+    ) -> AttemptQueue:
+        """Return a queue that acknowledges attempts before they are written.
+
+        For an application that would rather lose some than wait for any: those that
+        still wait are lost when the process dies. `durable=False` of `record` waits
+        for the server, and loses less.
+
+        Args:
+            most: how many may wait.
+            patience: how long its end may wait for a database that is away.
+
+        Raises:
+            InvalidInput: `most` is not 1 to 1,000,000, or the patience not positive.
+        """
+        return AttemptQueue(
+            self._runner,
+            most=inputs.count(most, "number of attempts", low=1, high=1_000_000),
+            patience=inputs.span(patience, "patience"),
+        )
 
     def recent_by_subject(
         self,
