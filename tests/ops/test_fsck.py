@@ -154,7 +154,10 @@ PLANTS = {
         VALUES (gen_random_uuid(), 'failed', now() - interval '1 s')""",
     "attempt_of_nobody": """
         INSERT INTO authkit.auth_attempts (id, outcome, user_id)
-        VALUES (gen_random_uuid(), 'failed', gen_random_uuid())""",
+        VALUES (gen_random_uuid(), 'failed', '01993c00-0000-7000-8000-000000000000'),
+               (gen_random_uuid(), 'failed', '01993c00-0000-8000-8000-000000000000'),
+               (gen_random_uuid(), 'failed', '01993c00-0000-4000-8000-000000000000')
+        """,
     "chain_hash": """
         UPDATE authkit.audit_logs SET canonical = canonical || ' '::bytea""",
     "chain_link": """
