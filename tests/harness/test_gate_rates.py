@@ -13,6 +13,7 @@ from authkit.harness.gate.recorded import Run
 from authkit.harness.gate.statistics import Comparison, Estimate
 from authkit.harness.gate.verdicts import Measured
 
+ROOT = Path(__file__).resolve().parents[2]
 EVEN = Comparison(Estimate(0.0, 0.004), Estimate(0.001, 0.005), 144)
 SLOW = Comparison(Estimate(0.05, 0.004), Estimate(0.049, 0.005), 144)
 ONE = Measured("a", change=EVEN, control=EVEN, base_us=100.0, seconds=2.5)
@@ -58,3 +59,24 @@ def test_a_damaged_line_is_named(tmp_path: Path):
     path.write_text("{}\n")
     with pytest.raises(InvalidInput, match="line 1 is no run"):
         recorded.read([path])
+
+
+@pytest.mark.parametrize(
+    ("name", "slow", "figure"),
+    [
+        ("aa", 0.0, "false alarms"),
+        ("aa", 0.0, "false alarms of whole gates"),
+        ("inject-5", 0.05, "caught"),
+        ("inject-5", 0.05, "false alarms of controls"),
+        ("inject-10", 0.1, "caught"),
+        ("inject-10", 0.1, "longest run"),
+    ],
+)
+def test_the_recorded_runs_hold_what_the_readme_says(
+    name: str, slow: float, figure: str
+):
+    path = ROOT / "bench" / "rates" / f"{name}.jsonl"
+    runs = len(recorded.read([path]))
+    report = rates.run(runs=runs, slow=slow, raw=path)
+    assert {one.name: one.holds for one in report.figures}[figure]
+    assert f" {runs} " in " ".join((ROOT / "README.md").read_text().split())
