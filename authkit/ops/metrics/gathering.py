@@ -116,24 +116,24 @@ class Gathered:
         del node
         labels = (operation, role, "ok" if error is None else type(error).__name__)
         try:
-            shard: dict[Labels, list[float]] = self._local.shard
-        except AttributeError:
-            shard = self._new_shard()
-        counts = shard.get(labels)
-        if counts is None:
-            # The dictionary is read by others meanwhile: it is never resized in place.
-            counts = [0.0] * (_SUM + 1)
-            with self._lock:
-                shard[labels] = counts
+            counts: list[float] = self._local.shard[labels]
+        except (AttributeError, KeyError):
+            counts = self._begun(labels)
         counts[bisect_left(BUCKETS, seconds)] += 1
         counts[_SUM] += seconds
 
-    def _new_shard(self) -> dict[Labels, list[float]]:
-        shard: dict[Labels, list[float]] = {}
-        self._local.shard = shard
+    def _begun(self, labels: Labels) -> list[float]:
+        """Return zeros for what this thread has not counted before."""
+        counts = [0.0] * (_SUM + 1)
+        # The dictionary is read by others meanwhile.
         with self._lock:
-            self._shards.append(shard)
-        return shard
+            shard: dict[Labels, list[float]] | None
+            shard = getattr(self._local, "shard", None)
+            if shard is None:
+                shard = self._local.shard = {}
+                self._shards.append(shard)
+            shard[labels] = counts
+        return counts
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Probed):
