@@ -1,17 +1,11 @@
-"""Rows to pandas against the driver alone, and lines of a log into rows."""
+"""Rows to pandas against the driver alone."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from authkit.analysis import Frames
-from authkit.analysis.ingest import Clock, OpenSSH, ingest
-from authkit.crypto import KeyedHash
 
-LINES = 20_000
 ROUNDS = {"rounds": 5, "iterations": 1, "warmup_rounds": 1}
 
 
@@ -71,47 +65,3 @@ def test_attempts_through_read_sql(benchmark, bench_lab):
     found = benchmark.pedantic(read, rounds=2, iterations=1)
     engine.dispose()
     assert len(found) > 0
-
-
-def log(day: datetime) -> list[bytes]:
-    said = (
-        "Failed password for user{who} from 203.0.113.{place} port 40022 ssh2",
-        "Failed password for invalid user u{who} from 203.0.113.{place} port 22 ssh2",
-        "Accepted password for user{who} from 203.0.113.{place} port 40022 ssh2",
-        "pam_unix(sshd:session): session opened for user user{who}",
-    )
-    return [
-        (
-            f"{day + timedelta(seconds=n):%b %d %H:%M:%S} gate sshd[{n % 30_000}]: "
-            + said[n % 4].format(who=n % 3_000, place=n % 250)
-            + "\n"
-        ).encode()
-        for n in range(LINES)
-    ]
-
-
-@pytest.mark.benchmark(group="20,000 lines of auth.log")
-def test_lines_of_openssh_are_read(benchmark):
-    lines = log(datetime(2026, 10, 1, tzinfo=UTC))
-    clock = Clock(2026, now=datetime(2026, 11, 1, tzinfo=UTC))
-    found = benchmark(lambda: sum(1 for _ in OpenSSH(clock).read(lines)))
-    assert found == LINES
-
-
-@pytest.mark.benchmark(group="20,000 lines of auth.log")
-def test_lines_of_openssh_are_ingested(benchmark, bench_lab, tmp_path: Path):
-    lines = log(datetime(2026, 10, 1, tzinfo=UTC))
-    clock = Clock(2026, now=datetime(2026, 11, 1, tzinfo=UTC))
-    rounds = iter(range(1_000))
-
-    def take():
-        return ingest(
-            bench_lab.url(),
-            lines,
-            OpenSSH(clock),
-            source=f"bench{next(rounds)}",  # new rows in every round
-            hashing=KeyedHash(b"k" * 32),
-            rejects=tmp_path / "rejects",
-        )
-
-    assert benchmark.pedantic(take, **ROUNDS).rejected == 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from authkit.analysis.entities import Entity, entity, pivot, sessionize
     from authkit.analysis.frames import Frames
     from authkit.analysis.picture import Picture, save
+    from authkit.analysis.tables import look_through, report
     from authkit.analysis.trail import Chain, forgeries, read_chain
     from authkit.analysis.unmasking import noting
 
@@ -26,10 +27,12 @@ __all__ = [
     "Picture",
     "entity",
     "forgeries",
+    "look_through",
     "noting",
     "pivot",
     "plots",
     "read_chain",
+    "report",
     "save",
     "sessionize",
 ]
@@ -46,7 +49,9 @@ _HOMES = {
     "Frames": "authkit.analysis.frames",
     "Picture": "authkit.analysis.picture",
     "forgeries": "authkit.analysis.trail",
+    "look_through": "authkit.analysis.tables",
     "read_chain": "authkit.analysis.trail",
+    "report": "authkit.analysis.tables",
     "save": "authkit.analysis.picture",
 }
 

@@ -21,9 +21,10 @@ from psycopg import sql
 
 from authkit.analysis import sources
 from authkit.analysis.evidence import write_evidence
-from authkit.analysis.frames import Frames, tell
+from authkit.analysis.frames import Frames
+from authkit.analysis.loading import tell
 from authkit.analysis.reading import ANALYST
-from authkit.analysis.sources import Condition
+from authkit.analysis.source import Condition
 from authkit.analysis.window import When, Window, window
 from authkit.errors import AlreadyExists, InvalidInput, NotFound, NotPermitted
 from authkit.schema.roles import MAINTENANCE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -12,8 +11,9 @@ from uuid import UUID
 
 from authkit.analysis import sources
 from authkit.analysis.arrow import tables, to_pandas
+from authkit.analysis.loading import progress, tell
 from authkit.analysis.reading import ANALYST, Reader, Standing, reading, too_many
-from authkit.analysis.sources import Condition, Source
+from authkit.analysis.source import Condition, Source
 from authkit.analysis.unmasking import Noted
 from authkit.analysis.window import When, Window, window
 from authkit.errors import InvalidInput
@@ -27,12 +27,6 @@ MAX_ROWS = 5_000_000
 STREAMED_ROWS = 200_000
 # The planner's guess may be off; only what is far beyond is refused unread.
 _DOUBT = 3
-
-
-def tell(text: str) -> None:
-    """Print a remark: below the cell in a notebook, on standard error elsewhere."""
-    stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
-    stream.write(f"{text}\n")
 
 
 def _utc_now() -> datetime:
@@ -184,6 +178,15 @@ class Frames:
         """
         return self.rows(sources.RATE_LIMITS, since, until, [], columns)
 
+    def tokens(
+        self,
+        since: When = "30d",
+        until: When = None,
+        columns: Sequence[str] | None = None,
+    ) -> DataFrame:
+        """Return what is told of issued tokens by creation; clear frames only."""
+        return self.rows(sources.TOKENS, since, until, [], columns)
+
     def stream(
         self,
         name: str = "attempts",
@@ -197,7 +200,7 @@ class Frames:
         All are of one moment of the database, and no more than one is in memory.
 
         Args:
-            name: `attempts`, `sessions`, `scores`, `audit` or `rate_limits`.
+            name: `attempts`, `sessions`, `scores`, `audit`, `rate_limits` or `tokens`.
             since: where the window begins; None is all there is.
             until: where it ends; None is now.
             columns: names of the columns wanted, in order.
@@ -291,11 +294,15 @@ class Frames:
         self, statement: str, parameters: Sequence[object], *, ours: bool
     ) -> tuple[DataFrame, Standing]:
         with self.reading(ours=ours) as reader:
+            expected = None
             if self._max_rows is not None:
                 expected = reader.estimate(statement, parameters)
                 if expected > self._max_rows * _DOUBT:
                     raise InvalidInput(too_many(f"about {expected:,}"))
-            table = reader.table(statement, parameters, max_rows=self._max_rows)
+            with progress("reading", expected) as came:
+                table = reader.table(
+                    statement, parameters, max_rows=self._max_rows, came=came
+                )
             return to_pandas(table), reader.standing
 
     def _told(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from psycopg.conninfo import make_conninfo
 
 from authkit.analysis.arrow import pa
+from authkit.analysis.loading import Came
 from authkit.errors import (
     AuthkitError,
     DatabaseError,
@@ -25,6 +26,8 @@ from authkit.settings import plain_url
 
 ANALYST = "authkit_analyst"
 _CONNECT_TIMEOUT_S = 5
+# A frame is sorted by time; the server's usual 4 MB would put each sort on its disk.
+_SORT_MEMORY = "64MB"
 
 # A standby that has replayed all it was sent is not behind, however long ago the last
 # commit was; one without a receiver does not know what it is missing.
@@ -86,8 +89,11 @@ class Reader:
         parameters: Sequence[object] = (),
         *,
         max_rows: int | None = None,
+        came: Came = lambda rows: None,
     ) -> Any:
         """Return the rows as a `pyarrow.Table`, all of them or an error.
+
+        `came` is called with the number of rows so far.
 
         Raises:
             InvalidInput: there are more than `max_rows`, or the SQL is wrong.
@@ -100,6 +106,7 @@ class Reader:
             for batch in reader:
                 batches.append(batch)
                 rows += batch.num_rows
+                came(rows)
                 if max_rows is not None and rows > max_rows:
                     raise InvalidInput(too_many(f"more than {max_rows:,}"))
             return pa.Table.from_batches(batches, schema=reader.schema)
@@ -157,7 +164,8 @@ def reading(url: str, *, role: str | None, ours: bool) -> Generator[Reader]:
         plain_url(url),
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name="authkit frames",
-        options="-c default_transaction_read_only=on -c search_path=authkit,public",
+        options="-c default_transaction_read_only=on -c search_path=authkit,public"
+        f" -c work_mem={_SORT_MEMORY}",
     )
     with named_faults():
         connection: Any = dbapi.connect(conninfo, autocommit=True)

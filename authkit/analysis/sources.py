@@ -9,121 +9,13 @@ address, `network` the /24 or /48 around it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
 from uuid import UUID
 
-from authkit.analysis.window import Window
-from authkit.errors import InvalidInput, NotPermitted
+from authkit.analysis.source import Column, Condition, Source, same
+from authkit.errors import InvalidInput
 
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a frame and the SQL it comes from; None: not shown when masked."""
-
-    name: str
-    clear: str
-    masked: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A part of a WHERE clause with one `{}` where its parameter's number goes."""
-
-    sql: str
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A kind of rows: where they stand, their time, their columns."""
-
-    name: str
-    table: str
-    view: str | None
-    time: str
-    columns: tuple[Column, ...]
-    condition: str | None = None
-
-    def relation(self, *, masked: bool) -> str:
-        """Return the table, or the view that masks it.
-
-        Raises:
-            NotPermitted: there is no masked view of it.
-        """
-        if not masked:
-            return self.table
-        if self.view is None:
-            raise NotPermitted(
-                f"{self.name} has no masked view, so the analyst's role may not read"
-                " it: use Frames(..., masked=False) with a role that may"
-            )
-        return self.view
-
-    def select(
-        self,
-        within: Window,
-        conditions: Sequence[Condition],
-        wanted: Sequence[str] | None,
-        *,
-        masked: bool,
-    ) -> tuple[str, list[object]]:
-        """Return the SELECT of a window in order of time, and its parameters.
-
-        Raises:
-            InvalidInput: a column is not there, or not when masked.
-            NotPermitted: there is no masked view of it.
-        """
-        held = list(conditions)
-        if within.since is not None:
-            held.append(Condition(f"{self.time} >= {{}}", within.since))
-        if within.until is not None:
-            held.append(Condition(f"{self.time} < {{}}", within.until))
-        relation = self.relation(masked=masked)
-        listed = ", ".join(
-            f'{column.masked if masked else column.clear} AS "{column.name}"'
-            for column in self.chosen(wanted, masked=masked)
-        )
-        where = [self.condition] if self.condition else []
-        where += [
-            condition.sql.format(f"${number}")
-            for number, condition in enumerate(held, start=1)
-        ]
-        filtered = f" WHERE {' AND '.join(where)}" if where else ""
-        return (
-            f"SELECT {listed} FROM {relation}{filtered} ORDER BY {self.time}",  # noqa: S608 # names of our own; every value is a parameter
-            [condition.value for condition in held],
-        )
-
-    def chosen(
-        self, wanted: Sequence[str] | None, *, masked: bool
-    ) -> tuple[Column, ...]:
-        """Return the columns of a frame, all of them where none are named.
-
-        Raises:
-            InvalidInput: one is not there, or not when masked.
-        """
-        there = {c.name: c for c in self.columns if not masked or c.masked is not None}
-        if wanted is None:
-            return tuple(there.values())
-        if isinstance(wanted, str):
-            raise InvalidInput("columns is a list of names, not one text")
-        if missing := [name for name in wanted if name not in there]:
-            raise InvalidInput(
-                f"{self.name} has no column {', '.join(missing)}"
-                f"{' when masked' if masked else ''}; it has: {', '.join(there)}"
-            )
-        if not wanted:
-            raise InvalidInput("columns is empty")
-        return tuple(there[name] for name in dict.fromkeys(wanted))
-
-
-def same(name: str, column: str | None = None) -> Column:
-    """Return a column that is shown as it is."""
-    return Column(name, column or name, column or name)
 
 
 _NETWORK = "authkit.address_prefix(ip)::text"
@@ -260,9 +152,29 @@ RATE_LIMITS = Source(
         same("blocked_until"),
     ),
 )
+TOKENS = Source(
+    "tokens",
+    "authkit.oauth_issued_tokens AS t"
+    " JOIN authkit.oauth_token_families AS f ON f.id = t.family_id",
+    None,
+    "t.created_at",
+    (
+        same("created_at", "t.created_at"),
+        same("token", "t.id::text"),
+        same("family", "t.family_id::text"),
+        same("kind", "t.kind"),
+        same("generation", "t.generation"),
+        same("client", "t.client_id"),
+        same("user", "t.user_id::text"),
+        same("session", "f.session_id::text"),
+        same("expires_at", "t.expires_at"),
+        same("rotated_at", "t.rotated_at"),
+        same("revoked_at", "f.revoked_at"),
+        same("revoke_reason", "f.revoke_reason"),
+    ),
+)
 
-
-SOURCES = {s.name: s for s in (ATTEMPTS, SESSIONS, SCORES, AUDIT, RATE_LIMITS)}
+SOURCES = {s.name: s for s in (ATTEMPTS, SESSIONS, SCORES, AUDIT, RATE_LIMITS, TOKENS)}
 
 
 def named(name: str) -> Source:

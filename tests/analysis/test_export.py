@@ -66,6 +66,17 @@ def test_dask_reads_it(seeded, tmp_path: Path):
     assert counted.sum() == manifest.rows
 
 
+def test_polars_reads_it(seeded, tmp_path: Path):
+    import polars as pl
+
+    manifest = seeded.frames().export(tmp_path / "out", since="5d")
+    read = pl.scan_parquet(manifest.pattern, hive_partitioning=True)
+    counted = read.group_by("year", "month", "outcome").len().collect()
+    assert counted["len"].sum() == manifest.rows
+    assert set(counted["year"]) == {2026}
+    assert read.collect_schema()["occurred_at"] == pl.Datetime("us", "UTC")
+
+
 def test_each_file_is_what_the_manifest_says(seeded, tmp_path: Path):
     seeded.frames().export(tmp_path / "out", since="5d")
     told = json.loads((tmp_path / "out" / "manifest.json").read_text())

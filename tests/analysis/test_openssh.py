@@ -194,3 +194,43 @@ def test_a_log_over_new_year_goes_on_in_the_next_and_stragglers_do_not_go_back()
         if not isinstance(line, str)
     ]
     assert years == [2025, 2026, 2025, 2026]
+
+
+# One line of each of the 27 kinds that the OpenSSH log of Loghub holds (Zhu et al.,
+# ISSRE 2023; its file of templates), with names and addresses of our own.
+KINDS = """
+Accepted password for ann from 192.0.2.7 port 49116 ssh2
+Connection closed by 192.0.2.7 [preauth]
+Did not receive identification string from 192.0.2.7
+Disconnecting: Too many authentication failures for admin [preauth]
+Disconnecting: Too many authentication failures for root [preauth]
+error: Received disconnect from 192.0.2.7: 3: com.jcraft.jsch.JSchException: Auth fail
+error: Received disconnect from 192.0.2.7: 14: No more user authentication methods
+Failed none for invalid user 0 from 192.0.2.7 port 51889 ssh2
+Failed password for root from 192.0.2.7 port 42393 ssh2
+Failed password for invalid user oracle from 192.0.2.7 port 38926 ssh2
+fatal: Write failed: Connection reset by peer [preauth]
+input_userauth_request: invalid user oracle [preauth]
+Invalid user oracle from 192.0.2.7
+message repeated 5 times: [ Failed password for root from 192.0.2.7 port 42393 ssh2]
+PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7
+PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=gate
+PAM 5 more authentication failures; logname= uid=0 tty=ssh rhost=gate  user=root
+PAM service(sshd) ignoring max retries; 6 > 3
+pam_unix(sshd:auth): authentication failure; logname= uid=0 tty=ssh rhost=192.0.2.7
+pam_unix(sshd:auth): authentication failure; logname= rhost=192.0.2.7  user=root
+pam_unix(sshd:auth): check pass; user unknown
+pam_unix(sshd:session): session closed for user ann
+pam_unix(sshd:session): session opened for user ann by (uid=0)
+Received disconnect from 192.0.2.7: 11: Bye Bye [preauth]
+Received disconnect from 192.0.2.7: 11: Closed due to user request. [preauth]
+Received disconnect from 192.0.2.7: 11: disconnected by user
+reverse mapping checking getaddrinfo for gate [192.0.2.7] failed - POSSIBLE BREAK-IN
+""".strip().splitlines()
+
+
+def test_no_kind_of_line_of_a_public_log_is_turned_away():
+    assert len(KINDS) == 27
+    apart = [found for kind in KINDS for found in read(kind)]
+    assert [found for found in apart if isinstance(found, Unreadable)] == []
+    assert sum(f.times for f in apart if isinstance(f, Event)) == 1 + 1 + 1 + 5

@@ -97,6 +97,7 @@ HEADS = (Head(0, 120, b"a" * 32), Head(3, 40, b"b" * 32), Head(9, 77, b"c" * 32)
 HOLDS = Verification(237, HEADS, None)
 BREAKS = Verification(177, HEADS[:2], Broken(9, 18, date(2026, 11, 1), Fault.EDITED))
 
+REUSED = "token-reused"
 
 # A primary that is killed after one second, and followed half a second later.
 CALLS = pd.DataFrame(
@@ -116,6 +117,28 @@ STATES = pd.DataFrame(
             ("two", "replica", "primary"),
         )
     ]
+)
+# Three families: one in use, one that its user ended, one of which a copy came back.
+TOKENS = pd.DataFrame(
+    {
+        "created_at": pd.Timestamp("2026-11-20 08:00", tz="UTC")
+        + pd.Timedelta(minutes=30) * generation
+        + pd.Timedelta(minutes=7) * place,
+        "family": f"0199{place:04d}-family-{name}",
+        "kind": "refresh",
+        "generation": generation,
+        "rotated_at": pd.Timestamp("2026-11-20 08:30", tz="UTC")
+        + pd.Timedelta(minutes=30) * generation
+        + pd.Timedelta(minutes=7) * place
+        if generation < last
+        else pd.NaT,
+        "revoked_at": pd.Timestamp("2026-11-20 12:00", tz="UTC") if ended else pd.NaT,
+        "revoke_reason": ended,
+    }
+    for place, (name, last, ended) in enumerate(
+        (("inuse001", 6, None), ("logout02", 3, "logout"), ("reused03", 4, REUSED))
+    )
+    for generation in range(last + 1)
 )
 
 
@@ -152,6 +175,7 @@ def drawn(attempts: pd.DataFrame, audit: pd.DataFrame):
         ),
         "calls_over_time": lambda look: plots.calls_over_time(CALLS, MARKS, look=look),
         "nodes_over_time": lambda look: plots.nodes_over_time(STATES, MARKS, look=look),
+        "session_families": lambda look: plots.session_families(TOKENS, look=look),
         "chain_that_holds": lambda look: plots.audit_chain(HOLDS, look=look),
         "chain_that_breaks": lambda look: plots.audit_chain(BREAKS, look=look),
     }
@@ -173,6 +197,7 @@ NAMES = (
     "travel_matrix",
     "calls_over_time",
     "nodes_over_time",
+    "session_families",
     "chain_that_holds",
     "chain_that_breaks",
 )

@@ -7,6 +7,7 @@ from authkit.analysis.plots.benchmarks import measured_over_time
 from authkit.analysis.plots.chain import audit_chain
 from authkit.analysis.plots.curves import score_curves
 from authkit.analysis.plots.failover import calls_over_time, nodes_over_time
+from authkit.analysis.plots.families import session_families
 from authkit.analysis.plots.people import user_timeline
 from authkit.analysis.plots.risk import explanation, risk_distribution
 from authkit.analysis.plots.spray import spray_matrix
@@ -24,6 +25,7 @@ __all__ = [
     "nodes_over_time",
     "risk_distribution",
     "score_curves",
+    "session_families",
     "spray_matrix",
     "travel_matrix",
     "user_timeline",

@@ -149,6 +149,7 @@ def explanation(
                 "from:Q",
                 title="risk score (no unit; model's own)",
                 scale=alt.Scale(domain=[0, max(1.0, reached)]),
+                axis=alt.Axis(tickCount=8),
             ),
             x2="to:Q",
             y=levels,
