@@ -103,10 +103,20 @@ Raw = Annotated[
 ]
 
 
+Client = Annotated[
+    bool,
+    typer.Option(
+        "--instructions/--no-instructions",
+        help="Count the client's instructions too, where valgrind is.",
+    ),
+]
+
+
 def compare(
     base: Base,
     head: Head = None,
     only: Only = None,
+    client: Client = True,
     json: Json = None,
     markdown: Markdown = None,
 ) -> None:
@@ -114,7 +124,7 @@ def compare(
 
     Refuses nothing: exit code 0 whatever is found.
     """
-    found = _compared(base, head, only, timed=True)
+    found = _compared(base, head, only, timed=True, client=client)
     _show(found, json, markdown)
 
 
@@ -125,6 +135,7 @@ def gate(
     exact: Annotated[
         bool, typer.Option("--exact", help="Only what is counted, no times.")
     ] = False,
+    client: Client = True,
     json: Json = None,
     markdown: Markdown = None,
     history: History = None,
@@ -138,7 +149,7 @@ def gate(
     from authkit.harness import results
     from authkit.harness.gate import rendering
 
-    found = _compared(base, head, only, timed=not exact)
+    found = _compared(base, head, only, timed=not exact, client=client)
     if history is not None:
         results.append(history, found.report)
     _show(found, json, markdown)
@@ -231,13 +242,23 @@ def _rates(
 
 
 def _compared(
-    base: str, head: str | None, only: list[str] | None, *, timed: bool
+    base: str,
+    head: str | None,
+    only: list[str] | None,
+    *,
+    timed: bool,
+    client: bool,
 ) -> Compared:
     from authkit.harness.gate import gating
 
     with _working() as show:
         return gating.run(
-            base, head, only=tuple(only or ()), timed=timed, progress=show
+            base,
+            head,
+            only=tuple(only or ()),
+            timed=timed,
+            client=client,
+            progress=show,
         )
 
 

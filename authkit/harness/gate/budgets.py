@@ -101,6 +101,7 @@ def count(
     *,
     only: Sequence[str] = (),
     first: Sequence[str] = (),
+    client: bool = True,
     progress: Progress = silent,
 ) -> tuple[Budgets, ...]:
     """Count what the operations of each version cost, in one environment.
@@ -112,6 +113,7 @@ def count(
         trees: the versions.
         only: of these operations; all, when empty.
         first: those that come first, in this order.
+        client: also the client's instructions on the hot path, where valgrind is.
         progress: told the phase, what is done and what there is to do.
 
     Raises:
@@ -121,7 +123,7 @@ def count(
     with prepared(trees, progress) as ground:
         with ground.teams(1) as (arms,):
             counted = count_on(arms, only=only, first=first, progress=progress)
-        if not instructions.environment():
+        if not (client and instructions.environment()):
             return counted
         names = [name for name in HOT_PATH if not only or name in only]
         found = instructions.count(ground, names, progress)

@@ -116,7 +116,7 @@ def run(
             "revision": commit_of(root, None),
             "slow": slow,
             "load": load,
-            "benchmarks": list(names),
+            "operations": list(names),
             "notes": sorted(notes),
             "runs": [as_dict(one) for one in singly],
         },
