@@ -61,6 +61,12 @@ def peers_hot(
         float, typer.Option(min=1, max=600, help="Of one arm in one round.")
     ] = 2.0,
     rounds: Annotated[int, typer.Option(min=1, help="Of all arms in turn.")] = 3,
+    sessions: Annotated[
+        int,
+        typer.Option(
+            min=1000, help="And as many attempts, and a tenth as many limiter keys."
+        ),
+    ] = 100_000,
     json: Annotated[
         str | None,
         typer.Option(
@@ -72,20 +78,64 @@ def peers_hot(
 
     Every figure is a ratio of two arms on the same server and the same rows.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from authkit.cli.showing import progress
     from authkit.harness.peers import hot
+    from authkit.harness.peers.hot_world import Sizes
 
     signal.signal(signal.SIGTERM, _end)
     with progress() as show:
-        report = hot.run(seconds=seconds, rounds=rounds, progress=show)
+        report = hot.run(
+            seconds=seconds,
+            rounds=rounds,
+            sizes=Sizes(sessions, sessions, sessions // 10),
+            progress=show,
+        )
+    _shown(report, json)
+
+
+@peers.command("growth")
+def peers_growth(
+    sessions: Annotated[
+        int, typer.Option(min=2000, help="In the larger table.")
+    ] = 1_000_000,
+    over: Annotated[
+        int, typer.Option(min=1000, help="In the smaller table.")
+    ] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Of both tables in turn.")] = 15,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            help="File for the figures; - is standard output.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Validate in a large table over validate in a small one, in turns."""
+    from authkit.cli.showing import progress
+    from authkit.errors import InvalidInput
+    from authkit.harness.peers import hot_growth
+
+    if over >= sessions:
+        raise InvalidInput("the smaller table must be smaller than the larger one")
+    signal.signal(signal.SIGTERM, _end)
+    with progress() as show:
+        report = hot_growth.run(
+            sessions=sessions, over=over, rounds=rounds, progress=show
+        )
+    _shown(report, json)
+
+
+def _shown(report: Report, json: str | None) -> None:
+    """Write a report, print its figures beside their goals, and end with its code."""
+    from rich.console import Console
+    from rich.table import Table
+
     if json is not None:
         report.write_json(json)
     table = Table("figure", "value", "unit", "goal", box=None, header_style="dim")
     for found in report.figures:
         value = "not measured" if found.value is None else str(found.value)
+        if isinstance(found.value, float):
+            value = f"{found.value:.4g}"
         if found.holds is not None:
             value = f"[{'green' if found.holds else 'red'}]{value}[/]"
         table.add_row(found.name.replace("_", " "), value, found.unit, found.goal or "")

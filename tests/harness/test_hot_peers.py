@@ -16,19 +16,9 @@ from authkit.settings import Settings
 SIZES = world.Sizes(sessions=200, attempts=50, limits=100)
 
 
-class Loaded:
-    """What `load` asks of a lab: its URL."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def url(self) -> str:
-        return self._url
-
-
 @pytest.mark.parametrize("operation", world.OPERATIONS)
 def test_pgbench_runs_our_statement_and_finds_the_rows(database, operation):
-    world.load(Loaded(database.url), SIZES)
+    world.load(database.url, SIZES)
     lines = world.script(operation, SIZES).splitlines()
     assert lines[0] == f"\\set key random_zipfian(1, {SIZES.keys(operation)}, 1.001)"
     assert len(lines) == 2
@@ -40,6 +30,25 @@ def test_pgbench_runs_our_statement_and_finds_the_rows(database, operation):
     with authkit.connect(single) as kit:
         assert clients.call_of(kit.hot, operation)(99)
         assert clients.call_of(kit.coalesced, operation)(98)
+
+
+def test_a_table_that_grew_has_its_rows_and_the_indexes_it_had(database):
+    world.load(database.url, world.Sizes(sessions=20, attempts=0, limits=0))
+    indexes = """
+        SELECT indexdef, conname, contype FROM pg_indexes
+        LEFT JOIN pg_constraint ON conname = indexname
+        WHERE tablename = 'active_sessions' ORDER BY indexname
+    """
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        before = connection.execute(indexes).fetchall()
+        world.grow(database.url, 20, 300)
+        assert connection.execute(indexes).fetchall() == before
+        assert len(before) > 2
+        found = connection.execute("SELECT count(*) FROM authkit.active_sessions")
+        assert found.fetchone() == (300,)
+    single = Settings.load(None, database_url=database.url)
+    with authkit.connect(single) as kit:
+        assert all(clients.call_of(kit.hot, "validate")(key) for key in (1, 20, 300))
 
 
 def test_keys_follow_zipf_and_the_same_seed_draws_the_same():
@@ -70,7 +79,7 @@ def test_what_was_not_measured_has_no_figure_and_a_goal_missed_fails_the_report(
     cells = hot._Cells()
     for name in ("threads validate 8", "pgbench validate 8"):
         cells.add(name, 100)
-    figures = {f.name: f for f in hot._figures(cells, [(20.0, 10.0)])}
+    figures = {f.name: f for f in hot._figures(cells, [(20.0, 10.0)], 2.0)}
     assert figures["validate over pgbench, 8 clients"].holds
     assert figures["client CPU of a validate"].holds is False
     assert figures["client CPU over bare libpq's"].value == 2

@@ -86,6 +86,7 @@ class AsyncNode:
             # The node was given up in this very moment, and its pool with it.
             self.out.discard(connection)
             connection.drop()
+            self._returned.raised()
             return None
         return connection
 

@@ -28,7 +28,7 @@ from authkit.settings import Settings
 if TYPE_CHECKING:
     from authkit.lab import Lab
 
-DEFAULT_SIZES: Final = Sizes()
+DEFAULT_SIZES: Final = Sizes(100_000, 100_000, 10_000)
 CLIENTS: Final = (1, 2, 4, 8, 32)
 IN_FLIGHT: Final = 256
 FEW: Final = (1, 2, 4, 8)
@@ -90,13 +90,12 @@ def run(
     folder = Path(tempfile.mkdtemp(prefix="authkit-peers-"))
     try:
         with cluster(replicas=0, bindir=bindir) as lab:
-            progress("loading", 0, 1)
+            url = world.by_socket(lab)
             upgrade(lab.url())
-            world.load(lab, sizes)
-            progress("loading", 1, 1)
+            world.load(url, sizes, progress)
             wanted = present() if drizzle is None else drizzle
             node = Drizzle(_made(folder / "node")) if wanted else None
-            arms = _arms(lab.url(), lab, folder, sizes, seconds, node)
+            arms = _arms(url, lab, folder, sizes, seconds, node)
             cells = _Cells()
             for turn in range(rounds):
                 for place, (name, arm) in enumerate(arms.items()):
@@ -104,7 +103,7 @@ def run(
                     progress(
                         "measuring", turn * len(arms) + place + 1, rounds * len(arms)
                     )
-            settings = Settings.load(None, database_url=lab.url())
+            settings = Settings.load(None, database_url=url)
             keys = world.drawn(sizes, "validate", 5000)
             cpu = [
                 (
@@ -113,6 +112,7 @@ def run(
                 )
                 for _ in range(rounds)
             ]
+            kept = [clients.bookkeeping_cpu_us(settings) for _ in range(rounds)]
             version = str(lab.sql("SHOW server_version")[0][0])
     finally:
         shutil.rmtree(folder)
@@ -120,7 +120,7 @@ def run(
         "bench peers hot",
         started,
         perf_counter() - began,
-        _figures(cells, cpu),
+        _figures(cells, cpu, median(kept)),
         postgres=version,
         extra={
             "rates": {
@@ -189,7 +189,9 @@ def _arms(
     return arms
 
 
-def _figures(cells: _Cells, cpu: list[tuple[float, float]]) -> tuple[Figure, ...]:
+def _figures(
+    cells: _Cells, cpu: list[tuple[float, float]], kept: float
+) -> tuple[Figure, ...]:
     ratio = cells.ratio
     one = "threads validate 8"
     found = [
@@ -197,6 +199,7 @@ def _figures(cells: _Cells, cpu: list[tuple[float, float]]) -> tuple[Figure, ...
                "x", goal=(">=", 0.75)),
         figure("client CPU of a validate", median(ours for ours, _ in cpu),
                "us", goal=("<=", 11)),
+        figure("of which lease, breaker and checks", kept, "us", goal=("<=", 1.5)),
         figure("client CPU over bare libpq's", median(o / b for o, b in cpu), "x"),
         figure("sync coalescer over psycopg_pool, 32 threads",
                ratio("threads validate folded 32", "psycopg_pool validate 32"),

@@ -17,6 +17,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 import authkit
+from authkit.cluster import Intent
 from authkit.harness.peers import hot_world as world
 from authkit.hot import AsyncHot, AttemptRecord, Hot, RatePolicy
 from authkit.settings import Settings
@@ -148,6 +149,22 @@ def client_cpu_us(settings: Settings, keys: list[int], calls: int = 4000) -> flo
     """Return a thread's CPU time of one validate, in microseconds, all of it."""
     with authkit.connect(settings) as kit:
         return _cpu_us(call_of(kit.hot, "validate"), keys, calls)
+
+
+def bookkeeping_cpu_us(settings: Settings, calls: int = 40_000) -> float:
+    """Return what of it goes into the lease, the breaker and the checks of both."""
+    with authkit.connect(settings) as kit:
+        cluster = kit.cluster
+
+        def call(_: int) -> None:
+            connection = cluster.at_once(Intent.READ)
+            if connection is None:  # nothing was in use a moment ago
+                with cluster.writer():
+                    return
+            if not connection.home.reclaim(connection):
+                cluster.end(connection)
+
+        return _cpu_us(call, [0], calls)
 
 
 def bare_cpu_us(settings: Settings, keys: list[int], calls: int = 4000) -> float:
