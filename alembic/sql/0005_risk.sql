@@ -62,7 +62,7 @@ CREATE TABLE authkit.risk_totals (
 );
 COMMENT ON TABLE authkit.risk_totals IS
     'N, |U| and the distinct values of each facet, as merged; one row';
-INSERT INTO authkit.risk_totals (distinct_values) VALUES (array_fill(0::bigint, ARRAY[10]));
+INSERT INTO authkit.risk_totals (distinct_values) VALUES (array_fill(0::bigint, ARRAY[14]));
 
 CREATE TABLE authkit.risk_deltas (
     attempt_id uuid NOT NULL,
@@ -80,7 +80,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body
 DECLARE
     taken uuid[];
     found bigint;
-    moved bigint[] := array_fill(0::bigint, ARRAY[10]);
+    moved bigint[] := array_fill(0::bigint, ARRAY[14]);
     emptied bytea[] := '{}';
     part record;
 BEGIN

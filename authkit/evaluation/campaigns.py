@@ -2,7 +2,8 @@
 
 A campaign is found when a detector that is meant for its kind names one of its
 attempts. One wrong password is one wrong password, whoever typed it: a campaign counts
-once it came past a first factor, or has as many attempts as a detector asks for.
+once it came past a first factor, holds a session, or has as many attempts as a detector
+asks for.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ MEANT_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "brute_force": ("brute_force", "distributed_brute_force"),
     "mfa_fatigue": ("mfa_fatigue",),
     "dormant_takeover": ("dormant_account",),
+    "session_theft": ("session_hijack",),
+    "refresh_replay": ("refresh_reuse",),
 }
 ENOUGH: Final = 25  # attempts that count without a success: the most a detector asks
 _CAMPAIGNS: Final[LiteralString] = """
     SELECT min(l.kind), array_agg(l.attempt_id),
-           bool_or(a.outcome = 'succeeded') OR count(*) >= %s
+           bool_or(a.outcome = 'succeeded' OR a.session_id IS NOT NULL)
+             OR count(*) >= %s
     FROM authkit_world.labels AS l
     JOIN authkit.auth_attempts AS a
       ON a.id = l.attempt_id AND a.occurred_at = l.occurred_at

@@ -75,8 +75,10 @@ def _cases(
         if not legitimate and not (first and made.kind in TAKEOVERS):
             continue
         source = made.source
-        seen = features(source.ip, source.asn, source.country, source.user_agent)
-        learn = legitimate and made.session_id is not None
+        seen = features(
+            source.ip, source.asn, source.country, source.user_agent, made.at_us
+        )
+        learn = legitimate and made.completes
         if first:
             yield collector.look(made.kind, made.person, made.at_us, seen, learn=learn)
         elif learn:

@@ -10,7 +10,7 @@ import numpy as np
 
 from authkit.errors import InvalidInput
 from authkit.evaluation import ceiling, metrics
-from authkit.evaluation.collect import LEGITIMATE, Case
+from authkit.evaluation.collect import LEGITIMATE, Case, Progress
 from authkit.evaluation.variants import VARIANTS
 from authkit.risk import MODELS
 
@@ -67,26 +67,35 @@ class _Part:
     scores: dict[str, Scores] = field(default_factory=dict[str, "Scores"])
 
 
+def _quiet(_phase: str, _done: int, _whole: int) -> None:
+    """Show nothing."""
+
+
 def evaluate(
     worlds: Sequence[Sequence[Case]],
     *,
     supervised: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 1,
+    progress: Progress = _quiet,
 ) -> Evaluation:
     """Compare all models on the later part of each world.
 
     Raises:
         InvalidInput: a world has too few attacks or logins to say anything.
     """
-    parts = [_part(cases, supervised=supervised) for cases in worlds]
+    parts: list[_Part] = []
+    for cases in worlds:
+        parts.append(_part(cases, supervised=supervised))
+        progress("worlds scored", len(parts), len(worlds))
     kinds = sorted({str(k) for part in parts for k in part.kinds} - {LEGITIMATE})
     if not kinds:
         raise InvalidInput("there is no attack to evaluate by: a larger world")
     unscored = sum(case.evidence.n == 0 for cases in worlds for case in cases)
-    measured = {
-        kind: _class(parts, kind, resamples=resamples, seed=seed) for kind in kinds
-    }
+    measured: dict[str, dict[str, Measured]] = {}
+    for kind in kinds:
+        measured[kind] = _class(parts, kind, resamples=resamples, seed=seed)
+        progress("attacks compared", len(measured), len(kinds))
     return Evaluation(
         measured=measured,
         reauthentications={

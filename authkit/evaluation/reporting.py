@@ -12,6 +12,7 @@ from authkit.risk import DEFAULT, MODELS
 # A world counts only where the ceiling itself is hard.
 HARD = {"targeted": (0.93, 0.98), "very_targeted": (0.85, 0.93)}
 CLOSED = 0.75
+_AFTER = (1, 5, 10, 20, 50)
 
 
 def counts(evaluation: Evaluation) -> bool | None:
@@ -52,6 +53,22 @@ def figures(evaluation: Evaluation, *, goals: bool) -> Iterator[Figure]:
                     )
 
 
+def swept(evaluation: Evaluation, churn: float) -> Iterator[Figure]:
+    """Yield what a world with another churn gives: AUC of each model, and the gap."""
+    for kind, models in evaluation.measured.items():
+        for name, found in models.items():
+            if name in MODELS or name == CEILING:
+                yield figure(
+                    f"AUC at {churn:g} times the churn, {kind}, {name}", found.auc
+                )
+        closed = evaluation.gap_closed(kind, DEFAULT)
+        if closed is not None and kind in HARD:
+            yield figure(
+                f"gap closed at {churn:g} times the churn, {kind}, {DEFAULT}",
+                closed,
+            )
+
+
 def details(evaluation: Evaluation) -> dict[str, object]:
     """Return what the report adds to the figures."""
     return {
@@ -69,10 +86,24 @@ def details(evaluation: Evaluation) -> dict[str, object]:
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield a table: a class of attack, a model, its AUC and interval."""
+    """Yield tables: AUC and interval, partial AUC, TPR; strata; asked again."""
     for kind, models in evaluation.measured.items():
         yield f"{kind} ({evaluation.attacks[kind]} attempts)"
         for name, found in models.items():
             low, high = found.interval
             tpr = "  ".join(f"{value:.2f}" for value in found.tpr.values())
-            yield f"  {name:<32}{found.auc:.3f}  ({low:.3f} to {high:.3f})  {tpr}"
+            yield (
+                f"  {name:<32}{found.auc:.3f}  ({low:.3f} to {high:.3f})"
+                f"  {found.partial_auc:.3f}  {tpr}"
+            )
+        for name in (*MODELS, CEILING):
+            if name in models:
+                strata = models[name].strata.items()
+                parts = ", ".join(f"{value:.3f} with {n}" for n, value in strata)
+                yield f"  {name}, by logins before: {parts}"
+    for name, asked in evaluation.reauthentications.items():
+        if name in MODELS:
+            after = ", ".join(
+                f"{asked[at - 1]:g} after {at}" for at in _AFTER if at <= len(asked)
+            )
+            yield f"asked again, median, {name}: {after} logins"

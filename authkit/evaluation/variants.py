@@ -1,14 +1,18 @@
-"""The published model with one thing changed, to see where it loses. Never shipped."""
+"""Models with one thing changed, to see what it is worth. Never shipped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
 
-from authkit.risk import Evidence, Freeman2016
+from authkit.risk import Evidence, Freeman2016, Hdir
+from authkit.risk.features import PREFIX
 from authkit.risk.models.freeman2016 import ACTIVITY
+from authkit.risk.models.hdir import PARTS
 
 _MODEL = Freeman2016()
+_PROOF = Hdir(copied=0.0)
+_PREFIXED = Hdir(parts=(PREFIX, *PARTS))
 
 
 def without_activity(evidence: Evidence) -> float | None:
@@ -46,8 +50,17 @@ def without_background(evidence: Evidence) -> float | None:
     return value
 
 
+def without(part: str) -> Callable[[Evidence], float | None]:
+    """Return `hdir` without one of its parts."""
+    left = Hdir(parts=tuple(each for each in PARTS if each != part))
+    return lambda evidence: left.judge(evidence).value
+
+
 VARIANTS: dict[str, Callable[[Evidence], float | None]] = {
     "freeman2016 without activity": without_activity,
     "freeman2016 without the cap": without_cap,
     "freeman2016 without background": without_background,
+    **{f"hdir without {part}": without(part) for part in PARTS},
+    "hdir with prefix": lambda evidence: _PREFIXED.judge(evidence).value,
+    "hdir without copies": lambda evidence: _PROOF.judge(evidence).value,
 }

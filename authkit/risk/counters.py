@@ -161,15 +161,19 @@ FREEMAN: Final = Operation(
     idempotent=True,
 )
 
-# The user's own row is locked first, so that logins of one user queue there.
+# The user's own row is locked first, so that logins of one user queue there. The last
+# facet (`MOVED`) is kept of a login from an address that is new to its user.
 LEARN: Final[Operation[None]] = Operation(
     name="risk.learn",
     sql="""
     WITH kept AS (
       INSERT INTO authkit.risk_logins (user_id, occurred_at, attempt_id, facets)
-      VALUES ($1, $2, $3, $4)
+      SELECT $1, $2, $3, array_append(($4::bytea[])[1:13], CASE WHEN NOT EXISTS (
+        SELECT FROM authkit.risk_user_counts AS c
+        WHERE c.user_id = $1 AND c.key = ($4::bytea[])[1] AND c.seen > 0
+      ) THEN ($4::bytea[])[14] END)
       ON CONFLICT DO NOTHING
-      RETURNING user_id
+      RETURNING user_id, facets
     ), counted AS (
       INSERT INTO authkit.risk_users AS u (user_id, logins)
       SELECT user_id, 1 FROM kept
@@ -178,12 +182,12 @@ LEARN: Final[Operation[None]] = Operation(
     ), moved AS (
       INSERT INTO authkit.risk_user_counts AS c (user_id, key, seen)
       SELECT counted.user_id, k.key, 1
-      FROM counted, unnest($4::bytea[]) AS k (key)
+      FROM counted, kept, unnest(kept.facets) AS k (key)
       WHERE k.key IS NOT NULL
       ON CONFLICT (user_id, key) DO UPDATE SET seen = c.seen + 1
     )
     INSERT INTO authkit.risk_deltas (attempt_id, step, users, facets)
-    SELECT $3, 1, fresh, $4 FROM counted
+    SELECT $3, 1, fresh, kept.facets FROM counted, kept
     """,
     parameters=("user_id", "occurred_at", "attempt_id", "facets"),
     types=("uuid", "timestamptz", "uuid", "bytea[]"),

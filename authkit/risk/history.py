@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from authkit.risk.features import FACETS, Features, facets
+from authkit.risk.features import FACETS, MOVED, Features, facets
 
 HORIZON = timedelta(days=182)
 Key = tuple[str, str]
@@ -46,7 +46,8 @@ class _Past:
     __slots__ = ("counts", "logins")
 
     def __init__(self) -> None:
-        self.logins: deque[tuple[int, Features]] = deque()
+        # When, what, and whether the address was new to the user then.
+        self.logins: deque[tuple[int, Features, bool]] = deque()
         self.counts: Counter[Key] = Counter()
 
 
@@ -76,8 +77,8 @@ class Histories:
         """
         past = self._users.get(user_id)
         while past and past.logins and past.logins[0][0] < at_us - self._horizon_us:
-            _, old = past.logins.popleft()
-            self._count(past.counts, old, -1)
+            _, old, moved = past.logins.popleft()
+            self._count(past.counts, old, -1, moved=moved)
         return History(
             0 if past is None else len(past.logins),
             _NOTHING if past is None else past.counts,
@@ -93,14 +94,17 @@ class Histories:
         past = self._users.get(user_id)
         if past is None:
             past = self._users[user_id] = _Past()
-        past.logins.append((at_us, features))
-        self._count(past.counts, features, 1)
+        moved = ("ip", features.ip) not in past.counts
+        past.logins.append((at_us, features, moved))
+        self._count(past.counts, features, 1, moved=moved)
 
-    def _count(self, counts: Counter[Key], features: Features, step: int) -> None:
+    def _count(
+        self, counts: Counter[Key], features: Features, step: int, *, moved: bool
+    ) -> None:
         self._total += step
         everybody = self._everybody
         for facet, value in zip(FACETS, facets(features), strict=True):
-            if value is not None:
+            if value is not None and (moved or facet != MOVED):
                 key = (facet, value)
                 _move(counts, key, step)
                 if _move(everybody, key, step):

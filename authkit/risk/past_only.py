@@ -47,7 +47,7 @@ class PastOnly:
         self._now_us = at_us
         if user_id is None:
             return None
-        seen = features(ip, asn, country, user_agent)
+        seen = features(ip, asn, country, user_agent, at_us)
         score = self.model.score(seen, self._histories.of(user_id, at_us))
         if completed:
             self._histories.learn(user_id, at_us, seen)

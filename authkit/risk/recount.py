@@ -14,7 +14,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from authkit.risk.counters import keys
-from authkit.risk.features import FACETS, features
+from authkit.risk.features import FACETS, features, microseconds
 from authkit.risk.history import HORIZON
 
 Progress = Callable[[str, int, int], None]
@@ -73,7 +73,9 @@ _TOTALS: Final[LiteralString] = """
           FROM authkit.risk_users) AS u
     """
 _HISTORY: Final[LiteralString] = """
-    SELECT user_id, occurred_at, id, host(ip), asn, country, user_agent
+    SELECT user_id, occurred_at, id,
+           row_number() OVER (PARTITION BY user_id, ip ORDER BY occurred_at, id) > 1,
+           host(ip), asn, country, user_agent
     FROM authkit.auth_attempts
     WHERE user_id IS NOT NULL AND outcome = 'succeeded' AND session_id IS NOT NULL
       AND occurred_at >= %s AND occurred_at < %s
@@ -168,8 +170,11 @@ def recount(connection: psycopg.Connection[Any], progress: Progress = _quiet) ->
 
 
 def _kept(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    user, at, attempt, *seen = row
-    return user, at, attempt, keys(features(*seen))
+    user, at, attempt, again, ip, asn, country, agent = row
+    facets = keys(features(ip, asn, country, agent, microseconds(at)))
+    if again:  # the last facet is that of an address that is new to the user
+        facets = [*facets[:-1], None]
+    return user, at, attempt, facets
 
 
 def _copy(connection: psycopg.Connection[Any], rows: Iterator[tuple[Any, ...]]) -> None:

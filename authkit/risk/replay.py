@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +16,11 @@ import psycopg
 
 from authkit.errors import InvalidInput
 from authkit.risk.evidence import gather, restored
-from authkit.risk.features import features
+from authkit.risk.features import features, microseconds
 from authkit.risk.history import HORIZON, Histories
 from authkit.risk.models import MODELS
 from authkit.risk.scoring import Model
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = 2_000
 
 _HISTORY = """
@@ -99,7 +98,8 @@ def replay(
     attempts = repeated = differing = foreign = 0
     for row in _history(connection, since - HORIZON, until):
         attempt, user, at, ip, asn, country, agent, completed, *kept = row
-        at_us, seen = _microseconds(at), features(ip, asn, country, agent)
+        at_us = microseconds(at)
+        seen = features(ip, asn, country, agent, at_us)
         if at >= since:
             attempts += 1
             evidence = gather(seen, histories.of(user, at_us))
@@ -128,11 +128,6 @@ def _history(
         cursor.itersize = _STEP
         cursor.execute(_HISTORY, (since, until))
         yield from cursor
-
-
-def _microseconds(at: datetime) -> int:
-    spent = at - _EPOCH
-    return (spent.days * 86_400 + spent.seconds) * 1_000_000 + spent.microseconds
 
 
 def _repeats(

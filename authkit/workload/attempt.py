@@ -19,6 +19,8 @@ Kind = Literal[
     "brute_force",
     "mfa_fatigue",
     "dormant_takeover",
+    "session_theft",
+    "refresh_replay",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ATTACKS: tuple[Kind, ...] = KINDS[2:]
@@ -41,7 +43,8 @@ class Attempt(NamedTuple):
 
     `at_us` is microseconds since 1970 UTC. `person` is the index in the population, or
     -1 where no such account exists; `subject` is the keyed hash of the name that was
-    typed. `session_id` stands on the attempt that completes a login.
+    typed. `session_id` stands on the attempt that completes a login, and on those that
+    an attacker makes with a session that is stolen.
     """
 
     id: bytes
@@ -58,13 +61,19 @@ class Attempt(NamedTuple):
     outcome: AttemptOutcome
     reason: str | None
 
+    @property
+    def completes(self) -> bool:
+        """Whether it completed a login."""
+        return self.session_id is not None and self.outcome == "succeeded"
+
 
 @dataclass(frozen=True, slots=True)
 class Strike:
     """An attempt that an attacker plans: the world gives it an id when its time comes.
 
     `person` is -1 for a name without an account. `secret` says whether the password is
-    right, `approves` whether the victim presses yes at the second factor.
+    right, `approves` whether the victim presses yes at the second factor. `session` is
+    one that the attacker has stolen, together with its tokens.
     """
 
     at_us: int
@@ -75,3 +84,4 @@ class Strike:
     source: Source
     secret: bool = False
     approves: bool = False
+    session: bytes | None = None

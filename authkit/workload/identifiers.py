@@ -23,6 +23,11 @@ def uuid7_bytes(rng: Random, at_us: int) -> bytes:
     return ((at_us // 1000 << 80) | _VERSION_7 | low).to_bytes(16, "big")
 
 
+def made_us(made: bytes) -> int:
+    """Return the time that a UUIDv7 carries, in microseconds since 1970."""
+    return int.from_bytes(made[:6], "big") * 1000
+
+
 def stream_of(seed: int, *names: object) -> Random:
     """Return the random stream of one concern of one world.
 

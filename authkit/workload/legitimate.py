@@ -152,9 +152,11 @@ class Logins:
         completes: bool = True,
     ) -> Attempt:
         rng = self._rng
-        done = completes and outcome == "succeeded"
+        made_id, session = uuid7_bytes(rng, at_us), None
+        if completes and outcome == "succeeded":
+            session = person.session = uuid7_bytes(rng, at_us)
         return Attempt(
-            uuid7_bytes(rng, at_us),
+            made_id,
             at_us,
             "legitimate",
             None,
@@ -162,7 +164,7 @@ class Logins:
             person.id,
             person.subject,
             source,
-            uuid7_bytes(rng, at_us) if done else None,
+            session,
             stage,
             method,
             outcome,

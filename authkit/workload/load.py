@@ -64,6 +64,7 @@ class SeedSummary:
     active_sessions: int
     audit_entries: int
     seconds: float
+    attempts_seconds: float
 
 
 def seed(
@@ -134,12 +135,14 @@ class _Loading:
         people = world.population()
         self._prepare(people)
         roles = self._roles()
+        ready = time.perf_counter()
         with Spool() as sessions, Spool() as active, Spool() as labels:
             self._copy(
                 "auth_attempts",
                 rows.ATTEMPTS,
                 self._attempts(people, sessions, active, labels),
             )
+            attempts_s = time.perf_counter() - ready
             accounts = self._people(people, roles)
             self._copy("sessions", rows.SESSIONS, sessions)
             self._copy("active_sessions", rows.ACTIVE_SESSIONS, active)
@@ -164,6 +167,7 @@ class _Loading:
             active_sessions=active.rows,
             audit_entries=entries,
             seconds=time.perf_counter() - began,
+            attempts_seconds=attempts_s,
             **self._counts,
         )
 
@@ -240,7 +244,7 @@ class _Loading:
             asn=source.asn,
             country=source.country,
             user_agent=source.user_agent,
-            completed=made.session_id is not None,
+            completed=made.completes,
         )
         if given is None:
             return None

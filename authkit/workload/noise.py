@@ -19,6 +19,7 @@ from authkit.workload.names import SCANNED_NAMES
 from authkit.workload.population import DAY_US
 
 SHARE = 0.45
+_FORMER, _MACHINES = 5_000, 20_000
 
 
 class Noise:
@@ -31,6 +32,9 @@ class Noise:
         self._unknown = 0
         self._browsers = (*DESKTOP, *PHONE)
         self._scanned = [keyed.subject(f"{name}@example.org") for name in SCANNED_NAMES]
+        # A keyed hash is dear, and names and machines of this kind come again.
+        self._former: dict[int, bytes] = {}
+        self._machines: dict[int, bytes] = {}
 
     def fill(
         self, attempts: Sequence[Attempt], begin: int, day: int
@@ -73,7 +77,11 @@ class Noise:
         rng = self._rng
         if rng.random() < 0.5:
             return self._scanned[int(rng.random() * len(self._scanned))]
-        return self._keyed.subject(f"former.{int(rng.random() * 5000)}@example.com")
+        number = int(rng.random() * _FORMER)
+        if number not in self._former:
+            subject = self._keyed.subject(f"former.{number}@example.com")
+            self._former[number] = subject
+        return self._former[number]
 
     def _source(self, day: int) -> Source:
         rng = self._rng
@@ -83,7 +91,13 @@ class Noise:
         else:
             browser = self._browsers[int(rng.random() * len(self._browsers))]
             agent = browser.user_agent(browser.version_on(float(day)))
-        device = self._keyed.device(f"noise/{int(rng.random() * 20_000)}")
+        number = int(rng.random() * _MACHINES)
+        if number not in self._machines:
+            self._machines[number] = self._keyed.device(f"noise/{number}")
         return Source(
-            random_address(rng, carrier), carrier.asn, carrier.country, agent, device
+            random_address(rng, carrier),
+            carrier.asn,
+            carrier.country,
+            agent,
+            self._machines[number],
         )

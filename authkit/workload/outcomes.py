@@ -29,6 +29,8 @@ class Referee:
         if strike.person < 0:
             return [self._primary(strike, None, "unknown_account")]
         person = self._people[strike.person]
+        if strike.session is not None:
+            return [self._stolen(strike, person)]
         if person.created_us > strike.at_us:
             return [self._primary(strike, None, "unknown_account")]
         count, since = self._wrong.get(person.index, (0, strike.at_us))
@@ -66,6 +68,25 @@ class Referee:
             if reason == "locked"
             else "failed",
             reason,
+        )
+
+    def _stolen(self, strike: Strike, person: Person) -> Attempt:
+        """Return what is refused of a stolen session: its token, or the password."""
+        replayed = strike.kind == "refresh_replay"
+        return Attempt(
+            uuid7_bytes(self._rng, strike.at_us),
+            strike.at_us,
+            strike.kind,
+            strike.campaign,
+            person.index,
+            person.id,
+            strike.subject,
+            strike.source,
+            strike.session,
+            "primary",
+            "refresh_token" if replayed else "password",
+            "denied" if replayed else "failed",
+            "token-reused" if replayed else "bad_password",
         )
 
     def _second(self, strike: Strike, person: Person) -> Attempt:

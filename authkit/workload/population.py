@@ -28,6 +28,9 @@ Role = Literal["admin", "moderator", "user"]
 DAY_US = 86_400_000_000
 LOGINS_MEDIAN = 2.0
 LOGINS_SIGMA = 1.15  # between the 90th and the 99th percentile: 1.17 and 1.13
+POOLS = 8  # of /24 that a carrier's customers of a city share
+_DAILY = 0.25  # of the lines at home, which are cut off every 24 hours
+_MOVES_POOL = 0.5  # of new leases: carriers renumber, the next one is another's
 
 
 T = TypeVar("T")
@@ -60,7 +63,11 @@ class Device:
 
 @dataclass(slots=True)
 class Line:
-    """A network that a person uses; its address changes now and then."""
+    """A network that a person uses; its address changes now and then.
+
+    Half of the new addresses are of another pool, except in an office: whoever shares
+    the carrier and the city has had an address of most pools at some time.
+    """
 
     carrier: Carrier
     city: int
@@ -73,6 +80,9 @@ class Line:
     def address_on(self, rng: Random, day: float) -> str:
         """Return the address of a day, a new one where the lease has ended."""
         if day >= self.until_day:
+            shared = self.carrier.kind in {"broadband", "mobile"}
+            if self.address and shared and rng.random() < _MOVES_POOL:
+                self.pool = int(rng.random() * POOLS)
             draw = self.carrier.v6 if self.v6 else self.carrier.v4
             self.address = draw(rng, city=self.city, pool=self.pool)
             self.until_day = day - self.lease_days * log(1.0 - rng.random())
@@ -113,6 +123,7 @@ class Person:
     lines: dict[Place, Line] = field(default_factory=dict[Place, Line])
     devices_made: int = 2
     trip: Trip | None = None
+    session: bytes | None = None  # the one that was opened last
     churn: float = 1.0
 
     @property
@@ -178,8 +189,10 @@ def _line(rng: Random, country: Country, kind: Place, city: int) -> Line:
     carrier = carriers[int(rng.random() * len(carriers))]
     # Carrier-grade NAT hands out an address per session, offices keep theirs.
     lease = {"home": 20.0, "work": 400.0, "mobile": 0.5}[kind]
+    if kind == "home" and rng.random() < _DAILY:
+        lease = 1.0
     v6 = kind != "work" and rng.random() < 0.15
-    pool = int(rng.random() * (2 if kind == "work" else 8))
+    pool = int(rng.random() * (2 if kind == "work" else POOLS))
     return Line(carrier, city, pool, v6, 1.0 if v6 else lease)
 
 
@@ -240,6 +253,9 @@ def _role(index: int, rank: float) -> Role:
 def normal(rng: Random) -> float:
     """Draw from about a standard normal distribution (sum of twelve uniforms).
 
-    Only `Random.random` is promised to draw the same in every version of Python.
+    Only `Random.random` is promised to draw the same in every version of Python, and
+    `sum` does not add alike in all of them.
     """
-    return sum(rng.random() for _ in range(12)) - 6.0
+    draw = rng.random
+    six = draw() + draw() + draw() + draw() + draw() + draw()
+    return six + draw() + draw() + draw() + draw() + draw() + draw() - 6.0

@@ -124,8 +124,12 @@ def _source(source: Source) -> bytes:
     )
 
 
-_ATTEMPT = b.header(len(ATTEMPTS))
-_CLIENT = b.text(CLIENT)
+_COLUMNS = len(ATTEMPTS)
+
+
+@lru_cache(maxsize=1024)
+def _ending(stage: str, method: str, outcome: str, reason: str | None) -> bytes:
+    return b"".join(map(b.text, (CLIENT, stage, method, outcome, reason)))
 
 
 def attempt(made: Attempt, scored: Scored | None) -> bytes:
@@ -140,18 +144,12 @@ def attempt(made: Attempt, scored: Scored | None) -> bytes:
         )
     return b"".join(
         (
-            _ATTEMPT,
-            b.timestamp(made.at_us),
-            b.raw(made.id),
+            b.opening(_COLUMNS, made.at_us, made.id),
             b.raw(made.user_id),
             b.raw(made.subject),
             _source(made.source),
             b.raw(made.session_id),
-            _CLIENT,
-            b.text(made.stage),
-            b.text(made.method),
-            b.text(made.outcome),
-            b.text(made.reason),
+            _ending(made.stage, made.method, made.outcome, made.reason),
             risk,
         )
     )

@@ -43,7 +43,7 @@ def follow(rng: Random, attempt: Attempt, end_us: int) -> SessionRecord | None:
     Telephones stay signed in for two weeks of idleness and 60 days at most, desktops
     for twelve hours and a week. Half of the stolen sessions are found and ended.
     """
-    if attempt.session_id is None or attempt.user_id is None:
+    if attempt.session_id is None or not attempt.completes or attempt.user_id is None:
         return None
     agent = attempt.source.user_agent
     phone = "Mobile" in agent

@@ -90,6 +90,15 @@ def test_the_published_data_set_is_read_and_evaluated(tmp_path: Path):
     cases = rba.read(file)
     assert len(cases) == 770
     assert sum(case.attack for case in cases) == 70
+    target = tmp_path / "figures.json"
+    words = f"risk evaluate --rba {file} --no-ceiling --resamples 2 --json {target}"
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 0, result.output
+    assert "the published data set" in result.output
+    report = json.loads(target.read_text())
+    assert report["synthetic"] is False
+    found = {f["name"]: f["value"] for f in report["figures"]}
+    assert found["AUC, account takeover, hdir"] == pytest.approx(1.0)
     shuffled = [rows[0], *rows[300:700], *rows[1:300]]
     file.write_text(csv_of(shuffled))
     with pytest.raises(InvalidInput, match="line 403 is older"):
@@ -108,7 +117,20 @@ def test_the_command_writes_the_figures_and_says_that_the_world_is_synthetic(
     result = CliRunner().invoke(app, words.split())
     assert result.exit_code == 0, result.output
     assert "synthetic worlds" in result.output
+    assert "asked again, median, hdir" in result.output
     report = json.loads(target.read_text())
     assert report["command"] == "risk evaluate"
     assert report["synthetic"] is True
     assert any(f["name"] == "AUC, targeted, hdir" for f in report["figures"])
+
+
+@pytest.mark.slow
+def test_a_sweep_of_churn_is_reported_and_the_evaluation_is_drawn(tmp_path: Path):
+    target, picture = tmp_path / "figures.json", tmp_path / "figures.svg"
+    size = "--users 160 --days 90 --attacks 250 --activity 4 --no-ceiling --sweep 2"
+    words = f"risk evaluate --world 5 {size} --resamples 2 --json {target}"
+    result = CliRunner().invoke(app, [*words.split(), "--draw", str(picture)])
+    assert result.exit_code == 0, result.output
+    names = {f["name"] for f in json.loads(target.read_text())["figures"]}
+    assert "AUC at 2 times the churn, very_targeted, hdir" in names
+    assert "asked again, median" in picture.read_text()

@@ -51,7 +51,16 @@ def completed(users: int, count: int, days: int = 300) -> list[Login]:
     world = World(seed=8, users=users, days=days, end=END, attacks=0)
     logins = (a for a in world.attempts() if a.session_id is not None)
     return [
-        (a, features(a.source.ip, a.source.asn, a.source.country, a.source.user_agent))
+        (
+            a,
+            features(
+                a.source.ip,
+                a.source.asn,
+                a.source.country,
+                a.source.user_agent,
+                a.at_us,
+            ),
+        )
         for a in islice(logins, count)
     ]
 
@@ -130,6 +139,7 @@ def test_what_the_counters_give_is_what_the_histories_hold(owner, kit):
             asn=source.asn,
             country=source.country,
             user_agent=source.user_agent,
+            at=at(made),
         )
         assert score.evidence == gather(seen, past)
         assert score == by.score(seen, past)

@@ -167,7 +167,7 @@ def test_scores_are_those_of_a_replay_over_the_stream(database):
             asn=a.source.asn,
             country=a.source.country,
             user_agent=a.source.user_agent,
-            completed=a.session_id is not None,
+            completed=a.completes,
         )
         if made is not None:
             expected[UUID(bytes=a.id)] = made.value

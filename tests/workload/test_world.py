@@ -95,8 +95,27 @@ def test_logins_per_user_have_the_published_quantiles(attempts: list[Attempt]):
 def test_every_kind_of_attack_is_there_and_takeovers_are_rare(attempts: list[Attempt]):
     kinds = Counter(a.kind for a in attempts)
     assert set(ATTACKS) <= set(kinds)
-    taken = sum(a.session_id is not None and a.campaign is not None for a in attempts)
+    taken = sum(a.completes and a.campaign is not None for a in attempts)
     assert 0 < taken < len(attempts) / 500
+
+
+def test_a_stolen_session_was_opened_before_and_shows_up_elsewhere(
+    attempts: list[Attempt],
+):
+    opened = {a.session_id: a for a in attempts if a.completes}
+    stolen = [a for a in attempts if a.kind in {"session_theft", "refresh_replay"}]
+    for theft in stolen:
+        owner = opened.get(theft.session_id)
+        assert owner is not None
+        assert owner.user_id == theft.user_id
+        assert owner.at_us < theft.at_us
+        assert owner.source.device != theft.source.device
+        assert theft.outcome in {"failed", "denied"}
+    hands = {a.campaign: set() for a in stolen if a.kind == "session_theft"}
+    for theft in stolen:
+        if theft.campaign in hands:
+            hands[theft.campaign].add(theft.source.device)
+    assert max(map(len, hands.values())) >= 5
 
 
 def test_an_attack_on_an_account_that_does_not_exist_yet_meets_no_account(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from authkit.hot.binding import bind
 from authkit.hot.reserving import answer, ask
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
 from authkit.risk import DEFAULT, counters, features, flow, model
+from authkit.risk.features import microseconds
 from authkit.risk.networks import Networks
 from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
 
@@ -123,7 +125,13 @@ class AsyncLogins:
             client_id=client_id,
         )
         asked = ask(attempt, known_device=known_device, throttle=throttle)
-        seen = features(address, asn, country, inputs.user_agent(user_agent))
+        seen = features(
+            address,
+            asn,
+            country,
+            inputs.user_agent(user_agent),
+            microseconds(datetime.now(UTC)),
+        )
         keys = counters.keys(seen)
         async with self._cluster.writer() as connection:
             async with connection.pipeline():

@@ -10,6 +10,7 @@ from authkit.errors import InvalidInput, NotFound
 from authkit.hot import AsyncRunner, inputs
 from authkit.risk import DEFAULT, HORIZON, Model, Score, counters, features, flow, model
 from authkit.risk.evidence import restored
+from authkit.risk.features import microseconds
 from authkit.risk.flow import Kept, Quantile
 from authkit.risk.networks import Networks
 
@@ -39,17 +40,23 @@ class AsyncRisk:
         user_agent: str | None = None,
         asn: int | None = None,
         country: str | None = None,
+        at: datetime | None = None,
     ) -> Score:
         """Score a login of a user as it would be scored now; nothing is written.
 
-        Network and country are looked up where they are not given.
+        Network and country are looked up where they are not given. `at` is the time of
+        day that it is judged by; now where none is given.
 
         Raises:
             InvalidInput: a part of it is not acceptable.
         """
+        at = datetime.now(UTC) if at is None else at
+        if at.tzinfo is None:
+            raise InvalidInput("the time has no time zone")
         address = inputs.optional_address(ip)
         asn, country = self._networks.complete(address, asn, inputs.country(country))
-        seen = features(address, asn, country, inputs.user_agent(user_agent))
+        agent = inputs.user_agent(user_agent)
+        seen = features(address, asn, country, agent, microseconds(at))
         params = (inputs.identifier(user_id, "user id"), None, counters.keys(seen))
         counted = await self._runner.fetch_one(counters.EVIDENCE, params)
         if counted is None:

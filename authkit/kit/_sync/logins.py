@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -35,6 +36,7 @@ from authkit.hot.binding import bind
 from authkit.hot.reserving import answer, ask
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
 from authkit.risk import DEFAULT, counters, features, flow, model
+from authkit.risk.features import microseconds
 from authkit.risk.networks import Networks
 from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
 
@@ -125,7 +127,13 @@ class Logins:
             client_id=client_id,
         )
         asked = ask(attempt, known_device=known_device, throttle=throttle)
-        seen = features(address, asn, country, inputs.user_agent(user_agent))
+        seen = features(
+            address,
+            asn,
+            country,
+            inputs.user_agent(user_agent),
+            microseconds(datetime.now(UTC)),
+        )
         keys = counters.keys(seen)
         with self._cluster.writer() as connection:
             with connection.pipeline():

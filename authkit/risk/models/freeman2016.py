@@ -9,17 +9,14 @@ with p(u | A) = 1 / |U| and p(u | L) = n_u / N, over successful logins only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from math import log
 
-from authkit.risk.evidence import Count, Evidence, gather
-from authkit.risk.features import Features
-from authkit.risk.history import History
-from authkit.risk.scoring import Score, Term, fingerprint, unscored
+from authkit.risk.evidence import Count, Evidence
+from authkit.risk.models.formula import Formula
+from authkit.risk.scoring import Term
 
-NAME = "freeman2016"
-VERSION = "1"
 # The finest level first, as published.
 ADDRESS = (("ip", 0.6), ("asn", 0.3), ("country", 0.1))
 AGENT = (
@@ -35,13 +32,8 @@ ACTIVITY = "activity"
 Levels = tuple[tuple[str, float], ...]
 
 
-@lru_cache
-def _parameters(features: tuple[Levels, ...]) -> str:
-    return fingerprint({"features": features, "unseen": UNSEEN_RATIO})
-
-
 @dataclass(frozen=True, slots=True)
-class Freeman2016:
+class Freeman2016(Formula):
     """The ratio of two likelihoods: somebody, or this user.
 
     For each feature, local = sum over levels of w * c_u / n_u, unsmoothed, and global =
@@ -59,31 +51,17 @@ class Freeman2016:
     each level, what the levels from it upwards say more than those above it alone.
     """
 
+    NAME = "freeman2016"
+    VERSION = "1"
+
     features: tuple[Levels, ...] = (ADDRESS, AGENT)
 
-    @property
-    def name(self) -> str:
-        """`freeman2016`."""
-        return NAME
+    def fixed(self) -> Mapping[str, object]:
+        """Return the weights."""
+        return {"features": self.features, "unseen": UNSEEN_RATIO}
 
-    @property
-    def version(self) -> str:
-        """The version of the formula."""
-        return VERSION
-
-    @property
-    def parameters(self) -> str:
-        """Fingerprint of the weights."""
-        return _parameters(self.features)
-
-    def score(self, features: Features, history: History) -> Score:
-        """Score a login; *unscored* without a history or anything to compare."""
-        return self.judge(gather(features, history))
-
-    def judge(self, evidence: Evidence) -> Score:
-        """Score by the evidence."""
-        if evidence.n == 0:
-            return unscored(self, evidence, "no_history")
+    def weigh(self, evidence: Evidence) -> tuple[float, list[Term]]:
+        """Return S, and what each level adds to its logarithm."""
         counts = evidence.by_level()
         value = evidence.total / (evidence.n * evidence.users)
         terms: list[Term] = []
@@ -94,11 +72,10 @@ class Freeman2016:
             ratio, made = _feature(evidence, known, levels[0][0])
             value *= ratio
             terms.extend(made)
-        if not terms:
-            return unscored(self, evidence, "nothing_known")
-        activity = log(evidence.total / (evidence.n * evidence.users))
-        terms.append(Term(ACTIVITY, evidence.n, 1.0, activity))
-        return Score(NAME, VERSION, self.parameters, value, evidence, tuple(terms))
+        if terms:
+            activity = log(evidence.total / (evidence.n * evidence.users))
+            terms.append(Term(ACTIVITY, evidence.n, 1.0, activity))
+        return value, terms
 
 
 def _feature(

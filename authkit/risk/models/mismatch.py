@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from authkit.risk.evidence import Evidence, gather
-from authkit.risk.features import ADDRESS, AGENT, Features
-from authkit.risk.history import History
-from authkit.risk.scoring import Score, Term, fingerprint, unscored
-
-NAME = "mismatch"
-VERSION = "1"
+from authkit.risk.evidence import Evidence
+from authkit.risk.features import ADDRESS, AGENT
+from authkit.risk.models.formula import Formula
+from authkit.risk.scoring import Term
 
 
 def _equal() -> tuple[tuple[str, float], ...]:
@@ -21,13 +18,8 @@ def _equal() -> tuple[tuple[str, float], ...]:
     )
 
 
-@lru_cache
-def _parameters(weights: tuple[tuple[str, float], ...]) -> str:
-    return fingerprint({"weights": dict(weights)})
-
-
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Formula):
     """A weighted count of unseen values, from 0 (all seen) to 1 (nothing seen).
 
     It is the baseline that keeps other models honest, not a model of risk: no
@@ -36,40 +28,23 @@ class Mismatch:
     whose value is not known is left out and the others are scaled up.
     """
 
+    NAME = "mismatch"
+    VERSION = "1"
+
     weights: tuple[tuple[str, float], ...] = field(default_factory=_equal)
 
-    @property
-    def name(self) -> str:
-        """`mismatch`."""
-        return NAME
+    def fixed(self) -> Mapping[str, object]:
+        """Return the weights."""
+        return {"weights": dict(self.weights)}
 
-    @property
-    def version(self) -> str:
-        """The version of the formula."""
-        return VERSION
-
-    @property
-    def parameters(self) -> str:
-        """Fingerprint of the weights."""
-        return _parameters(self.weights)
-
-    def score(self, features: Features, history: History) -> Score:
-        """Score a login; *unscored* without a history or anything to compare."""
-        return self.judge(gather(features, history))
-
-    def judge(self, evidence: Evidence) -> Score:
-        """Score by the evidence."""
-        if evidence.n == 0:
-            return unscored(self, evidence, "no_history")
+    def weigh(self, evidence: Evidence) -> tuple[float, list[Term]]:
+        """Return the share of the weight that is on values never seen."""
         counts = evidence.by_level()
-        known = [(lv, w) for lv, w in self.weights if lv in counts]
+        known = [(lv, w) for lv, w in self.weights if lv in counts and w > 0]
         whole = sum(weight for _, weight in known)
-        if whole == 0:
-            return unscored(self, evidence, "nothing_known")
         terms: list[Term] = []
         for level, weight in known:
             seen = counts[level].seen
             share = weight / whole
             terms.append(Term(level, seen, share, 0.0 if seen else share))
-        value = sum(term.contribution for term in terms)
-        return Score(NAME, VERSION, self.parameters, value, evidence, tuple(terms))
+        return sum(term.contribution for term in terms), terms

@@ -14,6 +14,7 @@ from authkit.workload.attacks.takeover import (
     very_targeted,
     vpn,
 )
+from authkit.workload.attacks.tokens import refresh_replay, session_theft
 from authkit.workload.attempt import Kind
 
 __all__ = ["PER_THOUSAND_USERS", "PLANNERS", "Planner", "Scene"]
@@ -28,6 +29,8 @@ PLANNERS: dict[Kind, Planner] = {
     "brute_force": brute_force,
     "mfa_fatigue": mfa_fatigue,
     "dormant_takeover": dormant_takeover,
+    "session_theft": session_theft,
+    "refresh_replay": refresh_replay,
 }
 
 # Campaigns over the whole world, at least one of each: takeovers are rare.
@@ -41,4 +44,6 @@ PER_THOUSAND_USERS: dict[Kind, float] = {
     "brute_force": 1.5,
     "mfa_fatigue": 0.5,
     "dormant_takeover": 0.5,
+    "session_theft": 0.5,
+    "refresh_replay": 0.5,
 }

@@ -24,12 +24,21 @@ class Scene:
     people: Sequence[Person]
     start_us: int
 
-    def victim(self, *, at_us: int, dormant: bool = False, mfa: bool = False) -> Person:
+    def victim(
+        self,
+        *,
+        at_us: int,
+        dormant: bool = False,
+        mfa: bool = False,
+        signed_in: bool = False,
+    ) -> Person:
         """Draw a victim: one with a history unless a dormant one is wanted."""
         for _ in range(200):
             person = self.people[int(self.rng.random() * len(self.people))]
             if dormant == person.dormant and person.created_us < at_us:
                 if mfa and not person.mfa:
+                    continue
+                if signed_in and person.session is None:
                     continue
                 return person
         return self.people[0]  # a world too small to choose from
@@ -74,9 +83,12 @@ def strike(
     *,
     secret: bool = False,
     approves: bool = False,
+    session: bytes | None = None,
 ) -> Strike:
     """Aim at a person, or at a subject that has no account."""
     index, subject = (
         (-1, victim) if isinstance(victim, bytes) else (victim.index, victim.subject)
     )
-    return Strike(at_us, kind, campaign, index, subject, source, secret, approves)
+    return Strike(
+        at_us, kind, campaign, index, subject, source, secret, approves, session
+    )

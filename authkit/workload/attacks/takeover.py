@@ -10,9 +10,11 @@ from authkit.workload.attacks.scene import Scene, strike
 from authkit.workload.attempt import Kind, Source, Strike
 from authkit.workload.browsers import POPULAR
 from authkit.workload.geography import CARRIERS, HOSTING, Carrier, random_address
-from authkit.workload.population import Person
+from authkit.workload.legitimate import HOUR_US
+from authkit.workload.population import DAY_US, POOLS, Person
 
 _MINUTE_US = 60_000_000
+_MORNING_H, _WAKING_H = 7, 16
 
 
 def naive(scene: Scene, at_us: int) -> list[Strike]:
@@ -33,12 +35,16 @@ def vpn(scene: Scene, at_us: int) -> list[Strike]:
 
 
 def targeted(scene: Scene, at_us: int) -> list[Strike]:
-    """Come from the victim's city with a browser like theirs, on any network there."""
+    """Come from the victim's city with a browser like theirs, on any network there.
+
+    Through a taken-over home machine: its address is of the pools that customers have.
+    """
     rng = scene.rng
     victim = scene.victim(at_us=at_us)
+    at_us = _awake(scene, at_us, victim)
     carriers = victim.country.of_kind("broadband")
     carrier = carriers[int(rng.random() * len(carriers))]
-    address = carrier.v4(rng, city=victim.city, pool=int(rng.random() * 16))
+    address = carrier.v4(rng, city=victim.city, pool=int(rng.random() * POOLS))
     source = _imitation(scene, at_us, victim, carrier, address, exact=False)
     return _takeover(scene, at_us, "targeted", source, victim)
 
@@ -47,6 +53,7 @@ def very_targeted(scene: Scene, at_us: int) -> list[Strike]:
     """Come from the victim's own home network with their exact browser."""
     rng = scene.rng
     victim = scene.victim(at_us=at_us)
+    at_us = _awake(scene, at_us, victim)
     home = victim.lines["home"]
     draw = home.carrier.v6 if home.v6 else home.carrier.v4
     address = draw(rng, city=home.city, pool=home.pool)
@@ -84,6 +91,15 @@ def mfa_fatigue(scene: Scene, at_us: int) -> list[Strike]:
         )
         at_us += int((0.3 + 0.7 * rng.random()) * _MINUTE_US)
     return made
+
+
+def _awake(scene: Scene, at_us: int, victim: Person) -> int:
+    """Put off to the next day what would be at night: who is near keeps local hours."""
+    local = at_us + victim.country.utc_offset_h * HOUR_US
+    since = (local % DAY_US - _MORNING_H * HOUR_US) % DAY_US
+    if since < _WAKING_H * HOUR_US:
+        return at_us
+    return at_us + DAY_US - since + int(scene.rng.random() * _WAKING_H * HOUR_US)
 
 
 def _takeover(
