@@ -66,7 +66,7 @@ def session_families(tokens: DataFrame, *, look: ThemeName = "light") -> Picture
         "exchanged": shown.muted,
         "revoked": shown.accent,
     }
-    shapes = dict(zip(_STATES, _SHAPES, strict=True))
+    shapes: dict[str, str] = dict(zip(_STATES, _SHAPES, strict=True))
     chain = (
         alt.Chart(points)
         .mark_rule(strokeWidth=2, color=shown.muted, opacity=0.7)
