@@ -10,7 +10,7 @@ import pytest
 from authkit.hot.registry import BY_NAME
 from authkit.ops.scaling import lines, placed, placements
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "SCALING.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "authkit/ops/SCALING.md"
 
 
 def test_the_document_holds_the_table_of_today():
