@@ -80,3 +80,33 @@ def test_damaged_lines_are_named_and_the_others_are_drawn(tmp_path: Path):
 def test_a_folder_without_a_history_is_refused(tmp_path: Path):
     with pytest.raises(InvalidInput, match="holds no history"):
         trend.read(tmp_path)
+
+
+def test_a_load_run_is_a_point_unless_it_proved_nothing(tmp_path: Path):
+    runs = [
+        {
+            "command": "load",
+            "authkit": "0.1.0",
+            "profile": "session-read",
+            "valid": valid,
+            "started": (BEGAN + timedelta(days=day)).isoformat(),
+            "figures": [
+                {"name": "response_p99_ms", "value": 2.5, "unit": "ms"},
+                {"name": "service_p99_ms", "value": None, "unit": "ms"},
+                {"name": "errors", "value": 0, "unit": ""},
+            ],
+        }
+        for day, valid in enumerate((True, False, True))
+    ]
+    text = "\n".join(json.dumps(run) for run in runs)
+    (tmp_path / "load.jsonl").write_text(f"{text}\n")
+    (one,) = trend.read(tmp_path).series
+    assert one.name == "load session-read: response p99 ms"
+    assert [point.started.day for point in one.points] == [1, 3]
+
+
+def test_the_recorded_history_can_be_read_whole():
+    found = trend.read(trend.recorded())
+    assert found.damaged == ()
+    assert any(one.name.endswith(" blocks") for one in found.series)
+    assert any(one.name.startswith("load ") for one in found.series)

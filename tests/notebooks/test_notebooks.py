@@ -19,6 +19,7 @@ PICTURES = {
     "03_attack_hunt": 2,
     "04_audit_trail": 4,
     "05_failover": 2,
+    "06_benchmarks": 2,
     "07_beyond_one_machine": 1,
 }
 # Executed by default; the others with `-m slow`.
