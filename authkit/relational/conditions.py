@@ -31,12 +31,15 @@ _SCALAR = (str, int, float, bool, type(None))
 _EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
 
 
-def parse(conditions: Conditions) -> dict[str, object]:
+def parse(given: object) -> dict[str, object]:
     """Return the conditions if every part of them is understood.
 
     Raises:
-        InvalidInput: naming the operator that is unknown or malformed.
+        InvalidInput: it is no object, or an operator is unknown or malformed.
     """
+    if not isinstance(given, Mapping):
+        raise InvalidInput("conditions are an object of operators")
+    conditions = cast("Conditions", given)
     unknown = sorted(set(conditions) - OPERATORS)
     if unknown:
         raise InvalidInput(f"unknown condition {unknown[0]!r}")
