@@ -175,18 +175,31 @@ class Routed:
         params: Params,
         max_lag: timedelta | None = None,
         after: Token | None = None,
+        served: Served | None = None,
     ) -> Result:
         """Take a connection and work; the rest of it where that does not do.
 
         A first attempt on a connection that lies ready is made by hand: a block, its
         object and what counts the attempts would cost more than everything else.
         """
-        if self.observers.watching or max_lag is not None or after is not None:
+        if self.observers.watching and served is None:
             return self._watched(work, operation, params, max_lag, after)
+        if max_lag is not None or after is not None:
+            return self._try(
+                work,
+                operation,
+                params,
+                READ_TRIES,
+                max_lag=max_lag,
+                after=after,
+                served=served,
+            )
         cluster, intent = self._cluster, operation.intent
         connection = cluster.at_once(intent)
         if connection is None:
-            return self._try(work, operation, params, READ_TRIES)
+            return self._try(work, operation, params, READ_TRIES, served=served)
+        if served is not None:
+            served.saw(connection.node)
         try:
             result = work(connection, operation, params)
         except BaseException as exc:
@@ -195,7 +208,7 @@ class Routed:
             except (NodeLost, RetryLater):
                 if intent is Intent.WRITE:
                     raise
-                return self._try(work, operation, params, READ_TRIES - 1)
+                return self._try(work, operation, params, READ_TRIES - 1, served=served)
             raise
         if not connection.home.reclaim(connection):
             cluster.end(connection)
@@ -214,15 +227,7 @@ class Routed:
         began = perf_counter()
         error: BaseException | None = None
         try:
-            return self._try(
-                work,
-                operation,
-                params,
-                READ_TRIES,
-                max_lag=max_lag,
-                after=after,
-                served=served,
-            )
+            return self._run(work, operation, params, max_lag, after, served)
         except BaseException as exc:
             error = exc
             raise
