@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from time import time
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 from authkit.lab import Lab
 from authkit.ops.database import setup
 from authkit.ops.findings import Level
-from authkit.ops.health import Answer, Condition, Health, judge, look
+from authkit.ops.health import Answer, Condition, Health, asking, judge, look
 from authkit.ops.health.counting import counted
 from authkit.ops.health.reporting import report
 from authkit.ops.health.values import Carried, Slot, TableActivity, Unreachable
@@ -183,6 +184,17 @@ def test_a_real_pair_is_asked_once_per_node_and_is_healthy(database: Any, pair: 
     ]
     assert (found.liveness.status, found.readiness.status) == (200, 200)
     assert database.name not in str(found.readiness.body)
+
+
+def test_a_clock_that_differs_is_told_by_how_much(
+    database: Any, pair: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    ready(database, pair)
+    monkeypatch.setattr(asking, "time", lambda: time() - 90)
+    found = look(settings_of(database.url))
+    (told,) = (f for f in found.findings if f.name == "clock_skew")
+    assert "+90.0 s" in told.what
+    assert "NTP" in told.advice
 
 
 def test_a_second_question_is_a_second_round_trip(database: Any):

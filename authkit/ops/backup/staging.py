@@ -73,7 +73,7 @@ def drill_a_lab(
                 " SELECT 'after-the-last-backup-' || n, 'applied'"
                 " FROM generate_series(1, 1000) AS n"
             )
-            with _written(url) as written:
+            with writing(url) as written:
                 found = drill(
                     url, folder, tools=tools, root=lab.folder.parent, tell=tell
                 )
@@ -82,7 +82,7 @@ def drill_a_lab(
 
 
 @contextmanager
-def _written(url: str) -> Generator[Callable[[], int]]:
+def writing(url: str) -> Generator[Callable[[], int]]:
     """Write for a block, a row at a time, as an application would all the while.
 
     Yields what tells how many rows there were. A write that fails ends the block.
