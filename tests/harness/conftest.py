@@ -43,7 +43,11 @@ class Locust:
         self.folder = folder
 
     def start(
-        self, *arguments: str, path: Path = LOCUSTFILE, **variables: object
+        self,
+        *arguments: str,
+        path: Path = LOCUSTFILE,
+        web_port: str | None = None,
+        **variables: object,
     ) -> subprocess.Popen[str]:
         environment = {
             name: value
@@ -57,7 +61,11 @@ class Locust:
             "AUTHKIT_LOAD_STATUS": "1",
             **{name: str(value) for name, value in variables.items()},
         }
-        command = [sys.executable, "-m", "locust", "-f", str(path), "--headless"]
+        command = [sys.executable, "-m", "locust", "-f", str(path)]
+        if web_port is None:
+            command.append("--headless")
+        else:
+            command += ["--web-host", "127.0.0.1", "--web-port", web_port]
         return subprocess.Popen(
             [*command, "--only-summary", *arguments],
             cwd=self.folder,
