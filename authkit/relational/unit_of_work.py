@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from authkit.relational._sync.unit_of_work import UnitOfWork as _UnitOfWork
 from authkit.relational.accounts import Accounts
 from authkit.relational.audit import Audit
+from authkit.relational.backup_codes import BackupCodes
 from authkit.relational.credentials import Credentials
 from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
@@ -46,6 +47,11 @@ class UnitOfWork(_UnitOfWork):
     def credentials(self) -> Credentials:
         """Passkeys and security keys."""
         return self.work.credentials
+
+    @property
+    def backup_codes(self) -> BackupCodes:
+        """Codes for the day the second factor is lost."""
+        return self.work.backup_codes
 
     @property
     def sessions(self) -> SessionRecords:

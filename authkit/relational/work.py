@@ -11,6 +11,7 @@ from authkit.crypto import KeyRing
 from authkit.hot import Hot, Runner
 from authkit.relational.accounts import Accounts
 from authkit.relational.audit import Audit
+from authkit.relational.backup_codes import BackupCodes
 from authkit.relational.credentials import Credentials
 from authkit.relational.journal import Journal, Origin
 from authkit.relational.permissions import Permissions
@@ -43,6 +44,7 @@ class Work:
         self.permissions = Permissions(self.session, self._journal)
         self.accounts = Accounts(self.session, self._journal)
         self.credentials = Credentials(self.session, self._journal)
+        self.backup_codes = BackupCodes(self.session, self._journal)
         self.sessions = SessionRecords(self.session)
         self.audit = Audit(self.session, self._journal, self.subjects)
 
