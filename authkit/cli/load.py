@@ -56,6 +56,12 @@ def load(
     report: Annotated[
         Path | None, typer.Option(help="File for the HTML report.")
     ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            help="Beginning of the names of locust's CSV files.", metavar="PREFIX"
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(help="Folder to add this run's result to, as a line of JSON."),
@@ -92,6 +98,7 @@ def load(
         locustfile or command.locustfile(),
         users=users or found.users,
         processes=processes,
+        csv=csv,
     )
     variables = command.variables(
         profile=command.profile_path(profile),

@@ -40,12 +40,16 @@ def locustfile() -> Path:
     return path if path.is_file() else _HERE / "locustfile.py"
 
 
-def locust_arguments(path: Path, *, users: int, processes: int) -> list[str]:
+def locust_arguments(
+    path: Path, *, users: int, processes: int, csv: str | None = None
+) -> list[str]:
     """Return the arguments of the Python interpreter that run locust headless."""
     arguments = ["-m", "locust", "-f", str(path), "--headless", "--only-summary"]
     arguments += ["-u", str(users), "-r", str(users), "--exit-code-on-error", "0"]
     if processes > 1:
         arguments += ["--processes", str(processes)]
+    if csv is not None:
+        arguments += ["--csv", csv]
     return arguments
 
 

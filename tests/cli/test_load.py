@@ -44,6 +44,7 @@ def test_load_runs_a_profile_and_judges_it_by_its_goals(
     ran = load(
         *("--profile", "session-read", "--users", "3", "--seconds", "2"),
         *("--slo", str(goals), "--report", str(report), "--json", "-"),
+        *("--csv", str(tmp_path / "locust")),
         cwd=tmp_path,
         DATABASE_URL=database.url,
         DATABASE_REPLICA_URLS=database.replica_url,
@@ -55,6 +56,7 @@ def test_load_runs_a_profile_and_judges_it_by_its_goals(
     assert values["*[all].error_rate"]["holds"] is True
     assert values["sessions.validate.p50_ms"]["value"] > 0
     assert "Session checks, as an API gateway makes them" in report.read_text()
+    assert "sessions.validate" in (tmp_path / "locust_stats.csv").read_text()
 
 
 def test_an_unknown_profile_lists_those_there_are(tmp_path: Path):
