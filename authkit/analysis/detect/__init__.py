@@ -1,10 +1,11 @@
 """Detectors on frames: attempts in, findings out, each with its evidence.
 
-Masked, clear and case frames give the same findings under other names.
+They are the detectors of `authkit.risk.detectors`, of the same names, parameters and
+findings, for rows that left the database. Masked, clear and case frames give the same
+findings under other names.
 """
 
-from authkit.analysis.detect.rules import RULES, Rule
+from authkit.analysis.detect.detecting import DEFAULT, NAMES, detect, findings
 from authkit.analysis.detect.travel import impossible_travel
-from authkit.analysis.detect.windows import detect, findings
 
-__all__ = ["RULES", "Rule", "detect", "findings", "impossible_travel"]
+__all__ = ["DEFAULT", "NAMES", "detect", "findings", "impossible_travel"]

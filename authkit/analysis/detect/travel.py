@@ -1,45 +1,34 @@
 """Impossible travel: two successes further apart than anybody could have gone.
 
-Country level: an attempt says its country, and a country is where its cities are. What
-is nearer than `least_km` says nothing, because countries are large and borders near.
+Country level, unless somebody tells where addresses are: an attempt says its country,
+and a country is one point. What is nearer than `least_km` says nothing, because
+countries are large and borders near.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from authkit.analysis.picture import needs
 from authkit.errors import InvalidInput
-from authkit.workload.geography import COUNTRIES
+from authkit.risk.places import PLACES
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 Places = Mapping[str, tuple[float, float]]
 _EARTH_KM = 6371.0
 
 
-@cache
-def known_places() -> dict[str, tuple[float, float]]:
-    """Return degrees north and east of the countries that the synthetic world knows."""
-    return {
-        country.code: (
-            sum(city.latitude for city in country.cities) / len(country.cities),
-            sum(city.longitude for city in country.cities) / len(country.cities),
-        )
-        for country in COUNTRIES
-    }
-
-
 def impossible_travel(
     attempts: DataFrame,
     *,
-    places: Places | None = None,
+    places: Places = PLACES,
+    located: Places | None = None,
     least_km: float = 500.0,
     km_per_hour: float = 800.0,
 ) -> DataFrame:
@@ -47,8 +36,9 @@ def impossible_travel(
 
     Args:
         attempts: `id`, `occurred_at`, `user`, `country`, `outcome`.
-        places: degrees north and east by country code; those of the synthetic world
-            where none are given.
+        places: degrees north and east by country code.
+        located: degrees north and east by address, where they are known; before the
+            country. Needs `address`.
         least_km: what is nearer is no finding.
         km_per_hour: what is slower is no finding (an airliner flies about 900 km/h;
             the way to and from the airport is in the difference).
@@ -63,16 +53,15 @@ def impossible_travel(
     if least_km <= 0 or km_per_hour <= 0:
         raise InvalidInput("the limits of travel must be positive")
     needs(attempts, "id", "occurred_at", "user", "country", "outcome")
-    known = known_places() if places is None else places
-    right = attempts[
-        (attempts["outcome"] == "succeeded")
-        & attempts["user"].notna()
-        & attempts["country"].notna()
-    ].sort_values(["user", "occurred_at", "id"])
-    placed = right["country"].isin(list(known))
-    unplaced = sorted(str(code) for code in right.loc[~placed, "country"].unique())
-    right = right[placed]
-    degrees = np.array([known[str(code)] for code in right["country"]]).reshape(-1, 2)
+    right = attempts[(attempts["outcome"] == "succeeded") & attempts["user"].notna()]
+    right = right.sort_values(["user", "occurred_at", "id"])
+    where = _placed(right["country"], places)
+    unplaced = sorted(map(str, right.loc[where.isna(), "country"].dropna().unique()))
+    if located:
+        needs(attempts, "address")
+        where = _placed(right["address"], located).fillna(where)
+    right = right[where.notna()]
+    degrees = np.array(list(where.dropna()), dtype=float).reshape(-1, 2)
     before = right.shift()
     km = np.zeros(len(right))
     if len(right) > 1:
@@ -100,6 +89,11 @@ def impossible_travel(
     made = made.sort_values("last", ignore_index=True)
     made.attrs["unplaced"] = unplaced
     return made
+
+
+def _placed(names: Series[Any], places: Places) -> Series[Any]:
+    found = [places.get(str(name)) for name in names]
+    return pd.Series(found, index=names.index, dtype=object)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

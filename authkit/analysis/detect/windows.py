@@ -1,171 +1,138 @@
-"""Rules applied to a frame: one pass over the wrong attempts of each key, by time."""
+"""Sliding windows over a frame: the same windows that the detectors in SQL slide.
+
+A window ends at every attempt and reaches `span` back, both ends included. Windows that
+fulfil the condition and touch are one finding, with the attempts of all of them.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-
-from authkit.analysis.detect.rules import RULES, Rule
-from authkit.analysis.picture import needs
-from authkit.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
-_WRONG = ("failed", "denied", "abandoned")
-_COLUMNS = (
-    "detector",
-    "technique",
-    "severity",
-    "first",
-    "last",
-    "user",
-    "address",
-    "attempts",
-    "people",
-    "addresses",
-    "entered",
-    "evidence",
-)
+_RARE = 2
+_FEW = 8
 
 
-def findings(
-    attempts: DataFrame, rules: Iterable[Rule] = tuple(RULES.values())
-) -> DataFrame:
-    """Return what every rule finds, in order of time; see `detect`."""
-    made = [detect(attempts, rule) for rule in rules]
-    if not made:
-        raise InvalidInput("there is no rule")
-    return pd.concat(made).sort_values(["first", "detector"], ignore_index=True)
+@dataclass(slots=True)
+class Inside:
+    """What a window holds: how often each kind, and what its two halves tell apart.
 
-
-def detect(attempts: DataFrame, rule: Rule | str) -> DataFrame:
-    """Return what one rule finds.
-
-    Args:
-        attempts: as `frames.attempts()` returns them: `id`, `occurred_at`, `user`,
-            `address`, `outcome`, `method`; with `subject`, names without an account
-            count as people too.
-        rule: a rule, or the name of one in `RULES`.
-
-    Returns:
-        One row for each finding: `detector`, `technique`, `severity` (`high` where a
-        success of the same people from the same addresses follows within a window,
-        else `medium`), `first`, `last`, `user` and `address` (where there is one
-        only), `attempts`, `people`, `addresses`, `entered` (those who succeeded) and
-        `evidence`, the ids. Windows that overlap are one finding.
-
-    Raises:
-        InvalidInput: there is no such rule, or the frame lacks a column.
+    A half that is not known is the empty text, and tells nothing apart.
     """
-    if isinstance(rule, str):
-        if rule not in RULES:
-            raise InvalidInput(f"{rule} is none of {', '.join(RULES)}")
-        rule = RULES[rule]
-    needs(attempts, "id", "occurred_at", "user", "address", "outcome", "method")
-    person = attempts["user"]
-    if "subject" in attempts.columns:
-        person = attempts["subject"].fillna(person)
-    rows = attempts.assign(person=person)
-    rows = rows[rows["person"].notna() & rows["address"].notna()]
-    rows = rows.sort_values(["occurred_at", "id"])
-    wrong = rows[rows["outcome"].isin(_WRONG)]
-    if rule.method is not None:
-        wrong = wrong[wrong["method"] == rule.method]
-    right = rows[rows["outcome"] == "succeeded"]
-    found: list[dict[str, Any]] = []
-    for _, part in wrong.groupby(list(rule.by), sort=False, observed=True):
-        if len(part) < rule.attempts:
-            continue
-        times = part["occurred_at"].to_numpy(dtype="datetime64[us]").astype("int64")
-        people, addresses = part["person"].to_numpy(), part["address"].to_numpy()
-        for first, last in _spans(rule, times, people, addresses):
-            found.append(_finding(rule, part.iloc[first : last + 1], right))
-    made = pd.DataFrame(found, columns=pd.Index(_COLUMNS))
-    if not found:
-        return _empty(made, attempts)
-    return made.sort_values("first", ignore_index=True)
+
+    attempts: int = 0
+    few: int = 0
+    rare: int = 0
+    each: Counter[Any] = field(default_factory=Counter[Any])
+    ones: Counter[Any] = field(default_factory=Counter[Any])
+    twos: Counter[Any] = field(default_factory=Counter[Any])
+
+    @property
+    def kinds(self) -> int:
+        """How many different kinds are inside."""
+        return len(self.each)
+
+    def take(self, kind: Any, one: Any, two: Any) -> None:
+        """An attempt comes in."""
+        self._change(kind, 1)
+        if one:
+            self.ones[one] += 1
+            self.twos[two] += 1
+
+    def drop(self, kind: Any, one: Any, two: Any) -> None:
+        """An attempt goes out."""
+        self._change(kind, -1)
+        if not one:
+            return
+        for counter, value in ((self.ones, one), (self.twos, two)):
+            counter[value] -= 1
+            if not counter[value]:
+                del counter[value]
+
+    def _change(self, kind: Any, by: int) -> None:
+        before = self.each[kind]
+        after = before + by
+        self.attempts += by
+        self.few += (_RARE <= after <= _FEW) - (_RARE <= before <= _FEW)
+        self.rare += (0 < after <= _RARE) - (0 < before <= _RARE)
+        if after:
+            self.each[kind] = after
+        else:
+            del self.each[kind]
 
 
-def _spans(
-    rule: Rule, times: Any, people: Any, addresses: Any
+def microseconds(times: Series[Any]) -> Any:
+    """Return times as whole microseconds since 1970."""
+    return times.to_numpy(dtype="datetime64[us]").astype("int64")
+
+
+def islands(
+    times: Any,
+    kinds: Any,
+    halves: tuple[Any, Any],
+    span: timedelta,
+    fulfils: Callable[[Inside], bool],
 ) -> Iterator[tuple[int, int]]:
-    """Yield first and last position of each run of windows that fulfil the rule."""
-    reach = int(rule.window.total_seconds() * 1e6)
-    each: Counter[str] = Counter()
-    places: Counter[str] = Counter()
-    inside: deque[int] = deque()
-    enough = over = 0
-    most = rule.most_each if rule.most_each is not None else len(times)
-    span: tuple[int, int] | None = None
-    for at in range(len(times)):
-        inside.append(at)
-        places[addresses[at]] += 1
-        each[people[at]] += 1
-        count = each[people[at]]
-        enough += count == rule.fewest_each
-        over += count == most + 1
-        while times[at] - times[inside[0]] > reach:
-            gone = inside.popleft()
-            places[addresses[gone]] -= 1
-            if not places[addresses[gone]]:
-                del places[addresses[gone]]
-            count = each[people[gone]]
-            enough -= count == rule.fewest_each
-            over -= count == most + 1
-            each[people[gone]] = count - 1
-        if (
-            len(inside) >= rule.attempts
-            and enough >= rule.people
-            and not over
-            and len(places) >= rule.addresses
-        ):
-            if span is not None and inside[0] <= span[1]:
-                span = (span[0], at)
-            else:
-                if span is not None:
-                    yield span
-                span = (inside[0], at)
-    if span is not None:
-        yield span
+    """Yield first and last position of each finding among one key's attempts, by time.
+
+    Attempts of the same moment come in together, as peers of a RANGE frame do.
+    """
+    reach = int(span.total_seconds() * 1e6)
+    ones, twos = halves
+    inside = Inside()
+    found: tuple[int, int] | None = None
+    hit = first = at = 0
+    while at < len(times):
+        moment = times[at]
+        while at < len(times) and times[at] == moment:
+            inside.take(kinds[at], ones[at], twos[at])
+            at += 1
+        while moment - times[first] > reach:
+            inside.drop(kinds[first], ones[first], twos[first])
+            first += 1
+        if not fulfils(inside):
+            continue
+        if found is not None and moment - hit <= reach:
+            found = (found[0], at - 1)
+        else:
+            if found is not None:
+                yield found
+            found = (first, at - 1)
+        hit = moment
+    if found is not None:
+        yield found
 
 
-def _finding(rule: Rule, part: DataFrame, right: DataFrame) -> dict[str, Any]:
-    first, last = part["occurred_at"].iloc[0], part["occurred_at"].iloc[-1]
-    soon = (right["occurred_at"] > first) & (right["occurred_at"] <= last + rule.window)
-    theirs = right["person"].isin(part["person"].unique())
-    if rule.method is None:
-        theirs &= right["address"].isin(part["address"].unique())
-    entered = cast("DataFrame", right.loc[soon & theirs])
-    users, addresses = part["user"].dropna().unique(), part["address"].unique()
-    return {
-        "detector": rule.name,
-        "technique": rule.technique,
-        "severity": "high" if len(entered) else "medium",
-        "first": first,
-        "last": last,
-        "user": users[0] if len(users) == 1 and "person" in rule.by else np.nan,
-        "address": addresses[0] if len(addresses) == 1 else np.nan,
-        "attempts": len(part),
-        "people": part["person"].nunique(),
-        "addresses": len(addresses),
-        "entered": entered["person"].nunique(),
-        "evidence": [*part["id"], *entered["id"]],
-    }
-
-
-def _empty(made: DataFrame, attempts: DataFrame) -> DataFrame:
-    kinds = {
-        "first": attempts["occurred_at"].dtype,
-        "last": attempts["occurred_at"].dtype,
-        **dict.fromkeys(("attempts", "people", "addresses", "entered"), "int64"),
-        **dict.fromkeys(
-            ("detector", "technique", "severity", "user", "address"),
-            attempts["user"].dtype,
-        ),
-    }
-    return made.astype(kinds)
+def around(rows: DataFrame, by: str, value: str, span: timedelta) -> Any:
+    """Return, for each row, how many different values its key has within a span."""
+    counts = np.zeros(len(rows), dtype="int64")
+    reach = int(span.total_seconds() * 1e6)
+    for positions in rows.groupby(by, sort=False).indices.values():
+        part = rows.iloc[positions]
+        times = microseconds(part["occurred_at"])
+        order = np.argsort(times, kind="stable")
+        times, values = times[order], part[value].to_numpy()[order]
+        known = part[value].notna().to_numpy()[order]
+        inside: Counter[Any] = Counter()
+        first = last = 0
+        for at, moment in enumerate(times):
+            while last < len(times) and times[last] - moment <= reach:
+                if known[last]:
+                    inside[values[last]] += 1
+                last += 1
+            while moment - times[first] > reach:
+                if known[first]:
+                    inside[values[first]] -= 1
+                    if not inside[values[first]]:
+                        del inside[values[first]]
+                first += 1
+            counts[positions[order[at]]] = len(inside)
+    return counts
