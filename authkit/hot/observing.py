@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from time import perf_counter
+from types import TracebackType
+from typing import Final, Self, TypeAlias
 
-from authkit.cluster import NodeView
+from authkit.cluster import NodeView, Role
 
 logger = logging.getLogger("authkit.hot")
 
@@ -14,20 +16,10 @@ logger = logging.getLogger("authkit.hot")
 # and the error that the caller got, or None.
 Observer: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
 
-
-class Served:
-    """Where a call was served last; empty while it waits for its first node."""
-
-    __slots__ = ("node", "role")
-
-    def __init__(self) -> None:
-        self.node = ""
-        self.role = ""
-
-    def saw(self, view: NodeView) -> None:
-        """It is served there."""
-        self.node = view.name
-        self.role = view.role.value
+# A member of an enumeration and its value are looked up by functions in Python 3.11:
+# of almost every call it is this one.
+_PRIMARY: Final = Role.PRIMARY
+_PRIMARY_S: Final = Role.PRIMARY.value
 
 
 class Observers:
@@ -55,14 +47,57 @@ class Observers:
     def tell(
         self,
         operation: str,
-        node: str,
-        role: str,
+        view: NodeView | None,
         seconds: float,
         error: BaseException | None,
     ) -> None:
         """Call each; one that fails is logged and does not disturb the caller."""
+        if view is None:
+            node = role = ""
+        else:
+            node = view.name
+            role = _PRIMARY_S if view.role is _PRIMARY else view.role.value
         for observer in self.watching:
             try:
                 observer(operation, node, role, seconds, error)
             except Exception:
                 logger.exception("an observer of operations failed")
+
+
+class Call:
+    """A block around what is left of a call; who watches is told how it ended.
+
+    Args:
+        observers: who watches.
+        operation: its name.
+        began: when the call did; now, where nobody watched then.
+        view: the node it was served by; None while it waits for its first one.
+    """
+
+    __slots__ = ("_began", "_observers", "_operation", "view")
+
+    def __init__(
+        self,
+        observers: Observers,
+        operation: str,
+        began: float | None,
+        view: NodeView | None = None,
+    ) -> None:
+        self._observers = observers
+        self._operation = operation
+        self._began = perf_counter() if began is None else began
+        self.view = view
+
+    def __enter__(self) -> Self:
+        """Return it: the node may be another in the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell."""
+        spent = perf_counter() - self._began
+        self._observers.tell(self._operation, self.view, spent, error)

@@ -85,6 +85,16 @@ def test_every_call_of_every_thread_is_counted_once():
     )
 
 
+def test_errors_of_one_name_are_one_outcome_and_few_calls_are_seen_at_once():
+    gathered = Gathered(Quiet())
+    for error in (KeyError(), type("KeyError", (Exception,), {})()):
+        gathered.observe("op", "node", "primary", 0.1, error)
+    found = gathered.operations()
+    assert list(found) == [("op", "primary", "KeyError")]
+    assert found["op", "primary", "KeyError"].count == 2
+    assert gathered.operations() == found
+
+
 def test_events_are_counted_by_kind_and_failed_probes_by_node():
     kit = Quiet()
     gathered = Gathered(kit)

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from authkit.cluster import AsyncCluster, AsyncLease, AsyncNodeConnection, Token
 from authkit.errors import NodeLost, RetryLater
 from authkit.hot import lane
-from authkit.hot.observing import Observers, Served
+from authkit.hot.observing import Call, Observers
 from authkit.hot.operation import AnyOperation, Intent, Operation
 from authkit.hot.written import Params, Step, Written
 
@@ -175,67 +175,44 @@ class AsyncRouted:
         params: Params,
         max_lag: timedelta | None = None,
         after: Token | None = None,
-        served: Served | None = None,
     ) -> Result:
         """Take a connection and work; the rest of it where that does not do.
 
         A first attempt on a connection that lies ready is made by hand: a block, its
         object and what counts the attempts would cost more than everything else.
+        Whoever watches is told by hand as well, for the same reason.
         """
-        if self.observers.watching and served is None:
-            return await self._watched(work, operation, params, max_lag, after)
-        if max_lag is not None or after is not None:
-            return await self._try(
-                work,
-                operation,
-                params,
-                READ_TRIES,
-                max_lag=max_lag,
-                after=after,
-                served=served,
-            )
-        cluster, intent = self._cluster, operation.intent
-        connection = cluster.at_once(intent)
+        cluster, observers, intent = self._cluster, self.observers, operation.intent
+        began = perf_counter() if observers.watching else None
+        connection = None
+        if max_lag is None and after is None:
+            connection = cluster.at_once(intent)
         if connection is None:
-            return await self._try(work, operation, params, READ_TRIES, served=served)
-        if served is not None:
-            served.saw(connection.node)
+            with Call(observers, operation.name, began) as call:
+                return await self._try(
+                    work, operation, params, READ_TRIES, call, max_lag, after
+                )
         try:
             result = await work(connection, operation, params)
         except BaseException as exc:
-            try:
-                await cluster.end(connection, exc)
-            except (NodeLost, RetryLater):
-                if intent is Intent.WRITE:
-                    raise
-                return await self._try(
-                    work, operation, params, READ_TRIES - 1, served=served
-                )
-            raise
+            view = connection.node
+            with Call(observers, operation.name, began, view) as call:
+                try:
+                    await cluster.end(connection, exc)
+                except (NodeLost, RetryLater):
+                    if intent is Intent.WRITE:
+                        raise
+                    return await self._try(
+                        work, operation, params, READ_TRIES - 1, call
+                    )
+                raise
         if not connection.home.reclaim(connection):
-            await cluster.end(connection)
-        return result
-
-    async def _watched(
-        self,
-        work: Work[Row, Result],
-        operation: Operation[Row],
-        params: Params,
-        max_lag: timedelta | None,
-        after: Token | None,
-    ) -> Result:
-        """Tell who listens where it ran, how long and how it ended."""
-        served = Served()
-        began = perf_counter()
-        error: BaseException | None = None
-        try:
-            return await self._run(work, operation, params, max_lag, after, served)
-        except BaseException as exc:
-            error = exc
-            raise
-        finally:
+            with Call(observers, operation.name, began, connection.node):
+                await cluster.end(connection)
+        elif began is not None:
             spent = perf_counter() - began
-            self.observers.tell(operation.name, served.node, served.role, spent, error)
+            observers.tell(operation.name, connection.home.view, spent, None)
+        return result
 
     async def _try(
         self,
@@ -243,10 +220,9 @@ class AsyncRouted:
         operation: Operation[Row],
         params: Params,
         left: int,
-        *,
+        call: Call,
         max_lag: timedelta | None = None,
         after: Token | None = None,
-        served: Served | None = None,
     ) -> Result:
         """Work; a read whose node was lost, or that recovery cut off, runs again.
 
@@ -256,8 +232,7 @@ class AsyncRouted:
             left -= 1
             try:
                 async with self._lease(operation, max_lag, after) as connection:
-                    if served is not None:
-                        served.saw(connection.node)
+                    call.view = connection.node
                     return await work(connection, operation, params)
             except (NodeLost, RetryLater):
                 if not left or operation.intent is Intent.WRITE:

@@ -1,7 +1,8 @@
 """What happens in a kit, counted where it happens at next to no cost.
 
-An observer is called with every operation, so it takes no lock and asks no library: it
-adds to lists that belong to its thread alone. They are summed when somebody looks.
+An observer is called with every operation, so it waits for no lock and asks no library:
+it notes the call, and every so many notes are counted together. Code that comes after a
+round trip finds cold caches: a few notes counted in a row cost less than each alone.
 No label comes from a user's data: operations, roles and classes of errors are of the
 code, nodes are of the settings.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,6 +34,8 @@ BUCKETS = (
     1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 _SUM = len(BUCKETS) + 1
+_AT_ONCE = 32
+"""Calls that are counted together; that takes about ten microseconds."""
 
 Labels = tuple[str, str, str]
 """Operation, the role of the node that served it, and how it ended."""
@@ -88,8 +92,10 @@ class Gathered:
     """Counts what a kit does, from now until `close`."""
 
     def __init__(self, kit: Kit) -> None:
-        self._local = threading.local()
-        self._shards: list[dict[Labels, list[float]]] = []
+        # Adding to a deque and taking from it need no lock.
+        self._waiting: deque[tuple[str, str, type[BaseException] | None, float]]
+        self._waiting = deque()
+        self._kinds: dict[Labels, list[float]] = {}
         self._lock = threading.Lock()
         self._events: dict[str, int] = dict.fromkeys(COUNTED.values(), 0)
         self._failed_probes: dict[str, int] = {}
@@ -114,26 +120,28 @@ class Gathered:
     ) -> None:
         """Count one operation."""
         del node
-        labels = (operation, role, "ok" if error is None else type(error).__name__)
-        try:
-            counts: list[float] = self._local.shard[labels]
-        except (AttributeError, KeyError):
-            counts = self._begun(labels)
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        counts[_SUM] += seconds
+        waiting = self._waiting
+        waiting.append(
+            (operation, role, None if error is None else type(error), seconds)
+        )
+        # Whoever counts now counts these as well: nobody waits.
+        if len(waiting) >= _AT_ONCE and self._lock.acquire(blocking=False):
+            try:
+                self._count()
+            finally:
+                self._lock.release()
 
-    def _begun(self, labels: Labels) -> list[float]:
-        """Return zeros for what this thread has not counted before."""
-        counts = [0.0] * (_SUM + 1)
-        # The dictionary is read by others meanwhile.
-        with self._lock:
-            shard: dict[Labels, list[float]] | None
-            shard = getattr(self._local, "shard", None)
-            if shard is None:
-                shard = self._local.shard = {}
-                self._shards.append(shard)
-            shard[labels] = counts
-        return counts
+    def _count(self) -> None:
+        """Count what waits, with the lock held."""
+        waiting, kinds = self._waiting, self._kinds
+        for _ in range(len(waiting)):
+            operation, role, error, seconds = waiting.popleft()
+            kind = (operation, role, "ok" if error is None else error.__name__)
+            counts = kinds.get(kind)
+            if counts is None:
+                counts = kinds[kind] = [0.0] * (_SUM + 1)
+            counts[bisect_left(BUCKETS, seconds)] += 1
+            counts[_SUM] += seconds
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Probed):
@@ -150,21 +158,13 @@ class Gathered:
                 self._events[name] += 1
 
     def operations(self) -> dict[Labels, Histogram]:
-        """Sum up every thread's counts."""
-        sums: dict[Labels, list[float]] = {}
+        """Return what was counted until now."""
         with self._lock:
-            for shard in self._shards:
-                for labels, counts in shard.items():
-                    sums[labels] = [
-                        a + b
-                        for a, b in zip(
-                            sums.get(labels, [0.0] * (_SUM + 1)), counts, strict=True
-                        )
-                    ]
-        return {
-            labels: Histogram(tuple(int(n) for n in counts[:_SUM]), counts[_SUM])
-            for labels, counts in sums.items()
-        }
+            self._count()
+            return {
+                kind: Histogram(tuple(int(n) for n in counts[:_SUM]), counts[_SUM])
+                for kind, counts in self._kinds.items()
+            }
 
     def events(self) -> dict[str, int]:
         """Return how often each kind of event happened."""
