@@ -44,3 +44,10 @@ def error_class(error: BaseException) -> str:
 def _sqlstate(error: BaseException | None) -> str | None:
     state: object = getattr(error, "sqlstate", None)
     return state if isinstance(state, str) and len(state) == 5 else None
+
+
+class CallFailed(Exception):
+    """What locust is told of a failed call: the class of its error and no more."""
+
+    def __repr__(self) -> str:
+        return str(self)

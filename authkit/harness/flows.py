@@ -90,7 +90,7 @@ def timed(user: AuthUser, name: str, call: Callable[[], Value]) -> Value:
     try:
         answer = call()
     except AuthkitError as exc:
-        if not load.was_counted(exc):
+        if not load.visits.was_counted(exc):
             load.observe(name, "", "", perf_counter() - began, exc)
         raise
     spent = perf_counter() - began

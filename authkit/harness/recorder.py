@@ -46,6 +46,7 @@ class Recorder:
         self._skipped = 0
         self._counts: dict[Count, int] = {}
         self._alive: dict[str, set[int]] = {}
+        self._visits: dict[str, Cell] = {}
 
     def record(
         self,
@@ -82,18 +83,28 @@ class Recorder:
             cell = self._open[key] = Cell()
         if wait_s:
             cell.wait.record(int(wait_s * 1e9))
-        if error is not None:
-            cell.failed.record(int(service_s * 1e9))
-            cell.errors[error] = cell.errors.get(error, 0) + 1
-            return
-        cell.service.record(int(service_s * 1e9))
-        if response_s is not None:
-            cell.response.record(int(response_s * 1e9))
-        if role:
+        cell.record(service_s, response_s, error)
+        if role and error is None:
             ticks = self._alive.get(role)
             if ticks is None:
                 ticks = self._alive[role] = set()
             ticks.add(int(now / TICK_S))
+
+    def visited(
+        self, name: str, service_s: float, response_s: float | None, error: str | None
+    ) -> None:
+        """Count a task of several operations that ended just now.
+
+        Args:
+            name: of the task.
+            service_s: seconds from its beginning.
+            response_s: seconds since its scheduled start, under an open loop.
+            error: the class of the error that ended it, None on success.
+        """
+        cell = self._visits.get(name)
+        if cell is None:
+            cell = self._visits[name] = Cell()
+        cell.record(service_s, response_s, error)
 
     def _close(self, slot: int) -> None:
         """Put the cells of the slot that was open away, and open another."""
@@ -140,8 +151,10 @@ class Recorder:
             self._skipped,
             self._counts,
             {role: frozenset(ticks) for role, ticks in self._alive.items()},
+            self._visits,
         )
         self._cells, self._lag, self._counts, self._alive = {}, {}, {}, {}
+        self._visits = {}
         self._late = self._skipped = 0
         return part
 

@@ -58,6 +58,18 @@ class Cell:
         """Part of the service time spent waiting for a connection of the pool, of the
         calls that had to wait for one."""
 
+    def record(
+        self, service_s: float, response_s: float | None, error: str | None
+    ) -> None:
+        """Add one call, or one task: see `Recorder.record`."""
+        if error is not None:
+            self.failed.record(int(service_s * 1e9))
+            self.errors[error] = self.errors.get(error, 0) + 1
+            return
+        self.service.record(int(service_s * 1e9))
+        if response_s is not None:
+            self.response.record(int(response_s * 1e9))
+
     def add(self, other: Cell) -> None:
         """Merge another cell into this one, exactly."""
         self.service.add(other.service)
@@ -117,7 +129,8 @@ class Recording:
     by how much its timers were late. `late`
     counts arrivals that found every worker busy, `skipped` those given up. `counts` is
     what happened beside the calls. `alive` has, by role, the ticks of `TICK_S` in which
-    a node of that role served a call: what is missing is an outage.
+    a node of that role served a call: what is missing is an outage. `visits` are tasks
+    of several operations as their caller saw them, by name.
     """
 
     slot_s: float
@@ -132,6 +145,7 @@ class Recording:
     alive: Mapping[str, frozenset[int]] = field(
         default_factory=dict[str, frozenset[int]]
     )
+    visits: Mapping[str, Cell] = field(default_factory=dict[str, Cell])
 
     def merge(self, other: Recording) -> Recording:
         """Return both in one, exactly as if one process had recorded all of it.
@@ -230,6 +244,7 @@ class Recording:
             "skipped": self.skipped,
             "counts": [[*key, count] for key, count in self.counts.items()],
             "alive": {role: sorted(ticks) for role, ticks in self.alive.items()},
+            "visits": {name: cell.as_dict() for name, cell in self.visits.items()},
         }
 
     @classmethod
@@ -247,6 +262,9 @@ class Recording:
             skipped=form["skipped"],
             counts={Count(*key): count for *key, count in form["counts"]},
             alive={role: frozenset(ticks) for role, ticks in form["alive"].items()},
+            visits={
+                name: Cell.from_dict(cell) for name, cell in form["visits"].items()
+            },
         )
 
 
@@ -261,11 +279,14 @@ def merged(parts: Iterable[Recording]) -> Recording:
     lag: dict[int, Histogram] = {}
     counts: dict[Count, int] = {}
     alive: dict[str, set[int]] = {}
+    visits: dict[str, Cell] = {}
     for part in all_parts:
         if part.slot_s != all_parts[0].slot_s:
             raise InvalidInput("recordings with different slots cannot be merged")
         for at, cell in part.cells.items():
             cells.setdefault(at, Cell()).add(cell)
+        for name, cell in part.visits.items():
+            visits.setdefault(name, Cell()).add(cell)
         for slot, histogram in part.lag.items():
             lag.setdefault(slot, Histogram()).add(histogram)
         for key, count in part.counts.items():
@@ -281,4 +302,5 @@ def merged(parts: Iterable[Recording]) -> Recording:
         sum(part.skipped for part in all_parts),
         counts,
         {role: frozenset(ticks) for role, ticks in alive.items()},
+        visits,
     )

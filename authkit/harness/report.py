@@ -127,6 +127,7 @@ def render(story: Story) -> str:
         story=story,
         charts=drawn,
         percentiles=series.percentiles(story.recording, story.phases),
+        visits=series.visits(story.recording),
         errors=series.error_counts(story.recording),
         generator=series.lag_percentiles(story.recording),
         open_loop=story.recording.loop == "open",

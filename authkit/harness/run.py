@@ -13,18 +13,18 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from gevent import getcurrent, sleep, spawn
-from gevent.pool import Pool
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from authkit.errors import NotFound
 from authkit.harness import greenlets, standing
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
-from authkit.harness.errorclass import error_class
+from authkit.harness.errorclass import CallFailed, error_class
 from authkit.harness.history import Gathered, History, Kind
 from authkit.harness.options import LoadOptions
 from authkit.harness.patching import (
@@ -35,7 +35,8 @@ from authkit.harness.patching import (
 from authkit.harness.phases import Mark
 from authkit.harness.recorder import Recorder, steady_wall_clock
 from authkit.harness.recording import NO_NODE, Recording, merged
-from authkit.harness.schedule import Due, Schedule, offsets
+from authkit.harness.schedule import Schedule, offsets
+from authkit.harness.visits import Visits
 from authkit.harness.world import OpenSession, World
 from authkit.hot import CreationRefused
 
@@ -47,15 +48,7 @@ logger: Final = logging.getLogger("authkit.harness")
 SLOT_S: Final = 0.25
 _BEAT_S: Final = 0.02
 STATUS: Final = "@authkit "
-_OPENERS: Final = 8
 _LIFETIME: Final = timedelta(hours=8)
-
-
-class CallFailed(Exception):
-    """What locust is told of a failed call: the class of its error and no more."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 class LoadRun:
@@ -80,9 +73,7 @@ class LoadRun:
         self._schedule: Schedule | None = None
         self._history: History | Gathered | None = None
         self._sampler: Sampler | None = None
-        # By greenlet: the arrival it serves, and the error its last call ended with.
-        self._due: dict[object, Due] = {}
-        self._failed: dict[object, BaseException] = {}
+        self.visits = Visits()
         self._waits: dict[object, float] = {}
         self._failures: dict[str, CallFailed] = {}
 
@@ -120,7 +111,8 @@ class LoadRun:
         self.kit = authkit.connect(settings)
         self.postgres = standing.version(self.kit)
         self.world = World(standing.users(self.kit), self.profile.zipf, os.getpid())
-        self.world.stand(self._open_sessions(self.kit, self.world))
+        one = partial(self.open_session, self.kit, self.world)
+        self.world.stand(standing.sessions(one, self.profile.sessions))
         standing.warm_up(self.kit, self.world, self.profile.weights)
         self._parts.clear()
         self._recorder = Recorder(
@@ -224,28 +216,32 @@ class LoadRun:
         due = self._schedule.pull(self.clock())
         if due is None:
             return 3600.0  # the schedule is at its end: until the run stops
-        self._due[getcurrent()] = due
+        self.visits.expect(due)
         return due.wait_s
 
     def begin(self) -> bool:
         """Note that the greenlet begins on its arrival; False when it has none yet."""
+        now = self.clock()
+        due = self.visits.begin(now)
         if self._schedule is None:
             return True
-        due = self._due.get(getcurrent())
         if due is None or self._recorder is None:
+            self.visits.forget()
             return False
-        self._recorder.arrival(due.lag_s(self.clock()), late=due.late)
+        self._recorder.arrival(due.lag_s(now), late=due.late)
         return True
 
-    def end(self) -> None:
-        """Forget the greenlet's arrival."""
-        self._due.pop(getcurrent(), None)
-        self._failed.pop(getcurrent(), None)
-
-    def was_counted(self, error: BaseException) -> bool:
-        """Tell whether an error is one that the observer has already counted."""
-        seen = self._failed.get(getcurrent())
-        return seen is not None and (error is seen or error.__cause__ is seen)
+    def ended(self, name: str, error: BaseException | None = None) -> None:
+        """Measure the greenlet's task as a whole, where it has several operations."""
+        visit = self.visits.measured(name)
+        if visit is not None and self._recorder is not None:
+            now = self.clock()
+            self._recorder.visited(
+                name,
+                now - visit.began_s,
+                None if visit.due_s is None else now - visit.due_s,
+                None if error is None else error_class(error),
+            )
 
     def acknowledged(self, kind: Kind, row_id: UUID) -> None:
         """Note a write that the database acknowledged."""
@@ -264,16 +260,14 @@ class LoadRun:
         recorder = self._recorder
         if recorder is None:
             return
-        here: object = getcurrent()
         now = self.clock()
-        due = self._due.pop(here, None)
-        response_s = seconds if due is None else now - due.at_s
+        response_s = self.visits.called(now, seconds)
         failure: CallFailed | None = None
         name: str | None = None
         if error is not None:
             if not isinstance(error, Exception):
                 return  # the run ended and killed its user: neither success nor failure
-            self._failed[here] = error
+            self.visits.failed(error)
             name = error_class(error)
             failure = self._failures.setdefault(name, CallFailed(name))
         self.calls += 1
@@ -283,9 +277,9 @@ class LoadRun:
             role,
             node,
             seconds,
-            response_s=response_s if self._schedule is not None else None,
+            response_s=None if self._schedule is None else response_s,
             error=name,
-            wait_s=self._waits.pop(here, 0.0) if self._waits else 0.0,
+            wait_s=self._waits.pop(getcurrent(), 0.0) if self._waits else 0.0,
             now=now,
         )
         self.environment.events.request.fire(
@@ -303,15 +297,6 @@ class LoadRun:
             self._recorder.count(what, node)
 
     # --- the world --------------------------------------------------------------------
-
-    def _open_sessions(self, kit: Kit, world: World) -> list[OpenSession]:
-        """Open the standing sessions, several at a time."""
-
-        def one(_: int) -> OpenSession:
-            return self.open_session(kit, world)
-
-        pool = Pool(_OPENERS)
-        return list(pool.imap_unordered(one, range(self.profile.sessions)))
 
     def open_session(
         self, kit: Kit, world: World, who: UUID | None = None

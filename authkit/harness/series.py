@@ -185,18 +185,31 @@ def _row(
         lambda key: key.operation == operation and role in {None, key.role},
         None if phase is None else phase.holds,
     )
-    histogram = latency_of(recording, cell)
-    found = histogram.percentiles_ns(PERCENTILES)
-    values = [round(ns / 1e6, 3) for ns in found] or [None] * len(PERCENTILES)
     return {
         "operation": operation,
         "phase": name,
         "role": role or ALL,
+        **_latency(latency_of(recording, cell), cell),
+    }
+
+
+def _latency(histogram: Histogram, cell: Cell) -> Row:
+    found = histogram.percentiles_ns(PERCENTILES)
+    values = [round(ns / 1e6, 3) for ns in found] or [None] * len(PERCENTILES)
+    return {
         "calls": cell.calls,
         "errors": cell.failed.count,
         **dict(zip(("p50", "p95", "p99", "p99.9"), values, strict=True)),
         "max": round(histogram.max_ns / 1e6, 3) if histogram.count else None,
     }
+
+
+def visits(recording: Recording) -> list[Row]:
+    """Return one row for each task of several operations: counts and percentiles."""
+    return [
+        {"visit": name, **_latency(latency_of(recording, cell), cell)}
+        for name, cell in sorted(recording.visits.items())
+    ]
 
 
 def error_counts(recording: Recording) -> dict[str, int]:

@@ -8,18 +8,21 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from gevent.pool import Pool
+
 from authkit.cluster.breaker import BreakerState
 from authkit.cluster.events import BreakerChanged, Doubted, Event, Retried
 from authkit.errors import ConfigError
 from authkit.harness.recording import NO_NODE
 from authkit.harness.summary import BREAKER_OPENED, IN_DOUBT, RETRY
-from authkit.harness.world import World
+from authkit.harness.world import OpenSession, World
 from authkit.kit.login_values import Begun
 
 if TYPE_CHECKING:
     from authkit.kit import Kit
     from authkit.settings import Settings
 
+_OPENERS: Final = 8
 _USERS: Final = """
 SELECT id, email FROM authkit.users
 WHERE disabled_at IS NULL AND erased_at IS NULL ORDER BY id LIMIT 5000
@@ -38,6 +41,12 @@ def users(kit: Kit) -> dict[UUID, str]:
         problem = "the database has no users to log in as: run `authkit db seed`"
         raise ConfigError([problem])
     return found
+
+
+def sessions(open_one: Callable[[], OpenSession], count: int) -> list[OpenSession]:
+    """Open the sessions that stand during a run, several at a time."""
+    pool = Pool(_OPENERS)
+    return list(pool.imap_unordered(lambda _: open_one(), range(count)))
 
 
 def version(kit: Kit) -> str:

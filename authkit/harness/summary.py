@@ -117,6 +117,11 @@ def of_run(recording: Recording, seconds: float) -> tuple[Figure, ...]:
             figure(f"{row['operation']}.{name}_ms", row[name], "ms")
             for name in ("p50", "p95", "p99", "p99.9")
         ]
+    for row in series.visits(recording):
+        figures += [
+            figure(f"visit.{row['visit']}.{name}_ms", row[name], "ms")
+            for name in ("p50", "p95", "p99", "p99.9")
+        ]
     return tuple(figures)
 
 

@@ -46,6 +46,8 @@ class AuthUser(User):
     """A user of authkit. See the module; `think_s` is the pause under a closed loop."""
 
     abstract = True
+    visiting: str = ""
+    """The name by which the task under way is measured: its own, or the one it sets."""
     think_s: ClassVar[tuple[float, float] | None] = None
     """Seconds between two tasks, from and to; None: what the profile says."""
 
@@ -105,14 +107,17 @@ def _guarded(task: Any) -> Any:
         load = user.load
         if not load.begin():
             raise RescheduleTask
+        user.visiting = task.__name__
         try:
             task(user)
+            load.ended(user.visiting)
         except AuthkitError as exc:
-            if not load.was_counted(exc):
+            load.ended(user.visiting, exc)
+            if not load.visits.was_counted(exc):
                 raise
             if isinstance(exc, Unavailable):
                 gevent.sleep(_PAUSE_S)
         finally:
-            load.end()
+            load.visits.forget()
 
     return run

@@ -34,6 +34,7 @@ class Visitor(AuthUser):
         """Run one operation, chosen by its weight."""
         source = self.world.random
         names = source.choices(self._names, cum_weights=self._cumulative)
+        self.visiting = names[0]
         CALLS[names[0]](self)
 
     def validate(self) -> None:

@@ -206,6 +206,7 @@ class Gateway(AuthUser):
 
     @task
     def unknown(self):
+        self.kit.sessions.validate(self.world.session().token)
         self.kit.cluster.close()
         self.kit.sessions.touch(uuid7())
 """
@@ -216,10 +217,13 @@ def test_a_failing_call_is_counted_by_its_class_and_ends_only_its_task(
 ):
     path = tmp_path / "own.py"
     path.write_text(OWN)
-    ran = locust.run("-u", "2", "-r", "2", path=path, seconds=1)
+    ran = locust.run("-u", "1", path=path, seconds=1)
     assert ran.json is not None, ran.said
     assert set(ran.json["errors"]) == {"Closed"}
     assert ran.figures["errors"] > 1
+    # No task of two calls came to its end: there were some, and none has a time.
+    assert ran.figures["visit.unknown.p50_ms"] is None
+    assert "visit.check.p50_ms" not in ran.figures
     assert "Traceback" not in ran.said
 
 

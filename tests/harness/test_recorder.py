@@ -39,6 +39,7 @@ def recorded(entries: list[dict]) -> Recording:
             wait_s=entry["wait"],
         )
         recorder.count("retry", node or "none")
+        recorder.visited("login", entry["seconds"], entry["response"], entry["error"])
         recorder.arrival(entry["seconds"] / 1000, late=entry["seconds"] > 1)
     return recorder.drain()
 
