@@ -133,7 +133,23 @@ $body$;
 COMMENT ON FUNCTION authkit.unmask IS
     'says who a pseudonym of a case is, and writes that into the audit trail';
 
-REVOKE ALL ON FUNCTION authkit.open_case, authkit.label_attempts, authkit.unmask FROM PUBLIC;
+-- Whoever is erased is nobody in any case: their attempts stay, under no pseudonym.
+CREATE FUNCTION authkit.forget_pseudonyms()
+RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    DELETE FROM authkit.case_pseudonyms AS p WHERE p.user_id = NEW.id;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION authkit.forget_pseudonyms IS
+    'ends the pseudonyms of a user who is erased';
+CREATE TRIGGER users_forget_pseudonyms AFTER UPDATE OF erased_at ON authkit.users
+    FOR EACH ROW WHEN (OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL)
+    EXECUTE FUNCTION authkit.forget_pseudonyms();
+
+REVOKE ALL ON FUNCTION authkit.open_case, authkit.label_attempts, authkit.unmask,
+    authkit.forget_pseudonyms FROM PUBLIC;
 
 CREATE VIEW authkit.cases_masked WITH (security_barrier) AS
 SELECT c.id, c.name, c.since, c.until, c.opened_by, c.opened_at

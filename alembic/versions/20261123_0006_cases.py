@@ -27,6 +27,8 @@ def downgrade() -> None:
     op.execute("""
         DROP VIEW authkit.labels_masked, authkit.case_attempts_masked,
             authkit.cases_masked;
-        DROP FUNCTION authkit.unmask, authkit.label_attempts, authkit.open_case;
+        DROP TRIGGER users_forget_pseudonyms ON authkit.users;
+        DROP FUNCTION authkit.forget_pseudonyms, authkit.unmask,
+            authkit.label_attempts, authkit.open_case;
         DROP TABLE authkit.attempt_labels, authkit.case_pseudonyms, authkit.cases
     """)

@@ -63,6 +63,25 @@ def test_who_somebody_is_costs_an_entry_in_the_trail(cases: Cases, database: Dat
         case.unmask(one["user"], reason=" ")
 
 
+def test_whoever_is_erased_is_nobody_in_any_case(cases: Cases, database: Database):
+    case = cases.open("first", "3d")
+    before = case.attempts()
+    one = before.dropna(subset="user").iloc[0]["user"]
+    person = case.unmask(one, reason="they ask to be forgotten")
+    with psycopg.connect(database.url) as connection:
+        connection.execute(
+            "UPDATE authkit.users SET erased_at = now(), disabled_at = now(),"
+            " email = %s WHERE id = %s",
+            (f"{person}@erased.invalid", person),
+        )
+    after = case.attempts()
+    assert list(after["id"]) == list(before["id"])
+    others = before["user"].where(before["user"] != one)
+    assert after["user"].equals(others)
+    with pytest.raises(NotFound):
+        case.unmask(one, reason="who was it?")
+
+
 @pytest.mark.parametrize(
     "statement",
     [
