@@ -39,6 +39,19 @@ def killed(connection: psycopg.Connection) -> bool:
     return bool(connection.execute(KILL + BLOCKED).fetchall())
 
 
+def told_by(kit) -> list[tuple[str, type[BaseException] | None]]:
+    """Return what grows with each call: the role that served it, and its error."""
+    told: list[tuple[str, type[BaseException] | None]] = []
+
+    def note(
+        _operation: str, _node: str, role: str, _s: float, error: BaseException | None
+    ) -> None:
+        told.append((role, None if error is None else type(error)))
+
+    kit.observe(note)
+    return told
+
+
 def lost_under_way(database, call: Callable[[], object]) -> int:
     """Call until the backend of one call was killed; return how many were made."""
     made = 0
@@ -78,9 +91,12 @@ def test_a_write_lost_under_way_is_in_doubt_and_not_repeated(
 ):
     made = kit.sessions.create(user_id)
     with authkit.connect(single) as own:
+        told = told_by(own)
         with pytest.raises(InDoubt):
             lost_under_way(database, lambda: own.sessions.touch(made.id, every=ALWAYS))
         assert own.sessions.touch(made.id, every=ALWAYS)
+        assert told[-2:] == [("primary", InDoubt), ("primary", None)]
+        assert told.count(("primary", InDoubt)) == 1
         assert own.cluster.status().nodes[0].in_use == 0
 
 
@@ -93,6 +109,7 @@ def test_a_task_cancelled_under_way_leaves_its_connection_ready(
         async with authkit.connect_async(single) as own:
             assert await own.sessions.validate(made.token)
             backend = await pid(own)
+            told = told_by(own)
             with (
                 psycopg.connect(database.url) as locker,
                 psycopg.connect(database.url, autocommit=True) as watcher,
@@ -109,6 +126,7 @@ def test_a_task_cancelled_under_way_leaves_its_connection_ready(
                 # The server gave it up as well: the lock still stands.
                 assert not watcher.execute(asked).fetchall()
             assert await own.sessions.validate(made.token)
+            assert told == [("primary", asyncio.CancelledError), ("primary", None)]
             assert await pid(own) == backend
             assert own.cluster.status().nodes[0].in_use == 0
 
@@ -127,6 +145,7 @@ def test_a_tasks_connection_that_is_lost_under_way_is_replaced(
 
     async def run() -> None:
         async with authkit.connect_async(single) as own:
+            told = told_by(own)
             for _ in range(3):
                 assert await own.sessions.validate(made.token)
                 with (
@@ -139,5 +158,7 @@ def test_a_tasks_connection_that_is_lost_under_way_is_replaced(
                 found = await task
                 assert found is not None
                 assert found.id == made.id
+            # One that ran twice was one call to whoever made it.
+            assert told == [("primary", None)] * 6
 
     asyncio.run(run())
