@@ -100,6 +100,15 @@ class Samples:
         made = statement.fetch_one(self._connection, record, drawn)
         return made.occurred_at, made.id
 
+    def made(self, name: str, **given: Any) -> dict[str, Any]:
+        """Run an operation that makes something; return the parameters it had."""
+        making = BY_OPERATION[name]
+        values = dict(zip(making.parameters, self.draw(making), strict=True)) | given
+        drawn = [values[parameter] for parameter in making.parameters]
+        run = statement.execute if making.row is None else statement.fetch_all
+        run(self._connection, making, drawn)
+        return values
+
     def one(self, pool: list[Any]) -> Any:
         """Choose one value of a pool."""
         return self.random.choice(pool)
@@ -133,6 +142,10 @@ BY_NAME: Mapping[str, Callable[[Samples], Any]] = {
     "lifetime": lambda _: timedelta(hours=8),
     "every": lambda _: timedelta(0),
     "duration": lambda _: timedelta(minutes=1),
+    "family_lifetime": lambda _: timedelta(days=1),
+    "refresh_lifetime": lambda _: timedelta(hours=8),
+    "access_lifetime": lambda _: timedelta(hours=1),
+    "grace": lambda _: timedelta(seconds=10),
     "keep": lambda _: timedelta(days=1),
     "cap": lambda _: None,
     "evict": lambda _: False,
@@ -208,6 +221,56 @@ def _short_lived(samples: Samples) -> Values:
     return {**_of_a_client(samples), "lifetime": timedelta(minutes=5)}
 
 
+def _cached(samples: Samples) -> Values:
+    return samples.made("auth_cache.put")
+
+
+def _begun(samples: Samples) -> Values:
+    return samples.made("oauth_states.create")
+
+
+def _coded(samples: Samples) -> Values:
+    return samples.made("oauth_codes.create") | _fresh_tokens(samples)
+
+
+def _fresh_tokens(samples: Samples) -> Values:
+    return {
+        "refresh_id": samples.uuid(),
+        "refresh_digest": samples.digest(),
+        "access_id": samples.uuid(),
+        "access_digest": samples.digest(),
+    }
+
+
+def _issued(samples: Samples) -> Values:
+    made = samples.made("oauth_tokens.issue")
+    found = {"token_digest": made["refresh_digest"], "id": made["refresh_id"]}
+    return {**made, **found, **_fresh_tokens(samples)}
+
+
+def _linked(samples: Samples) -> Values:
+    made = samples.made("oauth_providers.put")
+    return {**made, "old_access_token_sealed": made["access_token_sealed"]}
+
+
+# What is looked for is there: the way of a hit is what a budget is for.
+HITS_CACHED = ("auth_cache.get", "auth_cache.get_by_email", "auth_cache.invalidate")
+HITS_ISSUED = (
+    "oauth_tokens.introspect",
+    "oauth_tokens.mark_used",
+    "oauth_tokens.revoke_family",
+    "oauth_tokens.revoke",
+    "oauth_tokens.derivation",
+    "oauth_tokens.lock_family",
+    "oauth_tokens.rotate",
+)
+HITS_LINKED = (
+    "oauth_providers.of_user",
+    "oauth_providers.delete",
+    "oauth_providers.sealed_by",
+    "oauth_providers.reseal",
+)
+
 TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "sessions.create": _new,
     "sessions.revoke_user": _everything,
@@ -219,4 +282,10 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "oauth_codes.create": _short_lived,
     "oauth_tokens.issue": _of_a_client,
     "oauth_providers.put": _elsewhere,
+    **dict.fromkeys(HITS_CACHED, _cached),
+    "oauth_states.consume": _begun,
+    "oauth_codes.lock_family": _coded,
+    "oauth_codes.redeem": _coded,
+    **dict.fromkeys(HITS_ISSUED, _issued),
+    **dict.fromkeys(HITS_LINKED, _linked),
 }

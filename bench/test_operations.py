@@ -6,14 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import HITS_CACHED, HITS_ISSUED, HITS_LINKED
 
 from authkit.harness.gate import budgets
 from authkit.hot._sync import statement
 from authkit.hot.operation import AnyOperation, Intent
-from authkit.hot.registry import OPERATIONS
+from authkit.hot.registry import BY_NAME, OPERATIONS
 
 ROUNDS, WARMUP = 200, 20
 COUNTED = budgets.load(Path(__file__).with_name("budgets.toml"))
+HITS = (
+    *HITS_CACHED,
+    *HITS_ISSUED,
+    *HITS_LINKED,
+    "oauth_states.consume",
+    "oauth_codes.lock_family",
+    "oauth_codes.redeem",
+)
 READS = [op for op in OPERATIONS if op.intent is Intent.READ]
 
 
@@ -37,3 +46,14 @@ def test_operation_on_the_primary(benchmark, operation, primary, samples):
 @pytest.mark.parametrize("operation", READS, ids=lambda op: op.name)
 def test_operation_on_the_replica(benchmark, operation, replica, samples):
     measure(benchmark, replica, operation, samples)
+
+
+@pytest.mark.parametrize("name", HITS)
+def test_a_sample_finds_what_it_asks_for(name, primary, samples):
+    """A budget of a look-up that misses would say nothing."""
+    operation = BY_NAME[name]
+    drawn = samples.draw(operation)
+    if operation.row is None:
+        assert statement.execute(primary, operation, drawn) == 1
+    else:
+        assert statement.fetch_all(primary, operation, drawn)
