@@ -23,6 +23,7 @@ from authkit.figures import Figure, Report, figure
 _HERE: Final = Path(__file__).parent
 _NOTHING_PER_S: Final = 20_000
 _CHECKS_PER_S: Final = 8_000
+_STALLED_PER_S: Final = 200
 _ROUNDS: Final = 3
 # As many as the pool has connections: who finds none waits in its queue, which costs
 # more than the wait for an arrival.
@@ -75,6 +76,7 @@ def run(seconds: float, progress: Progress) -> Report:
                 "checks", "locustfile.py", _CHECKS_PER_S, _CALLERS, progress
             ),
             *loads.processes(progress),
+            *loads.stall(progress),
         )
     return Report("load-overhead", started, perf_counter() - began, figures)
 
@@ -138,6 +140,28 @@ class _Loads:
             ratios.append(two["operations_per_s"] / one["operations_per_s"])
         ratio = round(median(ratios), 3)
         return (figure("two_processes_ratio", ratio, "1", goal=(">=", 1.5)),)
+
+    def stall(self, progress: Progress) -> tuple[Figure, ...]:
+        """Return what both loops tell of a table that is locked for a second.
+
+        Arrivals come evenly, so of T seconds the hundredth part that waited longest are
+        those due in the first T/100 seconds of the lock: p99 is the lock less T/100.
+        """
+        progress("A table locked for a second, under an open loop and a closed one")
+        lock = {"AUTHKIT_LOAD_FAULT": "at=1500ms,kind=lock-table,for=1s"}
+        rate = {"AUTHKIT_LOAD_RATE": str(_STALLED_PER_S)}
+        seconds = {"AUTHKIT_LOAD_SECONDS": str(max(self._seconds, 4.0))}
+        path = "locustfile.py"
+        opened = self._load(path, _USERS, 1, {**lock, **rate, **seconds})
+        closed = self._load(path, _CALLERS, 1, {**lock, **seconds})
+        by_hand = opened["fault_ms"] - 10 * float(seconds["AUTHKIT_LOAD_SECONDS"])
+        off = abs(opened["response_p99_ms"] / by_hand - 1)
+        return (
+            figure("stall_by_hand_p99_ms", round(by_hand, 3), "ms"),
+            figure("stall_open_p99_ms", opened["response_p99_ms"], "ms"),
+            figure("stall_closed_p99_ms", closed["service_p99_ms"], "ms"),
+            figure("stall_open_off_by", round(off, 4), "1", goal=("<=", 0.1)),
+        )
 
     def _load(
         self,
