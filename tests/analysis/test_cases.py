@@ -5,10 +5,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import psycopg
 import pytest
 
 from authkit.analysis import Cases, entity, pivot, plots, sessionize
+from authkit.analysis.detect import findings
 from authkit.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from authkit.testing.plugin import Database
 from authkit.workload.load import seed
@@ -61,6 +63,19 @@ def test_who_somebody_is_costs_an_entry_in_the_trail(cases: Cases, database: Dat
         case.unmask("0" * 32, reason="curious")
     with pytest.raises(InvalidInput, match="reason"):
         case.unmask(one["user"], reason=" ")
+
+
+def test_a_case_shows_the_attacks_that_clear_frames_show(cases: Cases):
+    shown = cases.open("first", "3d").attempts()
+    known = cases.frames.clear.attempts("3d").drop(columns=["subject", "session"])
+    same = ["detector", "first", "last", "attempts", "people", "addresses", "evidence"]
+    here, there = findings(shown)[same], findings(known)[same]
+    order = ["detector", "first", "last", "attempts", "addresses"]
+    pd.testing.assert_frame_equal(
+        here.sort_values(order, ignore_index=True),
+        there.sort_values(order, ignore_index=True),
+    )
+    assert len(here) > 0
 
 
 def test_whoever_is_erased_is_nobody_in_any_case(cases: Cases, database: Database):

@@ -47,6 +47,13 @@ class Sliding:
         if self.other == "login":
             counted = counted.assign(login=_login(counted, rows))
         span = values["span"]
+        one, two = self.halves or ("id", "id")
+        whole = counted[one].notna() & counted[two].notna()
+        times = microseconds(counted["occurred_at"])
+        kinds = counted[self.other or "id"].fillna("").to_numpy(dtype=object)
+        ones, twos = (
+            counted[half].where(whole, "").to_numpy(dtype=object) for half in (one, two)
+        )
         # The key of a single column comes bare, not as a tuple of one.
         groups: Any = (
             counted.groupby(list(self.key), sort=False).indices.items()
@@ -57,23 +64,17 @@ class Sliding:
             key: tuple[Any, ...] = found_key if len(self.key) != 1 else (found_key,)
             if len(positions) < values["attempts"]:
                 continue
-            part = counted.iloc[positions]
-            one, two = self.halves or ("id", "id")
-            whole = part[one].notna() & part[two].notna()
             for first, last in islands(
-                microseconds(part["occurred_at"]),
-                part[self.other or "id"].fillna("").to_numpy(),
-                (
-                    part[one].where(whole, "").to_numpy(),
-                    part[two].where(whole, "").to_numpy(),
-                ),
+                times[positions],
+                kinds[positions],
+                (ones[positions], twos[positions]),
                 span,
                 lambda inside: (
                     inside.attempts >= values["attempts"]
                     and self.fulfils(inside, values)
                 ),
             ):
-                found = part.iloc[first : last + 1]
+                found = counted.iloc[positions[first : last + 1]]
                 yield Found(
                     " ".join(map(str, key)) or "everybody",
                     found,

@@ -112,15 +112,17 @@ def islands(
 
 
 def around(rows: DataFrame, by: str, value: str, span: timedelta) -> Any:
-    """Return, for each row, how many different values its key has within a span."""
+    """Return, for each row, how many different values its key has within a span.
+
+    Rows come in order of time.
+    """
     counts = np.zeros(len(rows), dtype="int64")
     reach = int(span.total_seconds() * 1e6)
+    every = microseconds(rows["occurred_at"])
+    told = rows[value].to_numpy(dtype=object)
+    there = rows[value].notna().to_numpy()
     for positions in rows.groupby(by, sort=False).indices.values():
-        part = rows.iloc[positions]
-        times = microseconds(part["occurred_at"])
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], part[value].to_numpy()[order]
-        known = part[value].notna().to_numpy()[order]
+        times, values, known = (column[positions] for column in (every, told, there))
         inside: Counter[Any] = Counter()
         first = last = 0
         for at, moment in enumerate(times):
@@ -134,5 +136,5 @@ def around(rows: DataFrame, by: str, value: str, span: timedelta) -> Any:
                     if not inside[values[first]]:
                         del inside[values[first]]
                 first += 1
-            counts[positions[order[at]]] = len(inside)
+            counts[positions[at]] = len(inside)
     return counts
