@@ -20,8 +20,9 @@ from authkit.hot import inputs
 from authkit.ids import uuid7
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
+from authkit.relational.presence import hold
 from authkit.relational.ways_in import Removal, lock_and_count
-from authkit.schema.relational import Account, User
+from authkit.schema.relational import Account
 from authkit.schema.vocabulary import ACCOUNT_TYPES, AccountType
 
 _TOKENS = ("access_token", "refresh_token", "id_token")
@@ -71,7 +72,7 @@ class Accounts:
 
         Raises:
             InvalidInput: a part is not acceptable, or tokens came without a ring.
-            NotFound: there is no such user.
+            NotFound: there is no such user, or the user was erased.
             AlreadyExists: the identity is linked already, to this user or another; the
                 transaction is still good.
         """
@@ -80,15 +81,14 @@ class Accounts:
         account_id = uuid7()
         columns: dict[str, object] = {
             "id": account_id,
-            "user_id": inputs.identifier(user_id, "user id"),
+            "user_id": user_id,
             "type": kind,
             "provider": inputs.text(provider, "provider", limit=100),
             "issuer": inputs.text(issuer, "issuer", limit=2048),
             "subject": inputs.text(subject, "subject", limit=255),
             **_sealed(account_id, tokens, ring),
         }
-        if self._session.get(User, user_id) is None:
-            raise NotFound("there is no such user")
+        hold(self._session, user_id)
         statement = (
             insert(Account)
             .values(columns)

@@ -20,8 +20,9 @@ from authkit.hot import inputs
 from authkit.ids import uuid7
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
+from authkit.relational.presence import hold
 from authkit.relational.ways_in import Removal, lock_and_count
-from authkit.schema.relational import User, WebauthnCredential
+from authkit.schema.relational import WebauthnCredential
 
 MAX_CREDENTIAL_ID_BYTES = 1023
 MAX_SIGN_COUNT = 2**32 - 1
@@ -97,12 +98,11 @@ class Credentials:
         """Remember a credential of a user.
 
         Raises:
-            NotFound: there is no such user.
+            NotFound: there is no such user, or the user was erased.
             AlreadyExists: the credential id is registered already, for whomever and
                 retired or not (section 7.1 step 25); the transaction is still good.
         """
-        if self._session.get(User, inputs.identifier(user_id, "user id")) is None:
-            raise NotFound("there is no such user")
+        hold(self._session, user_id)
         statement = (
             insert(WebauthnCredential)
             .values(

@@ -149,7 +149,7 @@ class Users:
 
         Raises:
             InvalidInput: an argument is not acceptable, or nothing is to be changed.
-            NotFound: there is no such user.
+            NotFound: there is no such user, or the user was erased.
             AlreadyExists: another user has this e-mail address; the transaction is
                 lost.
         """
@@ -239,7 +239,10 @@ class Users:
 
     def _change(self, user_id: UUID, changes: dict[str, object]) -> User:
         statement = (
-            update(User).where(User.id == user_id).values(changes).returning(User)
+            update(User)
+            .where(User.id == user_id, User.erased_at.is_(None))
+            .values(changes)
+            .returning(User)
         )
         user = self._session.scalars(statement, execution_options=_FRESH).one_or_none()
         if user is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 
 import pytest
@@ -354,6 +355,35 @@ def test_an_erased_user_leaves_no_personal_detail_and_an_intact_trail(
             uow.users.erase(uuid7())
         again = uow.users.create(user.email)
         assert again.id != user.id
+
+
+def test_what_erasure_removed_does_not_come_back(kit, user, word):
+    with kit.unit_of_work() as uow:
+        uow.users.erase(user.id)
+    with kit.unit_of_work() as uow:
+        with pytest.raises(NotFound):
+            uow.users.update(user.id, name=word)
+        with pytest.raises(NotFound):
+            uow.accounts.link(user.id, provider="x", issuer=ISSUER, subject=word)
+        with pytest.raises(NotFound):
+            uow.credentials.register(user.id, credential())
+
+
+def test_erasing_and_linking_at_once_leaves_no_account_behind(kit, race, user, word):
+    def act(number: int) -> None:
+        with kit.unit_of_work() as uow:
+            if number == 0:
+                uow.users.erase(user.id)
+                return
+            with contextlib.suppress(NotFound):
+                uow.accounts.link(
+                    user.id, provider="x", issuer=ISSUER, subject=f"{word}.{number}"
+                )
+
+    race(act, 12)
+    with kit.unit_of_work(read_only=True) as uow:
+        assert uow.users.get(user.id).erased_at is not None
+        assert uow.accounts.of(user.id) == []
 
 
 def test_accounts_credentials_and_roles_of_a_user_are_read_in_pages(kit, user, word):
