@@ -161,8 +161,16 @@ def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
                 f"{total.calls:,}",
                 f"{total.calls / end.seconds:,.0f} per second",
             ),
-            report.Tile(f"{what} time, p50", f"{p50 / 1e6:.3g} ms", "all operations"),
-            report.Tile(f"{what} time, p99", f"{p99 / 1e6:.3g} ms", "all operations"),
+            report.Tile(
+                f"{what} time, p50",
+                f"{report.milliseconds(p50 / 1e6)} ms",
+                "all operations",
+            ),
+            report.Tile(
+                f"{what} time, p99",
+                f"{report.milliseconds(p99 / 1e6)} ms",
+                "all operations",
+            ),
             report.Tile("failed", f"{total.failed.count:,}", "calls"),
             *_fault_tiles(made, end),
         ),

@@ -120,7 +120,7 @@ def render(story: Story) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    environment.filters["ms"] = _milliseconds
+    environment.filters["ms"] = milliseconds
     drawn = {name: Markup(theme.svg(spec)) for name, spec in _specs(story).items()}  # noqa: S704 # made by our own charts from names and numbers
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
@@ -288,7 +288,7 @@ def _number(value: float | None) -> str:
     return text.replace(",", "\u202f")
 
 
-def _milliseconds(value: float | None) -> str:
+def milliseconds(value: float | None) -> str:
     """Write milliseconds to three significant digits; a dash for None."""
     if value is None:
         return "–"  # noqa: RUF001 # the same

@@ -13,7 +13,14 @@ from authkit.harness.activity import Checkpoints, Waiting, over_time
 from authkit.harness.database import DatabaseSide, LagSample, Statement
 from authkit.harness.phases import Mark, phases
 from authkit.harness.recorder import Recorder, Recording
-from authkit.harness.report import Drawing, Story, Tile, render, with_short_names
+from authkit.harness.report import (
+    Drawing,
+    Story,
+    Tile,
+    milliseconds,
+    render,
+    with_short_names,
+)
 from authkit.harness.series import folded
 
 START = 1_800_000_000.0
@@ -207,3 +214,8 @@ def test_what_is_undone_after_the_end_is_not_drawn_beyond_it():
     page = render(replace(story(), marks=(Mark(START + 4.0, "killed", "n1"), late)))
     assert "n1 killed" in page
     assert "n1 rejoined" not in page
+
+
+def test_milliseconds_are_written_as_people_read_them():
+    shown = [milliseconds(value) for value in (0.0764, 2.345, 280.2, 3705.668)]
+    assert shown == ["0.076", "2.35", "280", "3\u202f706"]
