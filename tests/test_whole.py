@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.error import URLError
 
@@ -33,6 +35,7 @@ from authkit.testing.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]
 LOG = """\
 Nov 20 03:00:01 bar sshd[81]: Failed password for root from 203.0.113.9 port 4 ssh2
@@ -45,6 +48,8 @@ ELSEWHERE = {
     "authkit demo": "tests/demo/test_tour.py",
     "authkit bench budgets": "CI runs it as it stands",
     "authkit example": "tests/cli/test_example_tour.py",
+    "authkit drill purge": "tests/harness/test_drill_purge.py",
+    "authkit drill failover --engine patroni": "tests/harness/test_drills_patroni.py",
 }
 
 
@@ -79,6 +84,7 @@ class House:
         """Run a command of the README, or with less to do; return what it printed."""
         self.ran.append(said)
         program, *rest = shlex.split(instead or said)
+        began = monotonic()
         ended = subprocess.run(
             [sys.executable, "-m", program, *rest],
             cwd=where or self.work,
@@ -88,9 +94,11 @@ class House:
             timeout=300,
             check=False,
         )
+        LOGGER.info("%.1f s: %s", monotonic() - began, said)
         assert ended.returncode in (codes or (0,)), (
             f"{said}: {ended.stdout}{ended.stderr}"
         )
+        assert [path.name for path in self.temporary.iterdir()] == [], said
         return ended.stdout
 
     @contextmanager
@@ -196,7 +204,7 @@ def test_from_nothing_to_nothing(house: House) -> None:
     # Who was attacked? A finding names its attempts, and a notebook tells the story.
     run(
         "authkit risk evaluate",
-        "authkit risk evaluate --world 1 --users 400 --days 120 --no-ceiling"
+        "authkit risk evaluate --world 1 --users 600 --days 120 --no-ceiling"
         " --resamples 20 --json risk.json",
     )
     assert house.figures("risk.json")
@@ -237,18 +245,19 @@ def test_from_nothing_to_nothing(house: House) -> None:
     if (ROOT / ".git").exists():
         run(
             "authkit bench gate HEAD~1",
-            "authkit bench gate HEAD --exact --only sessions.validate",
+            "authkit bench gate HEAD --exact --only sessions.validate"
+            " --no-instructions",
             where=ROOT,
         )
 
     # The primary dies once more, and nobody is there to do it for us.
     run("authkit drill failover --rounds 3", "authkit drill failover --rounds 1")
+    run("authkit metrics bench", "authkit metrics bench --pairs 10", 0, 1)
     run("authkit lab kill primary")
-    run("authkit health", None, 1)
+    run("authkit health", None, 2)
     run("authkit lab promote")
     run("authkit lab down")
     assert house.processes() == []
-    assert [path.name for path in house.temporary.iterdir()] == []
     assert [path.name for path in house.state.rglob("*") if path.is_file()] == []
 
 

@@ -35,6 +35,15 @@ History = Annotated[
 ]
 
 
+Client = Annotated[
+    bool,
+    typer.Option(
+        "--instructions/--no-instructions",
+        help="Count the client's instructions too, where valgrind is.",
+    ),
+]
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands to their group."""
     for command in (budgets, compare, gate, aa, inject, trend):
@@ -67,6 +76,7 @@ def budgets(
         ),
     ] = None,
     only: Only = None,
+    instructions: Client = True,
     json: Json = None,
     history: History = None,
 ) -> None:
@@ -80,7 +90,11 @@ def budgets(
 
     with _working() as show:
         report, lines = counting.run(
-            update=update, base=base, only=tuple(only or ()), progress=show
+            update=update,
+            base=base,
+            only=tuple(only or ()),
+            client=instructions,
+            progress=show,
         )
     if history is not None:
         results.append(history, report)
@@ -100,15 +114,6 @@ Load = Annotated[int, typer.Option(min=0, help="Processes that keep busy meanwhi
 Raw = Annotated[
     Path | None,
     typer.Option(help="File to which each run is added as a line.", metavar="FILE"),
-]
-
-
-Client = Annotated[
-    bool,
-    typer.Option(
-        "--instructions/--no-instructions",
-        help="Count the client's instructions too, where valgrind is.",
-    ),
 ]
 
 

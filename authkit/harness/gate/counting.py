@@ -21,6 +21,7 @@ def run(
     update: bool = False,
     base: str | None = None,
     only: Sequence[str] = (),
+    client: bool = True,
     progress: Progress = silent,
 ) -> tuple[Report, tuple[str, ...]]:
     """Count, compare and say what differs; returns the report and its lines.
@@ -41,7 +42,9 @@ def run(
         trees = [
             stack.enter_context(tree_of(root, one, one or HEAD)) for one in revisions
         ]
-        counted = budgets.count(trees, only=only, first=order, progress=progress)
+        counted = budgets.count(
+            trees, only=only, first=order, client=client, progress=progress
+        )
     head = counted[-1]
     if base is not None:
         judged = budgets.judge_versions(counted[0], head, committed)
