@@ -271,7 +271,7 @@ def hunt(house: House) -> None:
         timeout=120,
         kernel_name="python3",
         resources={"metadata": {"path": str(house.work)}},
-    ).execute(env={**house.variables, **variables})
+    ).execute(env={**house.variables, **variables, "TMPDIR": str(house.work)})
     text = json.dumps([cell.get("outputs", []) for cell in made.cells])
     assert re.search(r"[1-9]\d* findings by", text)
     assert "findings.csv" in text
