@@ -137,7 +137,7 @@ def figures(folder: Path, sources: Sequence[str]) -> dict[str, Json]:
 
 def slim(made: Json) -> Json:
     """Return a file of figures without its series: what the sheet needs is kept."""
-    if "benchmarks" in made:
+    if "machine_info" in made:
         kept = [
             {"name": told["name"], "extra_info": told["extra_info"]}
             for told in cast("Sequence[Json]", made["benchmarks"])
@@ -158,7 +158,7 @@ def measured(goal: Goal, made: Json | None) -> float | None:
     if made is None:
         return None
     value: object = None
-    if "benchmarks" in made:
+    if "machine_info" in made:
         test, _, key = goal.figure.partition(": ")
         for benchmark in cast("Sequence[Json]", made["benchmarks"]):
             if benchmark["name"] == test:
@@ -227,7 +227,7 @@ def shown(value: float) -> str:
 def _circumstances(made: Json | None) -> tuple[str, str]:
     if made is None:
         return "-", "-"
-    if "benchmarks" in made:
+    if "machine_info" in made:
         told = cast("Json", made["machine_info"])
         cpus = cast("Json", told.get("cpu", {})).get("count", "?")
         system = f"{told['system']} {told['release']}"
