@@ -47,6 +47,7 @@ ELSEWHERE = {
     "pytest bench --benchmark-only": "tests/bench/test_bench.py",
     "authkit demo": "tests/demo/test_tour.py",
     "authkit bench budgets": "CI runs it as it stands",
+    "authkit bench results": "tests/harness/test_goals.py",
     "authkit example": "tests/cli/test_example_tour.py",
     "authkit drill purge": "tests/harness/test_drill_purge.py",
     "authkit drill failover --engine patroni": "tests/harness/test_drills_patroni.py",
