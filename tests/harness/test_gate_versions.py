@@ -68,7 +68,7 @@ def test_a_round_trip_more_and_a_dropped_index_fail_for_what_they_are(checkout: 
     )
     found = gating.run(
         "base",
-        only=["sessions.validate", "sessions.list", "sessions.revoke"],
+        only=["sessions.extend", "sessions.list", "sessions.revoke"],
         client=False,
         rule=QUICK,
     )
@@ -79,10 +79,10 @@ def test_a_round_trip_more_and_a_dropped_index_fail_for_what_they_are(checkout: 
         ("sessions.revoke", "statements"),
         ("sessions.list", "plan"),
     }
-    assert "sessions.validate" not in {operation for operation, _ in faults}
+    assert "sessions.extend" not in {operation for operation, _ in faults}
     verdicts = {one.measured.benchmark: one.verdict.value for one in found.judgements}
     assert verdicts["sessions.revoke"] == "regression"
-    assert verdicts["sessions.validate"] != "regression"
+    assert verdicts["sessions.extend"] != "regression"
     assert any("differs from its commit" in note for note in found.notes)
 
 
