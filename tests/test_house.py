@@ -97,3 +97,9 @@ def test_every_suppressed_check_names_its_rule_and_its_reason():
             if match and not re.match(r"(?::\s*|\[)[\w, ]+\]?\s+#\s+\S", match["rest"]):
                 found.append(f"{path.relative_to(ROOT)}:{number}")
     assert found == []
+
+
+def test_the_files_that_begin_first_exist():
+    named = re.findall(r'"(tests/\S+)"', (ROOT / "tests/conftest.py").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
