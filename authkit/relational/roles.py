@@ -22,6 +22,7 @@ from authkit.relational.event import entity
 from authkit.relational.grants import Change, Grant
 from authkit.relational.journal import Journal
 from authkit.relational.names import PermissionName, role_name
+from authkit.relational.presence import hold
 from authkit.schema.columns import INSTANT, UUID_
 from authkit.schema.relational import (
     Permission,
@@ -176,11 +177,13 @@ class Roles:
         """Give a user a role; a grant that is there takes the new expiry.
 
         Of two who grant the same at once one adds it and the other is told that it is
-        there; each has an audit entry.
+        there; each has an audit entry. A disabled user may be given a role, which
+        allows nothing before the user is enabled.
 
         Raises:
             InvalidInput: the expiry is past, or a name malformed.
-            NotFound: there is no such user or role; the transaction is still good.
+            NotFound: there is no such user or role, or the user was erased; the
+                transaction is still good.
             Conflict: `granted_by` is no user.
         """
         inputs.identifier(user_id, "user id")
@@ -188,6 +191,7 @@ class Roles:
             expires_at, "expiry"
         ) <= datetime.now(UTC):
             raise InvalidInput("the expiry of the grant lies in the past")
+        hold(self._session, user_id)
         found = (
             select(
                 User.id,
@@ -215,7 +219,7 @@ class Roles:
         if row is not None:
             change = Change.ADDED if row.added else Change.CHANGED
         elif self._session.execute(found).first() is None:
-            raise NotFound("there is no such user or role")
+            raise NotFound("there is no such role")
         else:
             change = Change.UNCHANGED
         self._journal.record(

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,8 +12,6 @@ from authkit.ids import uuid7
 from authkit.schema.relational import User
 from authkit.settings import Settings
 from authkit.testing.plugin import Database
-
-Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +71,13 @@ def user(kit, email) -> User:
         return uow.users.create(email, name="Ann")
 
 
-@pytest.fixture
-def race() -> Callable[[Callable[[int], Result], int], list[Result]]:
-    """Run a function in many threads at once; returns every answer."""
+@pytest.fixture(scope="module")
+def sealed_by(module_settings) -> Callable[..., authkit.Kit]:
+    """Make a kit of the module's database that seals with keys; the first one seals."""
 
-    def run(operation: Callable[[int], Result], callers: int) -> list[Result]:
-        barrier = threading.Barrier(callers)
+    def connect(**keys: bytes) -> authkit.Kit:
+        ring = ",".join(f"{k}:{b64encode(v).decode()}" for k, v in keys.items())
+        given = module_settings.model_dump() | {"authkit_sealing_keys": ring}
+        return authkit.connect(Settings.load(env_file=None, **given))
 
-        def one(number: int) -> Result:
-            barrier.wait(timeout=30)
-            return operation(number)
-
-        with ThreadPoolExecutor(callers) as pool:
-            return list(pool.map(one, range(callers)))
-
-    return run
+    return connect

@@ -12,12 +12,14 @@ import pytest
 from authkit.errors import InvalidInput
 from authkit.relational import Fault, Verification, verification
 from authkit.relational.chain import Head
+from authkit.testing import race
 
 ROW = "WHERE shard = 3 AND seq = 3"
 HEAD_MOVED_BACK = (
     "UPDATE authkit.audit_chain_heads AS h SET seq = e.seq, hash = e.hash"
     " FROM authkit.audit_logs AS e WHERE h.shard = 3 AND e.shard = 3 AND e.seq = {}"
 )
+
 # What is done to entry 3 of shard 3, and at which entry it is found.
 TAMPERING = {
     "edit the bytes": (
@@ -210,7 +212,7 @@ def test_an_entry_vanishes_with_the_change_it_tells_of(kit, word):
         assert uow.audit.trail(correlation_id=word) == []
 
 
-def test_many_appenders_fork_no_chain(kit, race, word):
+def test_many_appenders_fork_no_chain(kit, word):
     def act(caller: int) -> None:
         for _ in range(4):
             with kit.unit_of_work(correlation_id=word, actor=f"user:{caller}") as uow:
@@ -223,7 +225,7 @@ def test_many_appenders_fork_no_chain(kit, race, word):
         assert len(uow.audit.trail(correlation_id=word, limit=1000)) == 240
 
 
-def test_a_verification_is_not_disturbed_by_appending(kit, race):
+def test_a_verification_is_not_disturbed_by_appending(kit):
     def act(caller: int) -> bool:
         if caller % 3 == 0:
             return verify(kit).intact

@@ -8,6 +8,7 @@ import pytest
 import authkit
 from authkit.errors import InvalidInput, NotFound
 from authkit.ids import uuid7
+from authkit.testing import race
 
 
 def replace(kit, user, **options):
@@ -35,7 +36,7 @@ def test_a_code_is_good_once_however_it_is_typed(kit, user):
     assert left(kit, user) == 8
 
 
-def test_of_many_who_present_one_code_one_is_let_in(kit, race, user):
+def test_of_many_who_present_one_code_one_is_let_in(kit, user):
     for code in replace(kit, user, count=4):
         answers = race(lambda _, code=code: redeem(kit, user, code), 30)
         assert answers.count(True) == 1
@@ -44,7 +45,7 @@ def test_of_many_who_present_one_code_one_is_let_in(kit, race, user):
     assert sum(entry.action == "backup_codes.redeem" for entry in told) == 4
 
 
-def test_of_many_who_make_codes_at_once_one_set_is_good(kit, race, user):
+def test_of_many_who_make_codes_at_once_one_set_is_good(kit, user):
     made = race(lambda _: replace(kit, user, count=2), 12)
     assert left(kit, user) == 2
     good = [all(redeem(kit, user, code) for code in codes) for codes in made]

@@ -7,6 +7,7 @@ import pytest
 from authkit.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from authkit.ids import uuid7
 from authkit.relational import Change, Reason
+from authkit.testing import race
 
 SOON = timedelta(hours=1)
 
@@ -146,7 +147,7 @@ def test_holders_are_read_in_pages(kit, word):
 
 
 def test_two_administrators_racing_on_a_grant_make_one_grant_and_an_entry_each(
-    kit, race, user
+    kit, user
 ):
     def grant(caller: int) -> Change:
         with kit.unit_of_work(actor=f"system:admin-{caller}") as uow:
@@ -161,9 +162,7 @@ def test_two_administrators_racing_on_a_grant_make_one_grant_and_an_entry_each(
     assert len({entry.actor for entry in entries}) == 30
 
 
-def test_granting_and_revoking_at_once_ends_in_a_state_that_was_asked_for(
-    kit, race, user
-):
+def test_granting_and_revoking_at_once_ends_in_a_state_that_was_asked_for(kit, user):
     def act(caller: int) -> None:
         with kit.unit_of_work() as uow:
             if caller % 2:

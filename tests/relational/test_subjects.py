@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import threading
 from collections.abc import Iterator
@@ -12,25 +11,17 @@ import pytest
 import authkit
 from authkit.errors import ConfigError, InvalidInput
 from authkit.ids import uuid7
+from authkit.testing import race
 
 OLD, NEW = secrets.token_bytes(32), secrets.token_bytes(32)
 DETAILS = {"email": "ann@example.com", "address": {"street": "Ünter den Linden"}}
 
 
-def keys(**named: bytes) -> str:
-    return ",".join(f"{k}:{base64.b64encode(v).decode()}" for k, v in named.items())
-
-
 @pytest.fixture(scope="module")
-def sealing(module_settings) -> Iterator[authkit.Kit]:
+def sealing(sealed_by) -> Iterator[authkit.Kit]:
     """A kit with a key to seal with."""
-    changes = {"authkit_sealing_keys": keys(old=OLD)}
-    with authkit.connect(with_keys(module_settings, **changes)) as opened:
+    with sealed_by(old=OLD) as opened:
         yield opened
-
-
-def with_keys(settings, **changes):
-    return type(settings).load(env_file=None, **(settings.model_dump() | changes))
 
 
 def write(kit, subject, word: str, **options) -> None:
@@ -109,7 +100,7 @@ def test_details_moved_to_another_entry_or_subject_do_not_open(sealing, user, wo
                 work.open(moved, context=context)
 
 
-def test_the_first_details_of_many_callers_share_one_key(sealing, race, word):
+def test_the_first_details_of_many_callers_share_one_key(sealing, word):
     subject = uuid7()
     race(lambda n: write(sealing, subject, f"{word}.{n}"), 12)
     for number in range(12):
@@ -137,16 +128,14 @@ def test_an_erasure_waits_for_details_that_are_being_written(sealing, user, word
     assert read(sealing, word)[1] is None
 
 
-def test_the_ring_rotates_and_subjects_stay_readable(sealing, module_settings, word):
+def test_the_ring_rotates_and_subjects_stay_readable(sealing, sealed_by, word):
     write(sealing, uuid7(), word)
-    both = with_keys(module_settings, authkit_sealing_keys=keys(new=NEW, old=OLD))
-    with authkit.connect(both) as kit:
+    with sealed_by(new=NEW, old=OLD) as kit:
         resealed = 1
         while resealed:
             with kit.unit_of_work() as uow:
                 resealed = uow.subjects.reseal(limit=3)
-    alone = with_keys(module_settings, authkit_sealing_keys=keys(new=NEW))
-    with authkit.connect(alone) as kit:
+    with sealed_by(new=NEW) as kit:
         assert read(kit, word)[1] == DETAILS
     with pytest.raises(ConfigError, match="lacks key 'new'"):
         read(sealing, word)

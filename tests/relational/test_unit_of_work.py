@@ -24,6 +24,7 @@ from authkit.errors import (
 )
 from authkit.hot import NewSession
 from authkit.relational import Work
+from authkit.testing import race
 
 
 def in_use(kit) -> int:
@@ -162,7 +163,7 @@ def test_a_connection_lost_at_the_commit_is_in_doubt(kit, superuser, email):
         assert uow.users.find_by_email(email) is None
 
 
-def test_a_thousand_units_leak_no_connection(kit, race, user):
+def test_a_thousand_units_leak_no_connection(kit, user):
     def act(caller: int) -> None:
         for number in range(34):
             with contextlib.suppress(InvalidInput), kit.unit_of_work() as uow:

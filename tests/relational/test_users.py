@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import inspect
+from sqlalchemy.exc import InvalidRequestError
 
 from authkit.errors import (
     AlreadyExists,
@@ -10,6 +12,8 @@ from authkit.errors import (
     NotFound,
 )
 from authkit.ids import uuid7
+from authkit.schema.relational import Record, User
+from authkit.testing import race
 
 
 def test_a_user_is_found_by_any_writing_of_the_address(kit, email):
@@ -40,7 +44,7 @@ def test_a_taken_address_is_named_and_the_transaction_goes_on(kit, user):
         assert uow.users.get(other.id).email == f"other.{user.email}"
 
 
-def test_of_many_who_take_an_address_one_gets_it(kit, race, email):
+def test_of_many_who_take_an_address_one_gets_it(kit, email):
     def take(_: int) -> bool:
         try:
             with kit.unit_of_work() as uow:
@@ -128,12 +132,17 @@ def test_a_malformed_address_is_refused(kit, address):
 
 
 def test_a_relationship_that_was_not_loaded_fails_loudly(kit, user):
-    from sqlalchemy.exc import InvalidRequestError
-
     with kit.unit_of_work(read_only=True) as uow:
         found = uow.users.get(user.id)
-        with pytest.raises(InvalidRequestError):
-            _ = found.grants
+        for one in inspect(User).relationships:
+            with pytest.raises(InvalidRequestError, match="lazy='raise'"):
+                getattr(found, one.key)
+
+
+def test_no_relationship_of_any_table_loads_by_itself():
+    found = [one for mapper in Record.registry.mappers for one in mapper.relationships]
+    assert len(found) >= 6
+    assert {str(one) for one in found if one.lazy != "raise"} == set()
 
 
 def test_no_change_of_a_user_puts_personal_details_into_the_trail(kit, user):

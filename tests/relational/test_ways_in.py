@@ -12,6 +12,7 @@ from authkit.crypto import KeyRing
 from authkit.errors import AlreadyExists, ConfigError, InvalidInput, NotFound
 from authkit.ids import uuid7
 from authkit.relational import NewCredential, ProviderTokens, Refusal, Removal, Used
+from authkit.testing import race
 
 ISSUER = "https://accounts.example"
 RP = "example.com"
@@ -50,7 +51,7 @@ def test_an_account_is_found_by_issuer_and_subject(kit, user, word):
         assert [one.id for one in uow.accounts.of(user.id)] == [made.id]
 
 
-def test_an_identity_is_linked_once(kit, race, user, word):
+def test_an_identity_is_linked_once(kit, user, word):
     def link(_: int) -> bool:
         with kit.unit_of_work() as uow:
             try:
@@ -175,7 +176,7 @@ def test_the_last_way_in_is_never_taken_away(kit, user, word):
 
 
 def test_of_two_who_take_away_the_last_two_ways_one_is_told_that_it_stays(
-    kit, race, user, word
+    kit, user, word
 ):
     with kit.unit_of_work() as uow:
         account = uow.accounts.link(user.id, provider="x", issuer=ISSUER, subject=word)
@@ -263,7 +264,7 @@ def test_an_authenticator_that_counts_nothing_is_not_suspected(kit, user):
         assert [use(uow, new, 0).clone_suspected for _ in range(3)] == [False] * 3
 
 
-def test_of_many_assertions_with_one_count_one_is_not_suspected(kit, race, user):
+def test_of_many_assertions_with_one_count_one_is_not_suspected(kit, user):
     new = credential()
     with kit.unit_of_work() as uow:
         uow.credentials.register(user.id, new)
@@ -367,9 +368,27 @@ def test_what_erasure_removed_does_not_come_back(kit, user, word):
             uow.accounts.link(user.id, provider="x", issuer=ISSUER, subject=word)
         with pytest.raises(NotFound):
             uow.credentials.register(user.id, credential())
+        with pytest.raises(NotFound, match="no such user"):
+            uow.roles.grant(user.id, "user")
+        assert uow.roles.of(user.id) == []
 
 
-def test_erasing_and_linking_at_once_leaves_no_account_behind(kit, race, user, word):
+def test_erasing_and_granting_at_once_leaves_no_role_behind(kit, user):
+    def act(number: int) -> None:
+        with kit.unit_of_work() as uow:
+            if number == 0:
+                uow.users.erase(user.id)
+                return
+            with contextlib.suppress(NotFound):
+                uow.roles.grant(user.id, ("user", "moderator", "admin")[number % 3])
+
+    race(act, 12)
+    with kit.unit_of_work(read_only=True) as uow:
+        assert uow.users.get(user.id).erased_at is not None
+        assert uow.roles.of(user.id) == []
+
+
+def test_erasing_and_linking_at_once_leaves_no_account_behind(kit, user, word):
     def act(number: int) -> None:
         with kit.unit_of_work() as uow:
             if number == 0:
