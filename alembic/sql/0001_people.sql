@@ -38,6 +38,9 @@ CREATE TABLE authkit.users (
     CONSTRAINT users_email_key UNIQUE (email)
 ) WITH (fillfactor = 85);
 CREATE INDEX users_created_at_id_idx ON authkit.users (created_at, id);
+CREATE INDEX users_sealing_key_id_idx
+    ON authkit.users (sealing_key_id)
+    WHERE sealing_key_id IS NOT NULL;
 COMMENT ON TABLE authkit.users IS 'one row a person or machine; erased, never deleted';
 COMMENT ON COLUMN authkit.users.email IS 'normalised: NFKC, trimmed, lower case';
 COMMENT ON COLUMN authkit.users.image IS 'URL of a picture';
@@ -59,6 +62,28 @@ CREATE TABLE authkit.user_backup_codes (
         FOREIGN KEY (user_id) REFERENCES authkit.users (id) ON DELETE CASCADE
 );
 COMMENT ON TABLE authkit.user_backup_codes IS 'backup codes of a user, each good once';
+
+CREATE TABLE authkit.user_totp (
+    user_id uuid NOT NULL,
+    proposed_sealed bytea,
+    sealing_key_id text,
+    proposed_at timestamptz,
+    enrolled_at timestamptz,
+    last_step bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT user_totp_pkey PRIMARY KEY (user_id),
+    CONSTRAINT user_totp_proposal_whole_check
+        CHECK (num_nulls(proposed_sealed, sealing_key_id, proposed_at) IN (0, 3)),
+    CONSTRAINT user_totp_last_step_range_check CHECK (last_step >= 0),
+    CONSTRAINT user_totp_user_id_fkey
+        FOREIGN KEY (user_id) REFERENCES authkit.users (id) ON DELETE CASCADE
+);
+COMMENT ON TABLE authkit.user_totp IS
+    'enrolment of a user''s authenticator, and the last code it gave';
+COMMENT ON COLUMN authkit.user_totp.proposed_sealed IS 'a secret that nobody has confirmed yet';
+COMMENT ON COLUMN authkit.user_totp.enrolled_at IS
+    'since when the secret in users is good; null: there is none';
+COMMENT ON COLUMN authkit.user_totp.last_step IS
+    'time step of the last code that was accepted: no code is good twice';
 
 CREATE TABLE authkit.subject_keys (
     subject_id uuid NOT NULL,

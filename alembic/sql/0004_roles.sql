@@ -35,9 +35,9 @@ GRANT SELECT, INSERT, UPDATE ON
     authkit.oauth_state_tracking, authkit.oauth_auth_codes
     TO authkit_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    authkit.accounts, authkit.user_backup_codes, authkit.roles, authkit.permissions,
-    authkit.user_roles, authkit.role_permissions, authkit.rate_limit_tracking,
-    authkit.user_auth_cache, authkit.oauth_token_cache
+    authkit.accounts, authkit.user_backup_codes, authkit.user_totp, authkit.roles,
+    authkit.permissions, authkit.user_roles, authkit.role_permissions,
+    authkit.rate_limit_tracking, authkit.user_auth_cache, authkit.oauth_token_cache
     TO authkit_app;
 
 -- Maintenance: bounded purges and partitions. FOR UPDATE SKIP LOCKED asks for UPDATE on

@@ -29,7 +29,7 @@ def downgrade() -> None:
         DROP TABLE authkit.role_permissions, authkit.user_roles, authkit.permissions,
             authkit.roles, authkit.webauthn_credentials, authkit.sessions,
             authkit.accounts, authkit.subject_keys, authkit.user_backup_codes,
-            authkit.users;
+            authkit.user_totp, authkit.users;
         DROP FUNCTION authkit.raise_versions_of_holders,
             authkit.raise_versions_of_roles, authkit.raise_versions_of_users,
             authkit.raise_user_version, authkit.refuse

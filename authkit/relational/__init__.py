@@ -12,6 +12,7 @@ from authkit.relational.event import AuditEvent, entity
 from authkit.relational.grants import Change, Grant
 from authkit.relational.inclusion import Inclusion
 from authkit.relational.journal import Origin
+from authkit.relational.totp import TotpProposal
 from authkit.relational.unit_of_work import UnitOfWork
 from authkit.relational.users import KEEP
 from authkit.relational.ways_in import Removal
@@ -43,6 +44,7 @@ __all__ = [
     "Refusal",
     "Removal",
     "Seal",
+    "TotpProposal",
     "UnitOfWork",
     "Used",
     "Verification",

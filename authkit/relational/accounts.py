@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from authkit.ids import uuid7
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
 from authkit.relational.presence import hold
+from authkit.relational.resealing import sealed_by_older
 from authkit.relational.ways_in import Removal, lock_and_count
 from authkit.schema.relational import Account
 from authkit.schema.vocabulary import ACCOUNT_TYPES, AccountType
@@ -214,19 +215,9 @@ class Accounts:
             InvalidInput: the limit is not between 1 and 10,000, or a value is damaged.
             ConfigError: an older key is not in the ring any more.
         """
-        old = (
-            select(Account)
-            .where(
-                or_(
-                    Account.sealing_key_id < ring.active_id,
-                    Account.sealing_key_id > ring.active_id,
-                )
-            )
-            .order_by(Account.id)
-            .limit(inputs.count(limit, "limit", low=1, high=10_000))
-            .with_for_update(skip_locked=True)
-        )
-        accounts = list(self._session.scalars(old))
+        accounts = self._session.scalars(
+            sealed_by_older(Account, Account.id, Account.sealing_key_id, ring, limit)
+        ).all()
         for account in accounts:
             clear = self.open_tokens(account, ring=ring)
             for name, value in _sealed(account.id, clear, ring).items():

@@ -23,6 +23,7 @@ from authkit.schema.relational import (
     User,
     UserRole,
     UserSession,
+    UserTotp,
     WebauthnCredential,
 )
 from authkit.schema.risk import risk_logins, risk_user_counts, risk_users
@@ -53,7 +54,7 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
         return None
     hot.fetch_all(revocation.REVOKE_USER, (user_id, None, _REASON))
     hot.execute(auth_cache.INVALIDATE, (user_id,))
-    for table in (Account, BackupCode, UserRole):
+    for table in (Account, BackupCode, UserRole, UserTotp):
         session.execute(delete(table).where(table.user_id == user_id))
     session.execute(
         delete(oauth_token_cache).where(oauth_token_cache.c.user_id == user_id)

@@ -16,7 +16,7 @@ from secrets import token_bytes
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from authkit.crypto.sealing import KEY_BYTES
 from authkit.errors import InvalidInput
 from authkit.hot import inputs
 from authkit.relational.canonical import canonical
+from authkit.relational.resealing import sealed_by_older
 from authkit.schema.relational import SubjectKey
 
 _KEY_ID = "subject"
@@ -109,19 +110,15 @@ class Subjects:
             ConfigError: an older key is not in the ring any more.
         """
         ring = self._keys()
-        old = (
-            select(SubjectKey)
-            .where(
-                or_(
-                    SubjectKey.sealing_key_id < ring.active_id,
-                    SubjectKey.sealing_key_id > ring.active_id,
-                )
+        found = self._session.scalars(
+            sealed_by_older(
+                SubjectKey,
+                SubjectKey.subject_id,
+                SubjectKey.sealing_key_id,
+                ring,
+                limit,
             )
-            .order_by(SubjectKey.subject_id)
-            .limit(inputs.count(limit, "limit", low=1, high=10_000))
-            .with_for_update(skip_locked=True)
-        )
-        found = list(self._session.scalars(old))
+        ).all()
         for row in found:
             if row.key_sealed is not None:
                 context = _wrapping(row.subject_id)

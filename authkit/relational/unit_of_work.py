@@ -13,6 +13,7 @@ from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
 from authkit.relational.roles import Roles
 from authkit.relational.subjects import Subjects
+from authkit.relational.totp import Totp
 from authkit.relational.users import Users
 
 
@@ -52,6 +53,11 @@ class UnitOfWork(_UnitOfWork):
     def backup_codes(self) -> BackupCodes:
         """Codes for the day the second factor is lost."""
         return self.work.backup_codes
+
+    @property
+    def totp(self) -> Totp:
+        """One-time codes of an authenticator: enrol, redeem, disable."""
+        return self.work.totp
 
     @property
     def sessions(self) -> SessionRecords:

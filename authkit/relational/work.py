@@ -18,6 +18,7 @@ from authkit.relational.permissions import Permissions
 from authkit.relational.records import SessionRecords
 from authkit.relational.roles import Roles
 from authkit.relational.subjects import Subjects
+from authkit.relational.totp import Totp
 from authkit.relational.users import Users
 
 
@@ -45,6 +46,7 @@ class Work:
         self.accounts = Accounts(self.session, self._journal)
         self.credentials = Credentials(self.session, self._journal)
         self.backup_codes = BackupCodes(self.session, self._journal)
+        self.totp = Totp(self.session, self._journal, keys)
         self.sessions = SessionRecords(self.session)
         self.audit = Audit(self.session, self._journal, self.subjects)
 

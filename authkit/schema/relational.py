@@ -1,7 +1,8 @@
 """The relational tables, first part: users, accounts, session records, credentials.
 
-Roles and permissions stand in `authkit.schema.rbac`, the audit trail in
-`authkit.schema.audit`; all are exported from here. Relationships raise when they are
+Roles and permissions stand in `authkit.schema.rbac`, second factors in
+`authkit.schema.second_factors`, the audit trail in `authkit.schema.audit`; all are
+exported from here. Relationships raise when they are
 not loaded on purpose (`raiseload`), so that no query hides in an attribute.
 """
 
@@ -20,7 +21,6 @@ from authkit.schema.columns import (
     IPAddress,
     JsonObject,
     check,
-    digest,
     json_object,
     length,
     one_of,
@@ -35,6 +35,7 @@ from authkit.schema.declarative import Record
 from authkit.schema.masking import MaskingKey
 from authkit.schema.metadata import SCHEMA
 from authkit.schema.rbac import Permission, Role, RolePermission, UserRole
+from authkit.schema.second_factors import BackupCode, UserTotp
 from authkit.schema.vocabulary import ACCOUNT_TYPES
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "User",
     "UserRole",
     "UserSession",
+    "UserTotp",
     "WebauthnCredential",
 ]
 
@@ -81,6 +83,11 @@ class User(Record):
         risk_score(),
         check("erased_disabled", "erased_at IS NULL OR disabled_at IS NOT NULL"),
         Index(None, "created_at", "id"),
+        Index(
+            None,
+            "sealing_key_id",
+            postgresql_where=text("sealing_key_id IS NOT NULL"),
+        ),
         {
             "comment": "one row a person or machine; erased, never deleted",
             "postgresql_with": {"fillfactor": "85"},
@@ -134,23 +141,6 @@ class User(Record):
         lazy="raise",
         passive_deletes=True,
     )
-
-
-class BackupCode(Record):
-    """A single-use code for the day the second factor is lost; only its digest."""
-
-    __tablename__ = "user_backup_codes"
-    __table_args__ = (
-        digest("code_digest"),
-        {"comment": "backup codes of a user, each good once"},
-    )
-
-    user_id: Mapped[UUID] = mapped_column(
-        ForeignKey(_USER, ondelete="CASCADE"), primary_key=True
-    )
-    code_digest: Mapped[bytes] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    used_at: Mapped[datetime | None]
 
 
 class SubjectKey(Record):

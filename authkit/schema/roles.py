@@ -45,6 +45,7 @@ _KEPT = (
 _DELETED = (
     "accounts",
     "user_backup_codes",
+    "user_totp",
     "roles",
     "permissions",
     "user_roles",

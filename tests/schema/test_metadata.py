@@ -32,6 +32,7 @@ PROMISED = {
     "audit_logs",
     "audit_chain_heads",
     "user_backup_codes",
+    "user_totp",
     "subject_keys",
     "write_keys",
 }
