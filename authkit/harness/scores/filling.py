@@ -17,6 +17,15 @@ import psycopg
 from authkit.errors import InvalidInput
 from authkit.risk import features
 from authkit.risk.counters import keys
+from authkit.risk.features import (
+    AGENT,
+    FACETS,
+    MOVED,
+    NETWORK,
+    ON_DEVICE,
+    ON_SYSTEM,
+    Features,
+)
 from authkit.risk.recount import recount
 
 Progress = Callable[[str, int, int], None]
@@ -31,6 +40,11 @@ _SYSTEMS: Final = (
     "(Linux; Android 10; K)",
 )
 _COUNTRIES: Final = ("NO", "SE", "DK", "FI", "DE", "NL", "GB", "FR", "PL", "US", "BR")
+_HOUR_US: Final = 3_600_000_000
+_SOME: Final = "192.0.2.1"  # a network's key of new addresses needs an address, any
+# What a network and a browser tell of a login, in the order of the tables' columns.
+_OF_NETWORK: Final = ("asn", "country", NETWORK, MOVED)
+_OF_AGENT: Final = (*AGENT, ON_SYSTEM, ON_DEVICE)
 _PART: Final = 50_000  # people in one statement: what progress is told of
 
 _TABLES: Final[LiteralString] = """
@@ -41,9 +55,12 @@ _TABLES: Final[LiteralString] = """
         number integer PRIMARY KEY, id uuid, logins integer, network integer,
         base bigint, agent integer);
     CREATE UNLOGGED TABLE authkit_bench.networks (
-        number integer PRIMARY KEY, asn bigint, country text, keys bytea[]);
+        number integer PRIMARY KEY, asn bigint, country text,
+        of_asn bytea, of_country bytea, of_network bytea, of_moved bytea);
     CREATE UNLOGGED TABLE authkit_bench.agents (
-        number integer PRIMARY KEY, user_agent text, keys bytea[])
+        number integer PRIMARY KEY, user_agent text, of_agent bytea,
+        of_browser bytea, of_system bytea, of_device bytea,
+        of_browser_on_system bytea, of_system_on_device bytea)
     """
 # Box and Muller's way to a normal deviate; ids in order, as UUIDv7 are.
 _PEOPLE: Final[LiteralString] = """
@@ -56,33 +73,59 @@ _PEOPLE: Final[LiteralString] = """
     FROM generate_series(1, %(users)s) AS n
     """
 _DRAWN: Final[LiteralString] = """
-    FROM authkit_bench.people AS p <times>
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN random() < 0.08 THEN floor(random() * %(networks)s)::integer
+    FROM authkit_bench.people AS p CROSS JOIN LATERAL <times> AS s (n)
+    CROSS JOIN LATERAL (  -- of each login: without `s` it would be drawn once a user
+      SELECT CASE WHEN random() < 0.08 + 0 * s.n
+                  THEN floor(random() * %(networks)s)::integer
                   ELSE p.network END AS network,
              p.base + floor(random() ^ 2 * (1 + p.logins / 3)) AS host,
-             (p.agent + floor(random() ^ 3 * 3)::integer) %% %(agents)s AS agent
+             (p.agent + floor(random() ^ 3 * 3)::integer) %% %(agents)s AS agent,
+             mod(p.base + floor(random() * 10)::bigint, 24)::integer AS hour
     ) AS d
     CROSS JOIN LATERAL (
       SELECT host('16.0.0.0'::inet + (d.network * 65536::bigint
                                       + mod(d.host::bigint, 65536))) AS ip
     ) AS a
-    JOIN authkit_bench.networks AS n ON n.number = d.network
+    JOIN authkit_bench.networks AS l ON l.number = d.network
     JOIN authkit_bench.agents AS g ON g.number = d.agent
     """
-_LOGINS: Final[LiteralString] = (
-    """
+# The key of a value, as `counters.keys` makes it.
+_KEYED: Final[LiteralString] = (
+    "substr(sha256(convert_to('<facet>' || chr(31) || <value>, 'UTF8')), 1, 16)"
+)
+_IP: Final[LiteralString] = _KEYED.replace("<facet>", "ip").replace("<value>", "ip")
+_PREFIX: Final[LiteralString] = _KEYED.replace("<facet>", "prefix").replace(
+    "<value>", "network(set_masklen(ip::inet, 24))::text"
+)
+# In the order of `FACETS`; the last one is kept of an address that is new to its user.
+# People come within ten hours of the day, each at their own. `gen_random_uuid` would
+# take as long as all the rest.
+_KEPT: Final[LiteralString] = """
     INSERT INTO authkit.risk_logins (user_id, occurred_at, attempt_id, facets)
-    SELECT p.id, now() - random() * interval '180 days', gen_random_uuid(),
-           ARRAY[substr(sha256(convert_to('ip' || chr(31) || a.ip, 'UTF8')), 1, 16)]
-             || n.keys[2:3] || g.keys[4:7] || n.keys[8:8] || g.keys[9:10]
+    SELECT id, at, md5(number || '/' || n)::uuid,
+           ARRAY[<ip>, of_asn, of_country, of_agent, of_browser, of_system, of_device,
+                 of_network, of_browser_on_system, of_system_on_device, <prefix>,
+                 (%(hours)s::bytea[])[1 + hour], (%(between)s::bytea[])[1 + hour],
+                 CASE WHEN row_number() OVER (
+                   PARTITION BY number, network, host ORDER BY at) = 1
+                 THEN of_moved END]
+    FROM (SELECT p.number, p.id, s.n, d.network, d.host, d.hour, a.ip, l.of_asn,
+                 l.of_country, l.of_network, l.of_moved, g.of_agent, g.of_browser,
+                 g.of_system, g.of_device, g.of_browser_on_system,
+                 g.of_system_on_device,
+                 date_trunc('day', now(), 'UTC') - interval '1 day'
+                   * (1 + floor(random() * 180)) + interval '1 hour' * d.hour AS at
     """
-    + _DRAWN.replace("<times>", "CROSS JOIN LATERAL generate_series(1, p.logins)")
-    + " WHERE p.number > %(after)s AND p.number <= %(upto)s"
+_LOGINS: Final[LiteralString] = (
+    _KEPT.replace("<ip>", _IP).replace("<prefix>", _PREFIX)
+    + _DRAWN.replace("<times>", "generate_series(1, p.logins)")
+    + """
+          WHERE p.number > %(after)s AND p.number <= %(upto)s) AS drawn
+    """
 )
 _SAMPLE: Final[LiteralString] = (
-    "SELECT p.id, a.ip, n.asn, n.country, g.user_agent"
-    + _DRAWN.replace("<times>", "")
+    "SELECT p.id, a.ip, l.asn, l.country, g.user_agent"
+    + _DRAWN.replace("<times>", "generate_series(1, 1)")
     + " WHERE p.number = ANY (%(numbers)s)"
 )
 
@@ -118,17 +161,19 @@ def fill(
     The counts are made by the same statements as those of `authkit risk rebuild`.
     """
     agents = _agents()
-    given = {"networks": _NETWORKS, "agents": len(agents)}
+    given: dict[str, object] = {"networks": _NETWORKS, "agents": len(agents)}
     with connection.transaction():
         connection.execute("SET LOCAL work_mem = '256MB'")
         connection.execute("SET LOCAL synchronous_commit = off")
         connection.execute(_TABLES)
         cursor = connection.cursor()
         cursor.executemany(
-            "INSERT INTO authkit_bench.networks VALUES (%s, %s, %s, %s)", _networks()
+            "INSERT INTO authkit_bench.networks VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            _networks(),
         )
         cursor.executemany(
-            "INSERT INTO authkit_bench.agents VALUES (%s, %s, %s)", agents
+            "INSERT INTO authkit_bench.agents VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            agents,
         )
         # The mean over the median is 1.98; half a login is lost to `floor`.
         median = max(0.0, size.attempts / size.users - 0.45) / 1.98
@@ -136,6 +181,7 @@ def fill(
         connection.execute(_PEOPLE, {**given, "median": median, "users": size.users})
         connection.execute("ANALYZE authkit_bench.people, authkit_bench.networks")
         connection.execute("TRUNCATE authkit.risk_logins")
+        given.update(hours=_windows("hours"), between=_windows("hours_between"))
         for after in range(0, size.users, _PART):
             upto = min(after + _PART, size.users)
             connection.execute(_LOGINS, {**given, "after": after, "upto": upto})
@@ -167,13 +213,14 @@ def draw(
     return [Drawn(*row) for row in connection.execute(_SAMPLE, given)]
 
 
-def _networks() -> Iterator[tuple[int, int, str, list[bytes | None]]]:
+def _networks() -> Iterator[tuple[object, ...]]:
     for number in range(_NETWORKS):
         asn, country = 64_512 + number, _COUNTRIES[number % len(_COUNTRIES)]
-        yield number, asn, country, keys(features(None, asn, country, None))
+        found = features(_SOME, asn, country, None)
+        yield number, asn, country, *_keys(found, *_OF_NETWORK)
 
 
-def _agents() -> list[tuple[int, str, list[bytes | None]]]:
+def _agents() -> list[tuple[object, ...]]:
     made = [
         f"Mozilla/5.0 {system} AppleWebKit/537.36 (KHTML, like Gecko)"
         f" Chrome/{version}.0.0.0 Safari/537.36"
@@ -181,6 +228,17 @@ def _agents() -> list[tuple[int, str, list[bytes | None]]]:
         for system in _SYSTEMS
     ]
     return [
-        (number, agent, keys(features(None, None, None, agent)))
+        (number, agent, *_keys(features(None, None, None, agent), *_OF_AGENT))
         for number, agent in enumerate(made)
     ]
+
+
+def _windows(facet: str) -> list[bytes | None]:
+    """Return the key of one grid of the day for each hour."""
+    at = (hour * _HOUR_US for hour in range(24))
+    return [_keys(features(None, None, None, None, us), facet)[0] for us in at]
+
+
+def _keys(found: Features, *names: str) -> list[bytes | None]:
+    made = keys(found)
+    return [made[FACETS.index(name)] for name in names]

@@ -29,6 +29,7 @@ from authkit.harness.scores.filling import Drawn, Progress, Size, draw
 from authkit.hot import Routed
 from authkit.ids import uuid7
 from authkit.risk import counters, features
+from authkit.risk.features import microseconds
 from authkit.settings import Settings
 
 if TYPE_CHECKING:
@@ -182,8 +183,11 @@ def _durable(kit: authkit.Kit, logins: Sequence[Drawn]) -> Callable[[int], objec
     def both(number: int) -> object:
         score(number)
         login = logins[number % len(logins)]
-        seen = features(login.ip, login.asn, login.country, login.user_agent)
-        params = (login.user_id, datetime.now(UTC), uuid7(), counters.keys(seen))
+        at = datetime.now(UTC)
+        seen = features(
+            login.ip, login.asn, login.country, login.user_agent, microseconds(at)
+        )
+        params = (login.user_id, at, uuid7(), counters.keys(seen))
         return runner.execute(counters.LEARN, params)
 
     return both
