@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -156,6 +158,10 @@ def test_other_lines_of_sshd_are_understood_and_no_attempts(message: str):
         (b"Nov 20 25:00:01 gate sshd[77]: x\n", "does not exist"),
         (b"2026-13-01T00:00:00Z gate sshd[77]: x\n", "does not exist"),
         (b"once upon a time\n", "no syslog line"),
+        (b"Nov 20 03:00:01 nothing that has a program\n", "no host and program"),
+        (b"Dez 20 03:00:01 gate sshd[77]: x\n", "Dez is no month"),
+        (b"Nov 20 03:00:01 gate last message repeated\n", "no host and program"),
+        (b"Nov 20 03:00:01 gate sshd[7]: last message repeated tw\n", "cut off"),
     ],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, why: str):
@@ -169,6 +175,33 @@ def test_a_name_in_another_encoding_is_still_an_attempt():
     (item,) = OpenSSH(Clock(2026, now=NOW)).read([raw])
     assert isinstance(item.found, Event)
     assert item.found.what.account == "\\xfc"
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_its_first_line():
+    raw = f"\ufeff{HEAD}Failed password for ann from 192.0.2.7 port 1 ssh2\r\n"
+    (item,) = OpenSSH(Clock(2026, now=NOW)).read([raw.encode()])
+    assert isinstance(item.found, Event)
+
+
+@pytest.mark.parametrize(
+    ("messages", "times"),
+    [
+        (("{pam}", "{failed}", "{pam}"), 2),  # sshd tells of some of PAM's
+        (("message repeated 2 times: [ {pam}]", "{failed}"), 2),
+        (("{pam}", "message repeated 3 times: [ {failed}]"), 3),
+        (("{failed}", "{failed}"), 2),
+        (("{pam}", "Failed password for ann from 192.0.2.7 port 4 ssh2"), 2),
+    ],
+)
+def test_what_pam_and_sshd_both_tell_of_is_one_attempt(
+    messages: tuple[str, ...], times: int
+):
+    told = {
+        "pam": "error: PAM: Authentication failure for ann from 192.0.2.7",
+        "failed": "Failed keyboard-interactive/pam for ann from 192.0.2.7 port 4 ssh2",
+    }
+    found = events(*(message.format(**told) for message in messages))
+    assert sum(event.times for event in found) == times
 
 
 def test_times_are_read_in_the_zone_and_the_year_of_the_log():
@@ -234,3 +267,27 @@ def test_no_kind_of_line_of_a_public_log_is_turned_away():
     apart = [found for kind in KINDS for found in read(kind)]
     assert [found for found in apart if isinstance(found, Unreadable)] == []
     assert sum(f.times for f in apart if isinstance(f, Event)) == 1 + 1 + 1 + 5
+
+
+def test_every_readable_line_of_a_log_of_many_systems_is_understood():
+    # Held out: after the shapes that public collections hold (the test log of
+    # fail2ban's filter for sshd, Elastic's `system.auth` module, Loghub) and this
+    # reader was not written for: BSD, Solaris, old and new OpenSSH, four syslogs,
+    # journalctl. Names and addresses are our own.
+    lines = (Path(__file__).parent / "logs/auth.log").read_bytes().splitlines(True)
+    reader = OpenSSH(Clock(2026, now=NOW))
+    items = list(reader.read(lines))
+    assert len(items) == len(lines)
+    assert [item for item in items if isinstance(item.found, Unreadable)] == []
+    counted: Counter[tuple[str, str | None]] = Counter()
+    for event in (item.found for item in items if isinstance(item.found, Event)):
+        counted[event.what.outcome, event.what.reason] += event.times
+    assert counted == {
+        ("failed", "wrong_password"): 8,  # root 3 and 1, mara 2, james, bob
+        ("failed", "wrong_key"): 1,
+        ("failed", "unknown_account"): 5,
+        ("denied", "not_allowed"): 2,
+        ("abandoned", "unknown_account"): 1,
+        ("abandoned", None): 2,
+        ("succeeded", None): 3,
+    }

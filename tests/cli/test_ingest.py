@@ -74,6 +74,21 @@ def test_what_cannot_be_done_is_one_sentence(
         run(*arguments)
 
 
+def test_a_log_in_the_encoding_of_windows_is_named_with_the_way_out(there: Path):
+    path = there.with_name("auth.log")
+    path.write_bytes(LOG.encode("utf-16"))
+    with pytest.raises(InvalidInput, match=r"auth\.log is UTF-16: .* `iconv"):
+        run("openssh", path)
+
+
+def test_a_log_of_another_year_is_turned_away_line_by_line(there: Path):
+    said = run("openssh", there, "--year", 2999)
+    assert "4 lines, 0 attempts" in said
+    assert "4 could not be read" in said
+    kept = there.with_name("auth.log.gz.rejects.jsonl").read_text()
+    assert kept.count("its time is yet to come: is the year right?") == 3
+
+
 def test_names_are_never_stored_without_a_key(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -53,6 +53,9 @@ class Unreadable(NamedTuple):
 
 Found = Event | Passed | Unreadable
 
+# UTF-8's mark at the beginning of a file, as Windows writes it.
+BOM = b"\xef\xbb\xbf"
+
 
 class Item(NamedTuple):
     """A record of a log: where it begins, its bytes, and what it is."""

@@ -20,6 +20,7 @@ from authkit.errors import InvalidInput
 
 FORMATS = ("openssh", "csv", "jsonl", *SHIPPED)
 _GZIP = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST_LINE = 1024 * 1024
 _LOOKED_AT = 1_000
 
@@ -54,8 +55,15 @@ def opened(path: Path) -> Generator[Opened]:
 
 def _lines(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
     try:
-        while line := stream.readline(_LONGEST_LINE):
+        line = stream.readline(_LONGEST_LINE)
+        if line.startswith(_UTF_16):
+            raise InvalidInput(
+                f"{path} is UTF-16: write it as UTF-8 first, by"
+                " `iconv -f UTF-16 -t UTF-8`"
+            )
+        while line:
             yield line
+            line = stream.readline(_LONGEST_LINE)
     except EOFError as exc:
         raise InvalidInput(f"{path} is cut off: its packing has no end") from exc
 

@@ -6,7 +6,11 @@ ssh2`, and `Accepted` likewise. NAME is whatever the client sent, spaces and a f
 
 A connection that ends before anything was tried is an abandoned attempt, if it got so
 far as to name somebody. What was tried already is not counted again when the connection
-closes, nor by PAM's own lines about it.
+closes, nor by PAM's own lines about it. Where `sshd` asks through PAM it writes `error:
+PAM: Authentication failure for NAME from ADDRESS`, and beside it `Failed
+keyboard-interactive/pam` only after half the tries (`auth_log`): both are one attempt.
+
+`last message repeated N times` is syslogd's word for the line before it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from authkit.analysis.ingest.addresses import address_of
-from authkit.analysis.ingest.event import Event, Found, Item, Passed, Unreadable, What
+from authkit.analysis.ingest.event import (
+    BOM,
+    Event,
+    Found,
+    Item,
+    Passed,
+    Unreadable,
+    What,
+)
 from authkit.analysis.ingest.syslog import Clock, Line
 from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome
 
@@ -26,25 +38,39 @@ _PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth"})
 _TRIED = re.compile(
     r"(?P<verb>Failed|Accepted) (?P<method>\S+) for "
     r"(?P<unknown>(?:invalid|illegal) user )?(?P<name>.*) from (?P<address>\S+)"
-    r"(?: port \d+)?(?: ssh2?\d?)?(?:: .*)?",
+    r"(?: port \d+)?(?: ssh2?\d?)?(?:: .*|\s*)",
     re.ASCII | re.DOTALL,
 )
 _REPEATED = re.compile(
     r"message repeated (?P<times>\d{1,6}) times: \[ ?(?P<message>.*)\]", re.DOTALL
 )
+_LAST_REPEATED = re.compile(r"last message repeated (?P<times>\d{1,6}) times?")
+_PAM = re.compile(
+    r"error: PAM: (?:[Aa]uthentication (?:failure|error)|[Uu]ser (?:not known|unknown)"
+    r"[^\"]*?) for (?P<unknown>(?:invalid|illegal) user )?(?P<name>.*) from "
+    r"(?P<address>\S+)(?: via \S+)?\s*",
+    re.DOTALL,
+)
+# Solaris tags every message, and names nobody who is unknown.
+_TAG = re.compile(r"\[ID \d+ [a-z0-9]+\.[a-z]+\] ")
+_UNNAMED = frozenset({"invalid user", "illegal user", "<invalid username>"})
 _UNKNOWN = re.compile(
-    r"(?:Invalid|Illegal) user (?P<name>.*) from (?P<address>\S+)(?: port \d+)?",
+    r"(?:Invalid|Illegal) user (?:(?P<name>.*) )?"
+    r"from (?P<address>\S+)(?: port \d+)?\s*",
     re.DOTALL,
 )
 _CLOSED = re.compile(
-    r"(?:error: )?(?:Connection (?:closed|reset) by|Disconnected from|"
-    r"Disconnecting|Received disconnect from|Timeout before authentication for)\b"
+    r"(?:error: |fatal: )?(?:Connection (?:closed|reset) by|Disconnected from|"
+    r"Disconnecting|Received disconnect from|Timeout before authentication for|"
+    r"Read from socket failed|Write failed)\b"
     r"(?: (?P<kind>invalid|authenticating) user "
     r"(?P<name>.*) (?P<address>\S+) port \d+)?",
     re.DOTALL,
 )
 _REFUSED = re.compile(
-    r"User (?P<name>.*) from (?P<address>\S+) not allowed because ", re.DOTALL
+    r"User (?P<name>.*?)(?: from (?P<address>\S+))? not allowed because |"
+    r"ROOT LOGIN REFUSED FROM (?P<root>\S+)",
+    re.DOTALL,
 )
 _METHODS: dict[str, AttemptMethod] = {
     "password": "password",
@@ -69,6 +95,7 @@ class _Connection(NamedTuple):
     address: str | None = None
     refused: bool = False
     settled: bool = False
+    by_pam: int = 0  # attempts that PAM has told of, and sshd not yet
 
 
 class OpenSSH:
@@ -82,13 +109,17 @@ class OpenSSH:
         self._clock = clock
         # By host and process; the oldest goes when there are too many.
         self._open: dict[tuple[str, str], _Connection] = {}
+        self._last: Found = Passed("nothing")
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
         """Yield an item for every line."""
         for number, raw in enumerate(lines, start=1):
             content = raw.rstrip(b"\r\n")
+            if number == 1:
+                content = content.removeprefix(BOM)
             if content:
-                yield Item(number, content, self._found(content, raw))
+                self._last = self._found(content, raw)
+                yield Item(number, content, self._last)
 
     def _found(self, content: bytes, raw: bytes) -> Found:
         try:
@@ -98,13 +129,31 @@ class OpenSSH:
             text = content.decode("utf-8", "backslashreplace")
         if "\x00" in text:
             return Unreadable("it holds NUL bytes: was the log cut off by a crash?")
+        if text.startswith("-- "):
+            return Passed("a remark of journalctl")
         line = self._clock.read(text)
         if isinstance(line, str):
             half = "" if raw.endswith(b"\n") else "; the line has no end"
             return Unreadable(line + half)
+        message = line.message
+        if message.startswith("last message repeated "):
+            return self._again(line, message)
         if line.program not in _PROGRAMS:
-            return Passed(f"of another program ({line.program[:40]})")
-        return self._said(line, line.message, 1)
+            if not line.program:
+                return Passed("a remark of syslogd")
+            if line.program.rpartition("/")[2] not in _PROGRAMS:
+                return Passed(f"of another program ({line.program[:40]})")
+        if message.startswith("[ID "):
+            message = _TAG.sub("", message, count=1)
+        return self._said(line, message, 1)
+
+    def _again(self, line: Line, message: str) -> Found:
+        match = _LAST_REPEATED.match(message)
+        if match is None:
+            return Unreadable("how often the last message was repeated is cut off")
+        if not isinstance(self._last, Event):
+            return Passed("the last message again, no attempt")
+        return Event(line.at_us, self._last.what, int(match["times"]))
 
     def _said(self, line: Line, message: str, times: int) -> Found:
         if message.startswith(("Failed ", "Accepted ")):
@@ -118,33 +167,59 @@ class OpenSSH:
             match = _UNKNOWN.fullmatch(message)
             if match is None:
                 return Unreadable("the line about an unknown user is cut off")
-            self._note(line, _Connection(line.at_us, match["name"], match["address"]))
+            name = match["name"] or ""
+            self._note(line, _Connection(line.at_us, name, match["address"]))
             return Passed("the name of an unknown user, before it is tried")
         if match := _REFUSED.match(message):
-            self._note(
-                line,
-                _Connection(line.at_us, match["name"], match["address"], refused=True),
-            )
+            name, address = match["name"] or "root", match["address"] or match["root"]
+            self._note(line, _Connection(line.at_us, name, address, refused=True))
             return Passed("a user whom the configuration refuses, before it is tried")
+        if match := _PAM.fullmatch(message):
+            return self._counted(
+                line, "Failed", "keyboard-interactive/pam", match, times, pam=True
+            )
         return self._closed(line, message)
 
     def _tried(self, line: Line, message: str, times: int) -> Found:
         match = _TRIED.fullmatch(message)
         if match is None:
             return Unreadable("the line about an attempt is cut off")
-        verb, method, unknown, name, address = match.groups()
-        if method == "none":
+        if match["method"] == "none":
             return Passed("a question for the ways to log in, no attempt")
-        before = self._before(line)
-        refused = before is not None and before.refused and verb == "Failed"
-        self._note(line, _Connection(line.at_us, settled=True, refused=refused))
+        return self._counted(line, match["verb"], match["method"], match, times)
+
+    def _counted(
+        self,
+        line: Line,
+        verb: str,
+        method: str,
+        match: re.Match[str],
+        times: int,
+        *,
+        pam: bool = False,
+    ) -> Found:
+        before = self._before(line) or _Connection(line.at_us)
+        refused = before.refused and verb == "Failed"
+        told = before.by_pam
+        if pam:
+            told += times
+        elif verb == "Failed" and method.startswith("keyboard-interactive"):
+            told, times = max(0, told - times), max(0, times - told)
+        self._note(
+            line, _Connection(line.at_us, settled=True, refused=refused, by_pam=told)
+        )
+        if not times:
+            return Passed("an attempt that PAM has told of")
+        name, known = match["name"], match["unknown"] is None
+        if name in _UNNAMED:
+            name, known = "", False
         what = _tried(
             verb == "Accepted",
             method,
-            unknown is None,
+            known,
             refused,
             name,
-            address,
+            match["address"],
             line.host,
         )
         return Event(line.at_us, what, times)

@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from authkit.analysis.ingest.event import Found, Item, Unreadable
+from authkit.analysis.ingest.event import BOM, Found, Item, Unreadable
 from authkit.analysis.ingest.mapping import Mapping
 from authkit.errors import InvalidInput
 
-_BOM = b"\xef\xbb\xbf"
 # A quotation mark that never closes would take the rest of the file for one record.
 _RECORD_LINES = 200
 _FIELD_CHARS = 1024 * 1024
@@ -26,7 +25,7 @@ class JsonRecords:
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
         """Yield an item for every line."""
         for number, raw in enumerate(lines, start=1):
-            content = raw.removeprefix(_BOM) if number == 1 else raw
+            content = raw.removeprefix(BOM) if number == 1 else raw
             content = content.strip()
             if content:
                 yield Item(number, content, self._found(content))
@@ -138,7 +137,7 @@ class _Lines:
         raw = next(self._lines)
         self._number += 1
         if self._number == 1:
-            raw = raw.removeprefix(_BOM)
+            raw = raw.removeprefix(BOM)
         self._taken.append(raw)
         try:
             return raw.decode()

@@ -1,8 +1,10 @@
 """The head of a syslog line: its time, its host, its program.
 
-Two forms: `Nov 23 12:00:01 host sshd[77]: ...` (RFC 3164 section 4.1.2), which names no
-year and no zone, and `2026-11-23T12:00:01.123+00:00 host sshd[77]: ...`, as rsyslog and
-`journalctl -o short-iso` write it.
+Two forms are common: `Nov 23 12:00:01 host sshd[77]: ...` (RFC 3164 section 4.1.2),
+which names no year and no zone, and `2026-11-23T12:00:01.123+00:00 host sshd[77]: ...`,
+as rsyslog and `journalctl -o short-iso` write it. Others are read as well: RFC 5424,
+journalctl's `short-precise` and `short-full`, a day of one digit behind one space, no
+host, a program in brackets, and what `syslogd` says for itself, of no program.
 """
 
 from __future__ import annotations
@@ -23,12 +25,34 @@ _HEAD = re.compile(
     r"(?P<host>\S+) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: ?(?P<message>.*)",
     re.ASCII | re.DOTALL,
 )
-_ISO_HEAD = re.compile(
-    r"(?:<\d{1,3}>)?"
-    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
-    r"(?:Z|[+-]\d\d:?\d\d)?) "
-    r"(?P<host>\S+) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: ?(?P<message>.*)",
+# Any time that a line may begin with, and what follows it.
+_OTHER_HEAD = re.compile(
+    r"(?:<\d{1,3}>)?(?:1 )?(?:"
+    r"(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d):(?P<second>\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,9}))?"
+    r"|(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+    r"(?:Z|[+-]\d\d:?\d\d| UTC)?)"
+    r") +(?P<rest>.*)",
     re.ASCII | re.DOTALL,
+)
+# Host, program, program in brackets, process, message: of these three, each its own.
+_OWN = re.compile(
+    r"(?:(?P<host>\S+) +)?()()()"
+    r"(?P<message>last message repeated \d+ times?|-- MARK --|"
+    r"message repeated \d+ times: \[.*\])\s*",
+    re.ASCII | re.DOTALL,
+)
+_PROGRAM = re.compile(
+    r"(?:(?P<host>\S*[^\s:\]]) +)?"
+    r"(?:(?P<program>[^\s:\[]+)|\[(?P<bare>[^\s\]]+)\](?=[: ]))"
+    r"(?:\[(?P<pid>\d+)\])?(?::|(?<=\])) ?(?P<message>.*)",
+    re.ASCII | re.DOTALL,
+)
+# RFC 5424 section 6: HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG.
+_RFC_5424 = re.compile(
+    r"(?P<host>\S+) (?P<program>\S+)() (?P<pid>\S+) \S+"
+    r" (?:-|(?:\[(?:\\.|[^\]\\])*\])+)(?: \ufeff?(?P<message>.*))?",
+    re.DOTALL,
 )
 # A log may be a little out of order; a step back of half a year is a new year.
 _HALF_A_YEAR = 6
@@ -65,37 +89,65 @@ class Clock:
     def read(self, text: str) -> Line | str:
         """Return a line taken apart, or why it cannot be."""
         match = _HEAD.match(text)
-        if match is not None:
-            minute, second, host, program, pid, message = match.groups()
-            if minute != self._minute:
-                begin = self._begin(minute)
-                if isinstance(begin, str):
-                    return begin
-                self._minute, self._minute_us = minute, begin
-            seconds = int(second)
-            if seconds > _LEAP_SECOND:
-                return "its time does not exist"
-            at_us = self._minute_us + seconds * 1_000_000
+        if match is None or match["host"].endswith((":", "]")):
+            return self._other(text)
+        minute, second, host, program, pid, message = match.groups()
+        at_us = self._at(minute, int(second))
+        if isinstance(at_us, str):
+            return at_us
+        return Line(at_us, host, program, pid or "", message)
+
+    def _other(self, text: str) -> Line | str:
+        head = _OTHER_HEAD.match(text)
+        if head is None:
+            return "it is no syslog line: no time, host and program"
+        if head["iso"] is not None:
+            at_us = self._iso(head["iso"])
         else:
-            match = _ISO_HEAD.match(text)
-            if match is None:
-                return "it is no syslog line: no time, host and program"
-            time, host, program, pid, message = match.groups()
-            try:
-                moment = datetime.fromisoformat(time.replace(",", "."))
-            except ValueError:
-                return "its time does not exist"
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=self._zone)
-            at_us = (moment - _EPOCH) // _MICROSECOND
+            minute = f"{head['month']} {int(head['day']):2} {head['clock']}"
+            at_us = self._at(minute, int(head["second"]))
+        if isinstance(at_us, str):
+            return at_us
+        at_us += int((head["fraction"] or "0").ljust(6, "0")[:6])
+        rest = head["rest"]
+        if text.startswith("<") and text[: text.find(" ")].endswith(">1"):
+            match = _RFC_5424.fullmatch(rest)
+        else:
+            match = _PROGRAM.fullmatch(rest) or _OWN.fullmatch(rest)
+        if match is None:
+            return "it is no syslog line: no host and program after its time"
+        host, program, bare, pid, message = match.groups("")
+        return Line(at_us, host, program or bare, pid.removeprefix("-"), message)
+
+    def _at(self, minute: str, second: int) -> int | str:
+        """Return the moment of a time without a year, or why there is none."""
+        if minute != self._minute:
+            begin = self._begin(minute)
+            if isinstance(begin, str):
+                return begin
+            self._minute, self._minute_us = minute, begin
+        if second > _LEAP_SECOND:
+            return "its time does not exist"
+        return self._past(self._minute_us + second * 1_000_000)
+
+    def _iso(self, time: str) -> int | str:
+        try:
+            moment = datetime.fromisoformat(time.replace(",", ".").replace(" UTC", "Z"))
+        except ValueError:
+            return "its time does not exist"
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self._zone)
+        return self._past((moment - _EPOCH) // _MICROSECOND)
+
+    def _past(self, at_us: int) -> int | str:
         if at_us > self._latest_us:
             return "its time is yet to come: is the year right?"
-        return Line(at_us, host, program, pid or "", message)
+        return at_us
 
     def _begin(self, minute: str) -> int | str:
         month = _MONTHS.get(minute[:3])
         if month is None:
-            return "its time does not exist"
+            return f"{minute[:3]} is no month in English"
         year = self.year
         if self._month is not None:
             if self._month - month > _HALF_A_YEAR:
@@ -120,7 +172,7 @@ class Clock:
 
 def first_date(text: str) -> tuple[int, int] | None:
     """Return month and day of a line whose time names no year; None of any other."""
-    match = _HEAD.match(text)
-    if match is None or (month := _MONTHS.get(match["minute"][:3])) is None:
+    match = _OTHER_HEAD.match(text)
+    if match is None or (month := _MONTHS.get(match["month"] or "")) is None:
         return None
-    return month, int(match["minute"][4:6])
+    return month, int(match["day"])
