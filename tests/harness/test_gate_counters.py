@@ -143,3 +143,26 @@ def test_the_worker_stands_alone():
     assert spec is not None
     assert spec.origin is not None
     assert "authkit.harness" not in Path(spec.origin).read_text()
+
+
+class Arm:
+    """An arm whose operations cost as many bytes of WAL as calls came before them."""
+
+    postgres = "18"
+
+    def __init__(self) -> None:
+        self.operations = ("a", "b", "c", "new")
+        self.calls = 0
+
+    def ask(self, _: str, *, operation: str, calls: int) -> dict[str, object]:
+        self.calls += 1
+        return {**COST.as_dict(), "wal_bytes": self.calls, "full_page_images": 0}
+
+
+def test_what_one_operation_costs_is_counted_as_when_all_were_counted():
+    file = ("b", "a", "c", "gone")
+    (whole,) = budgets.count_on([Arm()], first=file)
+    (part,) = budgets.count_on([Arm()], only=["a", "new"], first=file)
+    assert [*whole.costs] == ["b", "a", "c", "new"]
+    assert [*part.costs] == ["a", "new"]
+    assert part.costs["a"] == whole.costs["a"]

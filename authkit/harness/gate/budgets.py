@@ -112,7 +112,8 @@ def count(
     Args:
         trees: the versions.
         only: of these operations; all, when empty.
-        first: those that come first, in this order.
+        first: those that come first, in this order; of these, what comes before one
+            that is asked for is counted too, and not told.
         client: also the client's instructions on the hot path, where valgrind is.
         progress: told the phase, what is done and what there is to do.
 
@@ -160,7 +161,9 @@ def count_on(
     ]
     order += [n for arm in arms for n in arm.operations if n not in shared]
     if only:
-        order = [name for name in order if name in only]
+        ahead = max((at for at, name in enumerate(first) if name in only), default=-1)
+        wanted = {*only, *first[: ahead + 1]}
+        order = [name for name in order if name in wanted]
     found: list[dict[str, Cost]] = [{} for _ in arms]
     for done, name in enumerate(order):
         progress("counting", done, len(order))
@@ -172,7 +175,10 @@ def count_on(
                 costs[name] = Cost.of(said)
     progress("counting", len(order), len(order))
     return tuple(
-        Budgets(fingerprint(arm.postgres), costs)
+        Budgets(
+            fingerprint(arm.postgres),
+            {n: cost for n, cost in costs.items() if not only or n in only},
+        )
         for arm, costs in zip(arms, found, strict=True)
     )
 

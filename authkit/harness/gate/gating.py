@@ -81,8 +81,9 @@ def run(
     with ExitStack() as stack:
         old = stack.enter_context(tree_of(root, base, BASE))
         new = stack.enter_context(tree_of(root, head, HEAD if head is None else head))
+        order = () if committed is None else tuple(committed.costs)
         was, now = budgets.count(
-            (old, new), only=only, client=client, progress=progress
+            (old, new), only=only, first=order, client=client, progress=progress
         )
         costs = budgets.judge_versions(was, now, committed)
         timing = _Timing()
