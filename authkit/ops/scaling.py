@@ -1,15 +1,18 @@
 """Where each statement of the hot path can run when one primary is not enough. Pure.
 
 Read from the operations themselves: `python -m authkit.ops.scaling` prints the table.
-The rules for shards are those of Citus (its documentation, "SQL support and
-workarounds"): what one shard answers may be any SQL; across shards a read works, and a
-plain UPDATE or DELETE of one table; row locks and WITH that modifies do not.
+The rules for shards are those of Citus (its documentation, "SQL Support and
+Workarounds", https://docs.citusdata.com/en/stable/develop/reference_workarounds.html):
+what one shard answers may be any SQL, but for a change that calls a volatile function,
+which is refused in every case; across shards a read works, and a plain UPDATE or DELETE
+of one table; row locks do not. It says nothing of WITH that modifies across shards any
+more, which version 7.2 excluded: taken as refused still.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -55,6 +58,12 @@ _NEEDS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
         "synchronous_commit": re.compile(r"\bsynchronous_commit\b"),
     }
 )
+_CHANGED: Final = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) authkit\.(\w+)")
+_CHANGES_ROWS: Final = re.compile(r"\b(?:UPDATE authkit|DELETE FROM|DO UPDATE SET)\b")
+# Read from the text: also where the call stands in a WITH that changes nothing itself.
+_VOLATILE: Final = re.compile(r"\b(?:clock_timestamp|random|gen_random_uuid)\(")
+_NOWHERE: Final = "no: needs one server"
+CLOCK, TWICE = "clock in a change", "a table changed twice"
 _ONE_SHARD_ONLY: Final = frozenset({"WITH that modifies", "row locks", "SKIP LOCKED"})
 
 
@@ -81,7 +90,7 @@ def placed(operation: AnyOperation) -> Placement:
     tables = tuple(sorted(set(_TABLE.findall(operation.sql))))
     spread = [table for table in tables if table not in EVERYWHERE]
     keys = {SHARDS[table] for table in spread}
-    needs = tuple(name for name, form in _NEEDS.items() if form.search(operation.sql))
+    needs = tuple(_needs(operation.sql))
     shard = _NAMED_BY.get(next(iter(keys))) if len(keys) == 1 else None
     given = dict(zip(operation.parameters, operation.types, strict=True))
     if shard is not None and given.get(shard, "[]").endswith("[]"):
@@ -91,12 +100,25 @@ def placed(operation: AnyOperation) -> Placement:
     elif operation.intent is Intent.READ:
         verdict = "asks every shard"
     elif set(needs) & _ONE_SHARD_ONLY or len(spread) > 1:
-        verdict = "no: needs one server"
+        verdict = _NOWHERE
     elif re.match(r"\s*INSERT\b", operation.sql):
         verdict = "each row in its shard"
     else:
         verdict = "changes every shard"
+    if CLOCK in needs and verdict != _NOWHERE:
+        verdict += ", with its clock a parameter"
     return Placement(operation.name, tables, needs, shard, verdict)
+
+
+def _needs(statement: str) -> Iterator[str]:
+    for name, form in _NEEDS.items():
+        if form.search(statement):
+            yield name
+    if _CHANGES_ROWS.search(statement) and _VOLATILE.search(statement):
+        yield CLOCK
+    changed = _CHANGED.findall(statement)
+    if len(changed) > len(set(changed)):
+        yield TWICE
 
 
 def placements() -> tuple[Placement, ...]:
