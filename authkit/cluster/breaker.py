@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
 
 class BreakerState(Enum):
@@ -18,6 +19,11 @@ class BreakerState(Enum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
+
+
+# A member of an enumeration is looked up by a function in Python 3.11, eight times as
+# slow as a name: what every lease asks for is kept by one.
+CLOSED: Final = BreakerState.CLOSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 class Role(Enum):
@@ -13,6 +14,10 @@ class Role(Enum):
     UNKNOWN = "unknown"
     PRIMARY = "primary"
     REPLICA = "replica"
+
+
+# By this name it is found eight times as fast: see `CLOSED` of the breaker.
+PRIMARY: Final = Role.PRIMARY
 
 
 class Health(Enum):

@@ -8,7 +8,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from authkit.cluster import NodeView, Role
+from authkit.cluster import NodeView
+from authkit.cluster.views import PRIMARY
 
 logger = logging.getLogger("authkit.hot")
 
@@ -16,10 +17,8 @@ logger = logging.getLogger("authkit.hot")
 # and the error that the caller got, or None.
 Observer: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
 
-# A member of an enumeration and its value are looked up by functions in Python 3.11:
-# of almost every call it is this one.
-_PRIMARY: Final = Role.PRIMARY
-_PRIMARY_S: Final = Role.PRIMARY.value
+# Of almost every call it is this one; the value is looked up by a function too.
+_PRIMARY_S: Final = PRIMARY.value
 
 
 class Observers:
@@ -56,7 +55,7 @@ class Observers:
             node = role = ""
         else:
             node = view.name
-            role = _PRIMARY_S if view.role is _PRIMARY else view.role.value
+            role = _PRIMARY_S if view.role is PRIMARY else view.role.value
         for observer in self.watching:
             try:
                 observer(operation, node, role, seconds, error)

@@ -243,7 +243,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     def pristine(self) -> bool:
         """Whether it is in the state every caller expects."""
         return (
-            self.pgconn.transaction_status == TransactionStatus.IDLE
+            not self.pgconn.transaction_status  # 0: idle
             and self._autocommit
             and not self.poisoned
             and not self.severed

@@ -12,7 +12,7 @@ from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.forks import generation
-from authkit.cluster.breaker import BreakerState
+from authkit.cluster.breaker import CLOSED
 from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -65,7 +65,7 @@ class AsyncDispatch:
         if (
             node is None
             or self._generation != generation.number
-            or node.breaker.state is not BreakerState.CLOSED
+            or node.breaker.state is not CLOSED
         ):
             return None
         return node.at_once(intent)

@@ -24,7 +24,7 @@ from authkit.cluster._primitives.aio import (
     outside,
     spawn,
 )
-from authkit.cluster.breaker import Breaker, BreakerState
+from authkit.cluster.breaker import CLOSED, Breaker
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.credentials import LIMIT_S
@@ -32,7 +32,7 @@ from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.target import Target
-from authkit.cluster.views import NodeView, Role
+from authkit.cluster.views import PRIMARY, NodeView, Role
 from authkit.errors import Unavailable
 
 # A worker of the pool ends at the latest when its attempt to connect does.
@@ -98,8 +98,8 @@ class AsyncNode:
             or connection.drawn_from is not pool
             or connection.unconfirmed
             or not connection.pristine
-            or self.view.role is not Role.PRIMARY
-            or self.breaker.state is not BreakerState.CLOSED
+            or self.view.role is not PRIMARY
+            or self.breaker.state is not CLOSED
         ):
             return False
         intent = connection.intent
@@ -311,7 +311,7 @@ class AsyncNode:
     def passes(self) -> bool:
         """Whether the breaker lets a request through; taking its one trial."""
         breaker = self.breaker
-        if breaker.state is BreakerState.CLOSED:
+        if breaker.state is CLOSED:
             return True
         now = monotonic()
         if not breaker.allows(now):

@@ -14,7 +14,7 @@ from authkit.cluster._sync.causal import contained, known
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
-from authkit.cluster.breaker import BreakerState
+from authkit.cluster.breaker import CLOSED
 from authkit.cluster.chance import below
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
@@ -67,7 +67,7 @@ class Dispatch:
         if (
             node is None
             or self._generation != generation.number
-            or node.breaker.state is not BreakerState.CLOSED
+            or node.breaker.state is not CLOSED
         ):
             return None
         return node.at_once(intent)

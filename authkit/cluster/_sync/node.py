@@ -26,7 +26,7 @@ from authkit.cluster._primitives.threads import (
 )
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.pool import NodePool
-from authkit.cluster.breaker import Breaker, BreakerState
+from authkit.cluster.breaker import CLOSED, Breaker
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.credentials import LIMIT_S
@@ -34,7 +34,7 @@ from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
 from authkit.cluster.sizes import Limits, Sizes
 from authkit.cluster.target import Target
-from authkit.cluster.views import NodeView, Role
+from authkit.cluster.views import PRIMARY, NodeView, Role
 from authkit.errors import Unavailable
 
 # A worker of the pool ends at the latest when its attempt to connect does.
@@ -100,8 +100,8 @@ class Node:
             or connection.drawn_from is not pool
             or connection.unconfirmed
             or not connection.pristine
-            or self.view.role is not Role.PRIMARY
-            or self.breaker.state is not BreakerState.CLOSED
+            or self.view.role is not PRIMARY
+            or self.breaker.state is not CLOSED
         ):
             return False
         intent = connection.intent
@@ -309,7 +309,7 @@ class Node:
     def passes(self) -> bool:
         """Whether the breaker lets a request through; taking its one trial."""
         breaker = self.breaker
-        if breaker.state is BreakerState.CLOSED:
+        if breaker.state is CLOSED:
             return True
         now = monotonic()
         if not breaker.allows(now):
