@@ -1,7 +1,7 @@
 """Bearer tokens: 256 random bits shown once, of which only the SHA-256 is stored.
 
 A digest without salt or stretching is right here because the token has full entropy
-(OWASP ASVS v5, section 7: session tokens with at least 128 bits from a CSPRNG).
+(OWASP ASVS v5, 7.2.3: session tokens with at least 128 bits from a CSPRNG).
 """
 
 from __future__ import annotations

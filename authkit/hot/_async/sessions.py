@@ -67,7 +67,8 @@ class AsyncSessions(AsyncSessionLists):
             user_agent: cut to 512 characters.
             risk_score: of the login; None is unscored.
             device_info: what else is to be remembered, as JSON.
-            cap: how many live sessions the user may have; None is no limit.
+            cap: how many live sessions the user may have, and what becomes of the one
+                too many (ASVS v5, 7.1.2); None is no limit.
 
         Returns:
             The session, or why there is none.
@@ -268,6 +269,8 @@ class AsyncSessions(AsyncSessionLists):
 
     async def revoke_all(self, user_id: UUID, *, reason: str = "revoked") -> Revocation:
         """End every session of a user, those being begun right now too.
+
+        An administrator may ask for it as well (ASVS v5, 7.4.5).
 
         Raises:
             InvalidInput: the reason is not one lower-case word.

@@ -28,7 +28,8 @@ class OAuthTokens:
     """Issued tokens, in families.
 
     OWASP ASVS v5: refresh tokens rotate and may be bound to a key, a second use revokes
-    the family (10.4.5); no rotation moves the family's end (10.4.8).
+    the family (10.4.5, but for the grace of `rotate`); no rotation moves the family's
+    end (10.4.8).
 
     Args:
         runner: on the cluster, or in a transaction.

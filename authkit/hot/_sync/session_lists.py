@@ -38,6 +38,8 @@ class SessionLists:
     ) -> list[SessionSummary]:
         """Return the live sessions of a user, the newest first.
 
+        So that the user sees them, and ends any by its id (ASVS v5, 7.5.2).
+
         Raises:
             InvalidInput: the limit is not between 1 and 1,000.
         """
