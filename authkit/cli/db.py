@@ -272,7 +272,6 @@ def maintain(
 
     The counts of login scores forget what is older than their horizon.
     """
-    from authkit.cli import db_scores
     from authkit.ops.maintain import Retention, report
 
     url = _url(_settings(env_file))
@@ -284,13 +283,12 @@ def maintain(
                 records=timedelta(days=records_days),
             ),
             ahead=timedelta(days=ahead_days),
+            horizon=timedelta(days=horizon_days),
             dry_run=dry_run,
             progress=show,
         )
     if to != "-":
         print_maintained(done, dry_run=dry_run)
-    if not (dry_run or done.busy):
-        figures = db_scores.keep(url, horizon_days, figures, quiet=to == "-")
     if to is not None:
         figures.write_json(to)
 

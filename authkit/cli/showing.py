@@ -85,3 +85,8 @@ def print_maintained(done: Maintained, *, dry_run: bool) -> None:
             typer.echo(f"  {name.replace('_', ' '):<16} {count:>12,} {would}deleted")
     if not any(done.purged.values()):
         typer.echo("Nothing else has had its time.")
+    if done.changes_merged:
+        typer.echo(
+            f"Scores: {done.changes_merged:,} changes merged,"
+            f" {done.logins_forgotten:,} logins forgotten."
+        )

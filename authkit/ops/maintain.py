@@ -1,4 +1,4 @@
-"""Growth, bounded: partitions made ahead and dropped, the rest purged in batches.
+"""Growth, bounded: partitions made and dropped, old rows purged, scores aged.
 
 Run it daily, from cron or a timer. It is safe to run twice, and two at once share
 nothing: the second one finds the advisory lock taken and leaves. Each batch is a
@@ -9,18 +9,17 @@ callers do not wait for it (`authkit drill purge` measures what they notice).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from time import perf_counter, sleep
+from time import perf_counter
 from types import MappingProxyType
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 
 import psycopg
 
-from authkit.errors import DatabaseError, InvalidInput
+from authkit.errors import InvalidInput
 from authkit.figures import Figure, Report, figure
 from authkit.hot import (
     auth_cache,
@@ -32,16 +31,13 @@ from authkit.hot import (
     retention,
     session_views,
 )
-from authkit.hot._sync import statement
 from authkit.hot.operation import AnyOperation
 from authkit.ops.connection import connect, named_faults
 from authkit.ops.partitions import AHEAD
+from authkit.ops.purging import BATCH, REST, Progress, count, purge
+from authkit.risk.history import HORIZON
+from authkit.risk.recount import upkeep
 
-Progress = Callable[[str, int, int], None]
-
-BATCH: Final = 500
-# Rests in times of what a batch took: the share of one core that a purge takes is 1/5.
-REST: Final = 4.0
 LOCK_WAIT: LiteralString = "5s"
 # A purge that a crash undid is done by the next run, so nobody waits for a disk or a
 # standby; and counting leaves the other cores alone.
@@ -59,12 +55,6 @@ _MISSING: Final = """
              'authkit.audit_logs_' || to_char(d, 'YYYYMM')) IS NULL)
     FROM generate_series(%s::date, %s::date, interval '1 day') AS d
 """
-# A purge names what it takes in its inner query: the same rows, counted.
-_INNER: Final = re.compile(
-    r"\((?:ARRAY\()?\s*(SELECT\b.*?LIMIT \$\d)\s*(?:FOR UPDATE SKIP LOCKED)?\s*\)*\s*$",
-    re.DOTALL,
-)
-_ORDER: Final = re.compile(r"ORDER BY \w+\s+(?=LIMIT)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +107,8 @@ class Maintained:
     partitions_made: int = 0
     partitions_dropped: tuple[str, ...] = ()
     purged: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    changes_merged: int = 0
+    logins_forgotten: int = 0
     busy: bool = False
 
     @property
@@ -126,9 +118,11 @@ class Maintained:
             figure("partitions_made", self.partitions_made, "partitions"),
             figure("partitions_dropped", len(self.partitions_dropped), "partitions"),
             *(
-                figure(f"purged_{name}", count, "rows")
-                for name, count in self.purged.items()
+                figure(f"purged_{name}", rows, "rows")
+                for name, rows in self.purged.items()
             ),
+            figure("risk_changes_merged", self.changes_merged, "logins"),
+            figure("risk_logins_forgotten", self.logins_forgotten, "logins"),
         )
 
 
@@ -137,21 +131,23 @@ def maintain(
     *,
     retention_: Retention = DEFAULT_RETENTION,
     ahead: timedelta = AHEAD,
+    horizon: timedelta = HORIZON,
     batch: int = BATCH,
     rest: float = REST,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Maintained:
-    """Make partitions ahead, drop old ones, purge the rest.
+    """Make partitions ahead, drop old ones, purge the rest, keep the counts of scores.
 
     Args:
         url: of the primary and not of a pooler, which would lose the lock on the way;
             the role `authkit_maintenance` is enough.
         retention_: how long what is kept.
         ahead: how far partitions reach.
+        horizon: how far back the counts of login scores reach.
         batch: rows in one transaction.
         rest: after each, in times of what it took; 0 is as fast as it goes.
-        dry_run: look and count, and change nothing.
+        dry_run: look and count, and change nothing; scores are left out.
         progress: told of each part, how much of it is done and of how much.
 
     Raises:
@@ -175,12 +171,15 @@ def maintain(
         purged: dict[str, int] = {}
         for name, (operation, params) in _purges(retention_).items():
             if dry_run:
-                purged[name] = _count(connection, operation, params)
+                purged[name] = count(connection, operation, params)
             else:
-                purged[name] = _purge(
+                purged[name] = purge(
                     connection, operation, params, batch, rest, name, tell
                 )
-        return Maintained(made, dropped, MappingProxyType(purged))
+        # Who may maintain may call their upkeep, and read none of them: nor count.
+        merged, forgotten = (0, 0) if dry_run else upkeep(connection, horizon)
+        tell("scores", merged + forgotten, merged + forgotten)
+        return Maintained(made, dropped, MappingProxyType(purged), merged, forgotten)
 
 
 def report(
@@ -188,13 +187,19 @@ def report(
     *,
     retention_: Retention = DEFAULT_RETENTION,
     ahead: timedelta = AHEAD,
+    horizon: timedelta = HORIZON,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Maintained, Report]:
     """Run `maintain`, and put it in figures."""
     started, began = datetime.now(UTC), perf_counter()
     done = maintain(
-        url, retention_=retention_, ahead=ahead, dry_run=dry_run, progress=progress
+        url,
+        retention_=retention_,
+        ahead=ahead,
+        horizon=horizon,
+        dry_run=dry_run,
+        progress=progress,
     )
     extra: dict[str, object] = {
         "dry_run": dry_run,
@@ -203,19 +208,6 @@ def report(
     }
     spent = perf_counter() - began
     return done, Report("db maintain", started, spent, done.figures, extra=extra)
-
-
-def counted(operation: AnyOperation) -> str:
-    """Return the query that counts what a purge would delete.
-
-    Raises:
-        DatabaseError: the operation is no purge.
-    """
-    found = _INNER.search(operation.sql)
-    if found is None:
-        raise DatabaseError(f"{operation.name} names no rows")
-    rows = _ORDER.sub("", found[1])  # nothing is sorted to be counted
-    return f"SELECT count(*) FROM ({rows}) AS doomed"  # noqa: S608 # our own SQL
 
 
 def _purges(
@@ -281,40 +273,6 @@ def _drop(
         day = date.fromisoformat(name[-8:]) + timedelta(days=1)
         connection.execute("SELECT * FROM authkit.drop_attempt_partitions(%s)", (day,))
     return doomed
-
-
-def _purge(
-    connection: psycopg.Connection,
-    operation: AnyOperation,
-    params: tuple[timedelta, ...],
-    batch: int,
-    rest: float,
-    name: str,
-    tell: Progress,
-) -> int:
-    whole = _count(connection, operation, params)
-    done = 0
-    # What others hold, and what comes meanwhile, is left to the next run.
-    while done < whole:
-        began = perf_counter()
-        gone = statement.execute(connection, operation, (*params, batch))
-        if not gone:
-            break
-        done += gone
-        tell(name, done, max(whole, done))
-        sleep(rest * (perf_counter() - began))
-    return done
-
-
-def _count(
-    connection: psycopg.Connection,
-    operation: AnyOperation,
-    params: tuple[timedelta, ...],
-) -> int:
-    cursor = psycopg.RawCursor(connection)
-    query = cast("LiteralString", counted(operation))
-    row = cursor.execute(query, (*params, 2**62)).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def _quiet(_phase: str, _done: int, _whole: int) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from authkit.errors import InvalidInput, RetryLater
 from authkit.hot.registry import OPERATIONS
-from authkit.ops.maintain import Maintained, Retention, counted, maintain
+from authkit.ops.maintain import Maintained, Retention, maintain
+from authkit.ops.purging import counted
+from authkit.risk.counters import LEARN
+from authkit.risk.features import FACETS
 from authkit.testing import race
 from authkit.testing.plugin import Database
 
@@ -188,8 +192,16 @@ def test_the_maintenance_role_is_enough(
         assert limited.execute("SELECT current_user").fetchone() == (
             "authkit_maintenance",
         )
+    place = [b"ip".ljust(16), *[None] * (len(FACETS) - 1)]
+    login = (uuid4(), datetime.now(UTC) - 200 * DAY, uuid4(), place)
+    psycopg.RawCursor(connection).execute(LEARN.sql, login)
     connection.execute(f"ALTER DATABASE {database.name} SET role = authkit_maintenance")
-    assert maintain(database.url, ahead=AHEAD).purged["sessions"] == 1
+    assert maintain(database.url, ahead=AHEAD, dry_run=True).purged["sessions"] == 1
+    done = maintain(database.url, ahead=AHEAD)
+    assert done.purged["sessions"] == 1
+    # The counts of scores too: what is too old goes, and is merged at once.
+    assert (done.logins_forgotten, done.changes_merged) == (1, 2)
+    assert maintain(database.url, ahead=AHEAD).changes_merged == 0
 
 
 def test_every_purge_can_be_counted_beforehand():
