@@ -11,11 +11,12 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from authkit.errors import AlreadyExists, SchemaMismatch
-from authkit.workload import binary, rows, trail
+from authkit.errors import AlreadyExists
+from authkit.workload import binary, members, rows, trail
 from authkit.workload.attempt import Attempt
 from authkit.workload.connection import connect, named_faults
-from authkit.workload.identifiers import stream_of, uuid7_bytes
+from authkit.workload.identifiers import stream_of
+from authkit.workload.organisation import Organisation
 from authkit.workload.population import DAY_US, Person
 from authkit.workload.scorer import Scorer
 from authkit.workload.sessions import follow
@@ -56,6 +57,7 @@ class SeedSummary:
     users: int
     grants: int
     accounts: int
+    credentials: int
     attempts: int
     succeeded: int
     attack_attempts: int
@@ -124,6 +126,7 @@ class _Loading:
         self._score = score
         self._end_us = world.start_us + world.days * DAY_US
         self._last: dict[int, tuple[int, str]] = {}
+        self._found: list[trail.Stolen] = []
         self._counts: dict[str, int] = dict.fromkeys(
             ("attempts", "succeeded", "attack_attempts", "scored"), 0
         )
@@ -134,7 +137,9 @@ class _Loading:
         world = self._world
         people = world.population()
         self._prepare(people)
-        roles = self._roles()
+        chance = stream_of(world.seed, "organisation")
+        founded_us = min(p.created_us for p in people) - DAY_US
+        roles = members.roles(self._connection, chance, founded_us)
         ready = time.perf_counter()
         with Spool() as sessions, Spool() as active, Spool() as labels:
             self._copy(
@@ -143,17 +148,16 @@ class _Loading:
                 self._attempts(people, sessions, active, labels),
             )
             attempts_s = time.perf_counter() - ready
-            accounts = self._people(people, roles)
+            house = Organisation(
+                chance, people, start_us=world.start_us, end_us=self._end_us
+            )
+            told = trail.Told(house)
+            self._people(house, people, roles, told)
             self._copy("sessions", rows.SESSIONS, sessions)
             self._copy("active_sessions", rows.ACTIVE_SESSIONS, active)
             self._copy("labels", rows.LABELS, labels, schema=LABELS_SCHEMA)
         self._connection.execute("ANALYZE auth_attempts, users, sessions, user_roles")
-        made = trail.events(
-            stream_of(world.seed, "trail"),
-            people,
-            start_us=world.start_us,
-            days=world.days,
-        )
+        made = told.events(stream_of(world.seed, "trail"), people, self._found)
         entries = trail.append(self._connection, made, seed=world.seed)
         return SeedSummary(
             seed=world.seed,
@@ -161,8 +165,6 @@ class _Loading:
             start=world.start,
             end=world.end,
             users=len(people),
-            grants=len(people) + sum(p.role != "user" for p in people),
-            accounts=accounts,
             sessions=sessions.rows,
             active_sessions=active.rows,
             audit_entries=entries,
@@ -191,20 +193,6 @@ class _Loading:
             (world.start.date(), world.end.date()),
         )
 
-    def _roles(self) -> dict[str, bytes]:
-        found = {
-            str(name): bytes(id_)
-            for name, id_ in self._connection.execute(
-                "SELECT name, uuid_send(id) FROM authkit.roles"
-            )
-        }
-        if missing := {"admin", "moderator", "user"} - set(found):
-            raise SchemaMismatch(
-                f"the database has no role {', '.join(sorted(missing))}:"
-                " run `authkit db setup`"
-            )
-        return found
-
     def _attempts(
         self, people: list[Person], sessions: Spool, active: Spool, labels: Spool
     ) -> Iterator[bytes]:
@@ -225,6 +213,9 @@ class _Loading:
                 value = None if scored is None else scored.value
                 sessions.add(rows.session_record(session, value))
                 ended = session.ended_us
+                if session.reason == "compromised" and ended is not None:
+                    stolen = trail.Stolen(ended, made.person, session.id)
+                    self._found.append(stolen)
                 if ended is None or ended > self._end_us - _HOT_FOR_US:
                     digest = followed.randbytes(32)
                     active.add(rows.active_session(session, value, digest))
@@ -251,30 +242,36 @@ class _Loading:
         self._counts["scored"] += given.value is not None
         return rows.Scored(given.value, given.model, given.version, given.as_features())
 
-    def _people(self, people: list[Person], roles: dict[str, bytes]) -> int:
-        """Write users, grants and accounts; returns how many accounts."""
-        rng = stream_of(self._world.seed, "rows")
-        admins = [p for p in people if p.role == "admin"]
+    def _people(
+        self,
+        house: Organisation,
+        people: list[Person],
+        roles: dict[str, bytes],
+        told: trail.Told,
+    ) -> None:
+        """Write users and what they hold."""
+        rng, last = stream_of(self._world.seed, "rows"), self._last
+        gone = {one.person.index: told.let_go(one) for one in house.let_go(last)}
         self._copy(
             "users",
             rows.USERS,
-            (rows.user(rng, p, self._last.get(p.index)) for p in people),
+            (rows.user(rng, p, last.get(p.index), gone.get(p.index)) for p in people),
             whole=len(people),
         )
-        grants = [rows.user_role(p, roles["user"], None) for p in people]
-        for person in people:
-            if person.role != "user":
-                granter = trail.granter_of(person, admins)
-                granted_by = None if granter is None else granter.id
-                grants.append(rows.user_role(person, roles[person.role], granted_by))
-        self._copy("user_roles", rows.USER_ROLES, grants)
-        linked = [
-            row
-            for p in people
-            if (row := rows.account(rng, p, uuid7_bytes(rng, p.created_us))) is not None
-        ]
-        self._copy("accounts", rows.ACCOUNTS, linked)
-        return len(linked)
+        self._counts["grants"] = self._copy(
+            "user_roles",
+            members.USER_ROLES,
+            (members.user_role(told.granted(one), roles) for one in house.grants()),
+        )
+        linked = (members.account(rng, p, self._end_us) for p in people)
+        self._counts["accounts"] = self._copy(
+            "accounts", members.ACCOUNTS, filter(None, linked)
+        )
+        self._counts["credentials"] = self._copy(
+            "webauthn_credentials",
+            members.CREDENTIALS,
+            (members.credential(rng, told.held(one)) for one in house.held(last)),
+        )
 
     def _copy(
         self,
@@ -284,7 +281,8 @@ class _Loading:
         *,
         schema: str = "authkit",
         whole: int | None = None,
-    ) -> None:
+    ) -> int:
+        """Write rows and return how many."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
             sql.Identifier(schema, table),
             sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -305,3 +303,4 @@ class _Loading:
             copy.write(b"".join(waiting))
         if whole is not None:
             self._progress(table, whole, whole)
+        return done

@@ -1,4 +1,4 @@
-"""Invented names: of people with an account, and of accounts that scanners try."""
+"""Invented names: of people with an account, their keys, and what scanners try."""
 
 from __future__ import annotations
 
@@ -122,4 +122,19 @@ SCANNED_NAMES: tuple[str, ...] = (
     "ftp",
     "git",
     "jenkins",
+)
+# What people call their security keys and their passkeys.
+KEY_NAMES: tuple[str, ...] = (
+    "Security key",
+    "Blue key",
+    "Key on my key ring",
+    "Spare key, at home",
+    "Office key",
+)
+PHONE_NAMES: tuple[str, ...] = (
+    "My phone",
+    "Work phone",
+    "Laptop",
+    "Tablet",
+    "Password manager",
 )

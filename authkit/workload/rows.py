@@ -9,12 +9,10 @@ from random import Random
 
 from authkit.workload import binary as b
 from authkit.workload.attempt import Attempt, Source
-from authkit.workload.population import DAY_US, Person
+from authkit.workload.population import Person
 from authkit.workload.sessions import SessionRecord
 
 CLIENT = "web"
-ISSUER = "https://idp.example.com"
-_LINKED = 0.35  # people who also sign in through somebody else
 
 Columns = tuple[str, ...]
 
@@ -49,17 +47,6 @@ USERS: Columns = (
     "last_login_at",
     "last_login_ip",
     "disabled_at",
-    "created_at",
-    "updated_at",
-)
-USER_ROLES: Columns = ("user_id", "role_id", "granted_by", "granted_at")
-ACCOUNTS: Columns = (
-    "id",
-    "user_id",
-    "type",
-    "provider",
-    "issuer",
-    "subject",
     "created_at",
     "updated_at",
 )
@@ -169,15 +156,18 @@ def label(made: Attempt, seed: int) -> bytes:
     )
 
 
-def user(rng: Random, person: Person, last: tuple[int, str] | None) -> bytes:
+def user(
+    rng: Random,
+    person: Person,
+    last: tuple[int, str] | None,
+    disabled_us: int | None,
+) -> bytes:
     """Return a row of `users`; its password hash is of no password at all."""
     salt, digest = (
         base64.b64encode(rng.randbytes(size)).rstrip(b"=").decode() for size in (16, 32)
     )
     verified = person.created_us + int(rng.random() * 3_600_000_000)
     last_us, last_ip = last or (None, None)
-    # Nobody who has just been here is disabled.
-    disabled = person.dormant and rng.random() < 0.2
     return b.tuples(
         len(USERS),
         (
@@ -189,41 +179,9 @@ def user(rng: Random, person: Person, last: tuple[int, str] | None) -> bytes:
             b.boolean(person.mfa),
             b.timestamp(last_us),
             b.inet(last_ip),
-            b.timestamp(person.created_us + DAY_US if disabled else None),
+            b.timestamp(disabled_us),
             b.timestamp(person.created_us),
-            b.timestamp(last_us or person.created_us),
-        ),
-    )
-
-
-def user_role(person: Person, role_id: bytes, granted_by: bytes | None) -> bytes:
-    """Return a row of `user_roles`."""
-    return b.tuples(
-        len(USER_ROLES),
-        (
-            b.raw(person.id),
-            b.raw(role_id),
-            b.raw(granted_by),
-            b.timestamp(person.created_us),
-        ),
-    )
-
-
-def account(rng: Random, person: Person, made_id: bytes) -> bytes | None:
-    """Return a row of `accounts` for those who linked one."""
-    if rng.random() >= _LINKED:
-        return None
-    return b.tuples(
-        len(ACCOUNTS),
-        (
-            b.raw(made_id),
-            b.raw(person.id),
-            b.text("oidc"),
-            b.text("example"),
-            b.text(ISSUER),
-            b.raw(f"{rng.getrandbits(64):016x}".encode()),
-            b.timestamp(person.created_us),
-            b.timestamp(person.created_us),
+            b.timestamp(disabled_us or last_us or person.created_us),
         ),
     )
 

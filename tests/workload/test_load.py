@@ -10,15 +10,16 @@ import authkit
 from authkit.errors import AlreadyExists, InvalidInput, SchemaMismatch, Unavailable
 from authkit.risk import PastOnly
 from authkit.schema import hot, metadata
-from authkit.workload import World, rows
+from authkit.workload import World, members, rows
 from authkit.workload.load import SeedSummary, seed
 
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TABLES = {
     "auth_attempts": rows.ATTEMPTS,
     "users": rows.USERS,
-    "user_roles": rows.USER_ROLES,
-    "accounts": rows.ACCOUNTS,
+    "user_roles": members.USER_ROLES,
+    "accounts": members.ACCOUNTS,
+    "webauthn_credentials": members.CREDENTIALS,
     "sessions": rows.SESSIONS,
     "active_sessions": rows.ACTIVE_SESSIONS,
 }
@@ -76,6 +77,7 @@ def test_both_layers_are_filled_and_counted(database):
         "SELECT (SELECT count(*) FROM authkit.users),"
         " (SELECT count(*) FROM authkit.user_roles),"
         " (SELECT count(*) FROM authkit.accounts),"
+        " (SELECT count(*) FROM authkit.webauthn_credentials),"
         " (SELECT count(*) FROM authkit.auth_attempts),"
         " (SELECT count(*) FROM authkit.auth_attempts WHERE outcome = 'succeeded'),"
         " (SELECT count(*) FROM authkit_world.labels),"
@@ -89,6 +91,7 @@ def test_both_layers_are_filled_and_counted(database):
             made.users,
             made.grants,
             made.accounts,
+            made.credentials,
             made.attempts,
             made.succeeded,
             made.attack_attempts,
