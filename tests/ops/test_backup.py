@@ -323,9 +323,9 @@ def test_two_at_once_do_not_sweep_each_other(made: Folder, source: Lab, tools: T
         create(source.url(), made, tools=tools)
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    source: Lab, tools: Tools, place: Path
-):
+@pytest.fixture
+def small(place: Path) -> Iterator[Path]:
+    """A file system without room for a cluster."""
     mounted = subprocess.run(
         ["/bin/mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)],
         capture_output=True,
@@ -333,13 +333,43 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
-    try:
-        with pytest.raises(BackupError, match="No space left on device"):
-            create(source.url(), Folder(place), tools=tools)
-        assert Folder(place).backups() == ()
-        assert list((place / "backups").iterdir()) == []
-    finally:
-        subprocess.run(["/bin/umount", str(place)], check=True)
+    yield place
+    subprocess.run(["/bin/umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
+    source: Lab, tools: Tools, small: Path
+):
+    with pytest.raises(BackupError, match="No space left on device"):
+        create(source.url(), Folder(small), tools=tools)
+    assert Folder(small).backups() == ()
+    assert list((small / "backups").iterdir()) == []
+
+
+def test_a_restore_onto_a_full_disk_is_one_clear_error_and_leaves_nothing(
+    made: Folder, tools: Tools, small: Path
+):
+    # One is copied, the other combined by a program that may say it of a short write.
+    for backup in made.backups():
+        with pytest.raises(BackupError, match=r"No space left|wrote \d+ of \d+"):
+            restore(
+                made, small / "to", backup_id=backup.id, tools=tools, verified=False
+            )
+        assert list(small.iterdir()) == []
+
+
+def test_what_a_killed_restore_left_is_swept_and_the_old_cluster_stays(
+    made: Folder, tools: Tools, place: Path
+):
+    to, left = place / "data", place / ".restoring-data"
+    old = place / "data.before-1"  # killed between the two renames at the end
+    for folder in (left, old):
+        folder.mkdir()
+        (folder / "PG_VERSION").touch()
+    restore(made, to, tools=tools, verified=False)
+    assert (to / "PG_VERSION").read_text()
+    assert not left.exists()
+    assert (old / "PG_VERSION").exists()
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(place: Path):

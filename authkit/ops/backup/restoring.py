@@ -98,7 +98,8 @@ def restore(
             to.rmdir()
         staged.rename(to)
     except OSError as exc:
-        raise BackupError(f"{to} cannot be restored: {exc.strerror}") from exc
+        # What `copytree` gathers has no reason of its own.
+        raise BackupError(f"{to} cannot be restored: {exc.strerror or exc}") from exc
     finally:
         if staged.exists():
             shutil.rmtree(staged)
@@ -162,7 +163,10 @@ def _put_together(
 
     def copy(one: str, other: str) -> str:
         nonlocal done
-        shutil.copyfile(one, other)
+        try:
+            shutil.copyfile(one, other)
+        except OSError as exc:  # at once: `copytree` would go on with all the others
+            raise BackupError(f"{staged} cannot be made: {exc.strerror}") from exc
         done += Path(other).stat().st_size
         if tell is not None:
             tell("Restoring", done, whole)
