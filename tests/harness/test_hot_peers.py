@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import sqrt
+from uuid import UUID
 
 import psycopg
 import pytest
 
 import authkit
-from authkit.harness.peers import hot
+from authkit.errors import LabError
+from authkit.harness.peers import hot, hot_timing
 from authkit.harness.peers import hot_clients as clients
 from authkit.harness.peers import hot_world as world
 from authkit.settings import Settings
@@ -84,3 +87,35 @@ def test_what_was_not_measured_has_no_figure_and_a_goal_missed_fails_the_report(
     assert figures["client CPU of a validate"].holds is False
     assert figures["client CPU over bare libpq's"].value == 2
     assert not any("Drizzle" in name or "asyncpg" in name for name in figures)
+
+
+def test_welchs_t_sees_a_shift_and_leaves_the_slowest_twentieth_out():
+    # Without the slowest: means 1.5 and 2.5, variances 1/2, two each.
+    small = hot_timing.welch([1, 2, 3], [2, 3, 4])
+    assert small.t == pytest.approx(-1 / sqrt(1 / 4 + 1 / 4))
+    assert small.difference_us == pytest.approx(-0.001)
+    calm = [100, 101, 102] * 100
+    stalled = [*calm[:-10], *[10**9] * 10]
+    assert abs(hot_timing.welch(calm, stalled).t) < 1
+    assert hot_timing.welch([time + 5 for time in calm], calm).t > 4.5
+    assert hot_timing.welch([7] * 40, [7] * 40).t == 0
+
+
+def test_wrong_and_expired_tokens_are_asked_for_as_often_and_answered_alike(
+    database,
+):
+    single = Settings.load(None, database_url=database.url)
+    with (
+        authkit.connect(single) as kit,
+        psycopg.connect(database.url, autocommit=True) as owner,
+    ):
+        owner.execute(world._USERS, (world.USER,))
+        asked: list[str] = []
+        kit.observe(lambda name, *_: asked.append(name))
+        timing = hot_timing.compare(kit, owner, [world.USER], calls=40)
+        assert asked.count("sessions.validate") == 80
+        assert asked.count("sessions.create") == hot_timing.EXPIRED
+        figures = hot._timed(timing)
+        assert [figure.goal for figure in figures] == [None, None]
+        with pytest.raises(LabError):
+            hot_timing.compare(kit, owner, [UUID(int=7)], calls=1)

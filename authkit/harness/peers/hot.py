@@ -17,11 +17,16 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+import psycopg
+
+import authkit
 from authkit.figures import Figure, Report, figure
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.peers import hot_clients as clients
+from authkit.harness.peers import hot_timing
 from authkit.harness.peers import hot_world as world
 from authkit.harness.peers.hot_drizzle import Drizzle, present
+from authkit.harness.peers.hot_timing import Timing
 from authkit.harness.peers.hot_world import Sizes
 from authkit.settings import Settings
 
@@ -113,6 +118,11 @@ def run(
                 for _ in range(rounds)
             ]
             kept = [clients.bookkeeping_cpu_us(settings) for _ in range(rounds)]
+            with (
+                authkit.connect(settings) as kit,
+                psycopg.connect(url, autocommit=True) as owner,
+            ):
+                timing = hot_timing.compare(kit, owner, [world.USER])
             version = str(lab.sql("SHOW server_version")[0][0])
     finally:
         shutil.rmtree(folder)
@@ -120,7 +130,7 @@ def run(
         "bench peers hot",
         started,
         perf_counter() - began,
-        _figures(cells, cpu, median(kept)),
+        (*_figures(cells, cpu, median(kept)), *_timed(timing)),
         postgres=version,
         extra={
             "rates": {
@@ -233,6 +243,15 @@ def _figures(
         figure("coalescer over plain calls, 1 to 8", least, "x", goal=(">=", 0.95))
     )
     return tuple(found)
+
+
+def _timed(timing: Timing) -> tuple[Figure, ...]:
+    """Return what is told and not asked for: see `hot_timing`."""
+    what = "wrong token against expired"
+    return (
+        figure(f"{what}: Welch's t", timing.t),
+        figure(f"{what}: difference of means", timing.difference_us, "us"),
+    )
 
 
 def _made(folder: Path) -> Path:
