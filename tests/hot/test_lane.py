@@ -68,6 +68,17 @@ def test_a_statement_is_prepared_once_whatever_its_values(kit, user_id):
     assert len([n for n in names if n.startswith("attempts.record")]) == 1
 
 
+@pytest.mark.parametrize("operation", [sessions.VALIDATE, sessions.TOUCH])
+def test_too_few_or_too_many_values_are_refused_before_anything_is_sent(operation):
+    prepared = lane.Prepared(operation)
+    for wrong in ((), (None,) * (len(operation.types) + 1)):
+        with pytest.raises(ValueError, match=r"argument|unpack"):
+            prepared.values(wrong)
+    assert prepared.values((None,) * len(operation.types)) == [None] * len(
+        operation.types
+    )
+
+
 def test_a_statement_that_was_deallocated_is_prepared_again(kit, user_id):
     made = kit.sessions.create(user_id)
     digest = tokens.digest(made.token)
