@@ -256,7 +256,7 @@ def _time(
         "type": "quantitative",
         "title": "seconds since the start" if title else None,
         "scale": {"domain": [0, round(frame.seconds, 2)], "nice": False},
-        "axis": {"labels": title, "grid": False} if axis else None,
+        "axis": {"labels": title, "grid": False, "tickCount": 10} if axis else None,
     }
 
 

@@ -75,6 +75,21 @@ def test_damaged_lines_are_named_and_the_others_are_drawn(tmp_path: Path):
     assert "&lt;6&gt;" in page
     assert "<6>" not in page
     assert "http" not in page
+    assert "runs: 12, from " in page
+
+
+def test_a_series_of_one_run_is_a_dot_and_one_that_never_changed_a_line_in_the_middle(
+    tmp_path: Path,
+):
+    run = {"started": "2026-01-01T00:00:00+00:00", "revision": "a"}
+    lines = [
+        json.dumps({**run, "costs": {"old": {"blocks": 3}}}),
+        json.dumps({**run, "costs": {"old": {"blocks": 3}, "new": {"blocks": 9}}}),
+    ]
+    (tmp_path / "bench gate.jsonl").write_text("\n".join(lines) + "\n")
+    page = trend.html(trend.read(tmp_path))
+    assert "<polyline points='5.0,45.0 595.0,45.0' />" in page
+    assert "<polyline points='5.0,45.0' /><path d='M5.0,45.0h0' />" in page
 
 
 def test_a_folder_without_a_history_is_refused(tmp_path: Path):

@@ -145,8 +145,11 @@ def html(history: History) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>authkit: cost over"
         " time</title><style>body{font:15px system-ui;margin:2rem;max-width:60rem;"
-        "color-scheme:light dark}svg{width:100%;height:90px}polyline{fill:none;"
-        "stroke:#0072b2;stroke-width:1.5}line{stroke:#d55e00;stroke-dasharray:4 3}"
+        "color-scheme:light dark}svg{width:100%;height:90px}section{break-inside:avoid}"
+        "h2{font-size:1.1rem;margin:1.8rem 0 .2rem}p{margin:0;opacity:.75}"
+        "polyline,path,line{fill:none;stroke:#0072b2;stroke-width:1.5;"
+        "vector-effect:non-scaling-stroke}path{stroke-width:7;stroke-linecap:round}"
+        "line{stroke:#d55e00;stroke-dasharray:4 3}"
         f"</style><h1>Cost over time</h1>{rows}"
         + (f"<h2>Left out</h2><ul>{left}</ul>" if left else "")
         + "</html>\n"
@@ -156,24 +159,29 @@ def html(history: History) -> str:
 def _figure(one: Series) -> str:
     values = [point.value for point in one.points]
     low, high = min(values), max(values)
-    span, last = (high - low) or 1.0, max(len(values) - 1, 1)
-    marks = " ".join(
-        f"{600 * at / last:.1f},{85 - 80 * (value - low) / span:.1f}"
-        for at, value in enumerate(values)
-    )
-    places = [600 * one.points.index(change.at) / last for change in one.changes]
-    lines = "".join(f"<line x1={x:.1f} x2={x:.1f} y1=0 y2=90 />" for x in places)
+    last = max(len(values) - 1, 1)
+
+    def height(value: float) -> float:
+        return 85 - 80 * (value - low) / (high - low) if high > low else 45
+
+    # Room for the dot at the end: the newest value, which may be the only one.
+    places = [5 + 590 * at / last for at in range(len(values))]
+    marks = [f"{x:.1f},{height(y):.1f}" for x, y in zip(places, values, strict=True)]
+    steps = [places[one.points.index(change.at)] for change in one.changes]
+    lines = "".join(f"<line x1={x:.1f} x2={x:.1f} y1=0 y2=90 />" for x in steps)
     told = "".join(
         f"<li>{change.at.started:%Y-%m-%d} {escape(change.at.revision)}: "
         f"{change.before:.4g} to {change.after:.4g}</li>"
         for change in one.changes
     )
     return (
-        f"<h2>{escape(one.name)}</h2><p>{low:g} to {high:g} {escape(one.unit)}, last"
-        f" {values[-1]:g}</p><svg viewBox='0 0 600 90' preserveAspectRatio=none"
+        f"<section><h2>{escape(one.name)}</h2><p>{low:g} to {high:g}"
+        f" {escape(one.unit)}, last {values[-1]:g}; runs: {len(values)}, from"
+        f" {one.points[0].started:%Y-%m-%d} to {one.points[-1].started:%Y-%m-%d}</p>"
+        "<svg viewBox='0 0 600 90' preserveAspectRatio=none"
         f" role=img aria-label='{escape(one.name, quote=True)}'>"
-        f"<polyline points='{marks}' />{lines}</svg>"
-        + (f"<ul>{told}</ul>" if told else "")
+        f"<polyline points='{' '.join(marks)}' /><path d='M{marks[-1]}h0' />"
+        f"{lines}</svg>" + (f"<ul>{told}</ul>" if told else "") + "</section>"
     )
 
 
