@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from alembic import context
-from authkit.ops import migrate
+from authkit.ops import comparing, migrate
 from authkit.schema import metadata
 
 config = context.config
@@ -21,7 +21,7 @@ def offline() -> None:
         dialect_name="postgresql",
         literal_binds=True,
         output_buffer=config.attributes.get("output"),
-        **migrate.context_options(),
+        **comparing.context_options(),
         target_metadata=metadata,
     )
     with context.begin_transaction():
@@ -34,8 +34,8 @@ def online(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        include_name=migrate.names_to_compare(connection),
-        **migrate.context_options(),
+        include_name=comparing.names_to_compare(connection),
+        **comparing.context_options(),
     )
     with context.begin_transaction():
         migrate.take_lock(connection)

@@ -8,7 +8,7 @@ transaction under an advisory lock.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +30,6 @@ from authkit.ops.connection import transaction
 from authkit.schema import SCHEMA
 from authkit.settings import Settings
 
-VERSION_TABLE = "alembic_version"
 CREATE_SCHEMA = f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"
 
 # Where the wheel puts the migrations: a top-level `alembic` would hide the library.
@@ -236,43 +235,6 @@ def require_newest(connection: Connection) -> None:
             f"the database is at {state.current or 'no revision'} and the newest"
             f" is {state.head}: authkit db migrate brings it there"
         )
-
-
-def context_options() -> Mapping[str, Any]:
-    """Return what the environment and every comparison must agree on."""
-    return {
-        "include_schemas": True,
-        "version_table": VERSION_TABLE,
-        "version_table_schema": SCHEMA,
-        "compare_type": True,
-        "compare_server_default": True,
-    }
-
-
-def names_to_compare(connection: Connection) -> Callable[..., bool]:
-    """Return the filter of autogenerate: our schema alone, and no partition of it.
-
-    Partitions are made and dropped at run time; the metadata knows their parents.
-    """
-    partitions = frozenset(
-        connection.execute(
-            text(
-                "SELECT c.relname FROM pg_catalog.pg_class AS c"
-                " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-                " WHERE n.nspname = :schema AND c.relispartition"
-            ),
-            {"schema": SCHEMA},
-        ).scalars()
-    )
-
-    def include(
-        name: str | None, type_: str, _parents: Mapping[str, str | None]
-    ) -> bool:
-        if type_ == "schema":
-            return name == SCHEMA
-        return not (type_ == "table" and name in partitions)
-
-    return include
 
 
 def take_lock(connection: Connection) -> None:

@@ -15,13 +15,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection
 
 from authkit.ops.catalogue import rows
+from authkit.ops.comparing import context_options, names_to_compare
 from authkit.ops.findings import Finding, fault, good, note
-from authkit.ops.migrate import (
-    context_options,
-    migrations_dir,
-    names_to_compare,
-    version,
-)
+from authkit.ops.migrate import migrations_dir, version
 from authkit.ops.privileges import differences_of_privileges
 from authkit.schema import SCHEMA, metadata
 from authkit.schema.objects import FUNCTIONS, PARTITIONED, TRIGGERS, VIEWS
