@@ -18,6 +18,8 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
+from authkit.errors import InvalidInput
+
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
@@ -29,7 +31,16 @@ _V4_BYTES = 4
 
 
 def to_pandas(table: Any) -> DataFrame:
-    """Return a `pyarrow.Table` as a frame."""
+    """Return a `pyarrow.Table` as a frame.
+
+    Raises:
+        InvalidInput: two columns have one name.
+    """
+    names: list[str] = table.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput(
+            f"two columns are called {', '.join(twice)}: name them apart with AS"
+        )
     special: dict[str, Series[Any]] = {}
     plain: list[int] = []
     for position, field in enumerate(table.schema):
@@ -43,7 +54,7 @@ def to_pandas(table: Any) -> DataFrame:
     )
     for name, series in special.items():
         frame[name] = series
-    return frame[list(table.column_names)]
+    return frame[names]
 
 
 def tables(stream: Iterable[Any], rows: int) -> Iterator[Any]:

@@ -38,7 +38,7 @@ class Frames:
 
     Nothing is opened until a frame is asked for; each frame has a connection of its
     own, read-only. What a frame is of stands in its `attrs`: node, lag in seconds,
-    masked or not, window.
+    masked or not, window, and `behind`: whether a replica lacks the window's end.
 
     Args:
         url_for: says where to read; called for every frame, so that it follows the
@@ -205,7 +205,12 @@ class Frames:
             until: where it ends; None is now.
             columns: names of the columns wanted, in order.
             rows: how many at once, about.
+
+        Raises:
+            InvalidInput: an argument cannot be read.
         """
+        if rows < 1:
+            raise InvalidInput("rows, of each frame, must be positive")
         source = sources.named(name)
         within = window(since, until, now=self._now())
         statement, values = source.select(within, (), columns, masked=self._masked)
@@ -270,7 +275,11 @@ class Frames:
         """
         if not sql.strip():
             raise InvalidInput("the query is empty")
-        frame, standing = self._read(sql, params, ours=False)
+        if not isinstance(params, list | tuple):
+            raise InvalidInput("the parameters are a list of values, $1 the first")
+        # The driver puts it into brackets: a remark at its end must not hide the last.
+        asked = f"{sql.strip().removesuffix(';')}\n"
+        frame, standing = self._read(asked, params, ours=False)
         return self._told(frame, "query", standing, None)
 
     def rows(
@@ -313,7 +322,11 @@ class Frames:
         within: Window | None,
     ) -> DataFrame:
         self.note(name, within, len(frame))
+        until = None if within is None else within.until
+        behind = standing.misses(until, self._now())
+        late = "; its last moments are missing: only the primary has them yet"
         frame.attrs.update(
+            behind=behind,
             source=name,
             masked=self._masked,
             node=standing.node,
@@ -322,5 +335,6 @@ class Frames:
             until=None if within is None or not within.until else str(within.until),
         )
         covered = "" if within is None else f", {within}"
-        self._say(f"{name}: {len(frame):,} rows{covered} ({standing.words})")
+        words = f"{standing.words}{late if behind else ''}"
+        self._say(f"{name}: {len(frame):,} rows{covered} ({words})")
         return frame

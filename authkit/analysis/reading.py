@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, Literal
 
+from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
 from authkit.analysis.arrow import pa
@@ -28,6 +30,8 @@ ANALYST = "authkit_analyst"
 _CONNECT_TIMEOUT_S = 5
 # A frame is sorted by time; the server's usual 4 MB would put each sort on its disk.
 _SORT_MEMORY = "64MB"
+# A replica is nearly always some milliseconds behind; that is worth no remark.
+_LATE_S = 1.0
 
 # A standby that has replayed all it was sent is not behind, however long ago the last
 # commit was; one without a receiver does not know what it is missing.
@@ -50,7 +54,14 @@ _FAULTS: dict[str, tuple[type[AuthkitError], str]] = {
     "3F000": (InvalidInput, "the query names a schema that is not there"),
     "42703": (InvalidInput, "the query names a column that is not there"),
     "42883": (InvalidInput, "the query calls a function that is not there"),
-    "42601": (InvalidInput, "the query is not valid SQL"),
+    "08P01": (InvalidInput, "the query has more parameters than it was given"),
+    "42601": (InvalidInput, "the query is not valid SQL, or is no SELECT"),
+}
+# By class (PostgreSQL, appendix A): what only another query would change.
+_CLASSES: dict[str, str] = {
+    "22": "a value of the query or its parameters does not fit",
+    "42": "the server cannot make sense of the query",
+    "0A": "the query asks for what this server cannot do",
 }
 
 
@@ -73,6 +84,14 @@ class Standing:
         if self.lag_s is None:
             return "replica, its lag unknown: it receives nothing from a primary"
         return f"replica, {self.lag_s:.1f} s behind"
+
+    def misses(self, until: datetime | None, now: datetime) -> bool:
+        """Say whether a window to `until`, or to now, ends after what is here."""
+        if self.lag_s is None:
+            return True
+        if self.lag_s < _LATE_S:
+            return False
+        return until is None or until > now - timedelta(seconds=self.lag_s)
 
 
 class Reader:
@@ -156,17 +175,24 @@ def reading(url: str, *, role: str | None, ours: bool) -> Generator[Reader]:
             the schema's fault and not the caller's.
 
     Raises:
+        InvalidInput: the URL cannot be read.
         Unavailable: nothing answers there.
         NotPermitted: the user is no member of the role.
     """
     dbapi: Any = import_module("adbc_driver_postgresql.dbapi")
-    conninfo = make_conninfo(
-        plain_url(url),
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        application_name="authkit frames",
-        options="-c default_transaction_read_only=on -c search_path=authkit,public"
-        f" -c work_mem={_SORT_MEMORY}",
-    )
+    try:
+        conninfo = make_conninfo(
+            plain_url(url),
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            application_name="authkit frames",
+            options="-c default_transaction_read_only=on -c search_path=authkit,public"
+            f" -c work_mem={_SORT_MEMORY}",
+        )
+    except ProgrammingError:
+        # Not chained: its text repeats the URL, and a password in it.
+        raise InvalidInput(
+            "the database's URL cannot be read: it is like postgresql://me@host/name"
+        ) from None
     with named_faults():
         connection: Any = dbapi.connect(conninfo, autocommit=True)
     try:
@@ -200,6 +226,17 @@ def named_faults(*, ours: bool = False) -> Generator[None]:
     driver: Any = import_module("adbc_driver_manager")
     try:
         yield
+    except OSError as exc:
+        # What breaks off among the rows comes through Arrow, without its SQLSTATE.
+        raise DatabaseError(
+            "the query broke off while its rows came: a value did not fit, a replica"
+            " gave way, or the connection ended; none of its rows are kept"
+        ) from exc
+    except pa.ArrowException as exc:
+        raise InvalidInput(
+            "a parameter or a column is of a type that cannot be read: cast it"
+            " in the query, with ::text for example"
+        ) from exc
     except driver.Error as exc:
         state: str | None = exc.sqlstate
         if ours and state in _NOT_OUR_SCHEMA:
@@ -209,6 +246,8 @@ def named_faults(*, ours: bool = False) -> Generator[None]:
         if state in _FAULTS:
             kind, sentence = _FAULTS[state]
             raise kind(f"{sentence} (SQLSTATE {state})") from exc
+        if not ours and state is not None and state[:2] in _CLASSES:
+            raise InvalidInput(f"{_CLASSES[state[:2]]} (SQLSTATE {state})") from exc
         if state is None or state.startswith(("08", "57P", "53")):
             raise Unavailable(
                 "the database cannot be reached, or ended the connection:"

@@ -102,7 +102,7 @@ class Source:
             raise InvalidInput("columns is a list of names, not one text")
         if missing := [name for name in wanted if name not in there]:
             raise InvalidInput(
-                f"{self.name} has no column {', '.join(missing)}"
+                f"{self.name} has no column {', '.join(map(str, missing))}"
                 f"{' when masked' if masked else ''}; it has: {', '.join(there)}"
             )
         if not wanted:

@@ -208,13 +208,13 @@ def of_user(value: str | UUID, *, masked: bool) -> Condition:
         raise InvalidInput("the user is not a user id (a UUID)") from None
 
 
-def of_address(value: str, *, masked: bool) -> Condition:
+def of_address(value: object, *, masked: bool) -> Condition:
     """Return the condition for an address, a network, or a token of one when masked.
 
     Raises:
         InvalidInput: it is none of them, or a clear address when masked.
     """
-    text = value.strip().lower()
+    text = str(value).strip().lower()
     if masked and _TOKEN.fullmatch(text):
         return Condition("ip_token = {}", text)
     try:

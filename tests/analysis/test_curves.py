@@ -60,3 +60,8 @@ def test_what_has_no_curve_is_one_sentence():
         plots.score_curves(frame([(1, True), (0, False)]), form="pie")  # type: ignore[arg-type] # on purpose
     with pytest.raises(InvalidInput, match="one to 6 models"):
         plots.score_curves({})
+
+
+def test_a_frame_without_the_truth_is_told_what_it_lacks():
+    with pytest.raises(InvalidInput, match="lacks attack"):
+        plots.score_curves(pd.DataFrame({"score": [1.0]}))

@@ -211,6 +211,11 @@ def test_nothing_can_be_written(seeded, masked: bool):
         ("SELECT * FROM nowhere", "table"),
         ("SELECT nothing FROM authkit.attempts_masked", "column"),
         ("SELEC 1", "SQL"),
+        ("SHOW work_mem", "no SELECT"),
+        ("SELECT 1 AS a; SELECT 2 AS b", "no SELECT"),
+        ("SELECT 1 AS a, 2 AS a", "two columns are called a"),
+        ("SELECT $1::int AS a", "more parameters than"),
+        ("SELECT 1/0 AS a", "a value of the query"),
         ("  ", "empty"),
     ],
 )

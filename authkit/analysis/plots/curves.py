@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from authkit.analysis.curves import area, caught_at, curve
-from authkit.analysis.picture import Picture, finished
+from authkit.analysis.picture import Picture, finished, needs
 from authkit.analysis.theme import ThemeName, theme
 from authkit.errors import InvalidInput
 
@@ -59,6 +59,8 @@ def score_curves(
     given = {"score": scores} if isinstance(scores, pd.DataFrame) else dict(scores)
     if not 1 <= len(given) <= _MOST_MODELS:
         raise InvalidInput(f"a picture compares one to {_MOST_MODELS} models")
+    for frame in given.values():
+        needs(frame, "score", "attack")
     points = {name: curve(frame) for name, frame in given.items()}
     drawn = pd.concat(
         made.assign(model=name, missed=1.0 - made["caught"])
