@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from authkit.evaluation.metrics import Scores
 
 
-def scores(training: Sequence[Case], evaluated: Sequence[Case], kind: str) -> Scores:
-    """Train on one class of attack against logins; return what it makes of others.
+def scores(
+    training: Sequence[Case], evaluated: Sequence[Case], kinds: Collection[str]
+) -> Scores:
+    """Train on classes of attack against logins; return what it makes of others.
 
     Raises:
         ConfigError: scikit-learn is not installed.
@@ -29,7 +31,7 @@ def scores(training: Sequence[Case], evaluated: Sequence[Case], kind: str) -> Sc
         )
     room: Any = import_module("sklearn.ensemble")
     limits: Any = import_module("threadpoolctl")
-    chosen = [case for case in training if case.kind in {kind, LEGITIMATE}]
+    chosen = [case for case in training if case.kind in {*kinds, LEGITIMATE}]
     classifier = room.HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.06, l2_regularization=1.0, random_state=1
     )

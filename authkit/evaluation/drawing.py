@@ -64,8 +64,13 @@ def draw(
             color=colour,
         ),
     ]
+    widths = (_WIDTH, 2 * _WIDTH, _WIDTH)
     chart = alt.hconcat(
-        *(panel.properties(width=_WIDTH, height=_HEIGHT) for panel in panels)
+        *(
+            panel.properties(width=width, height=_HEIGHT)
+            for panel, width in zip(panels, widths, strict=True)
+        ),
+        resolve=alt.Resolve(scale=alt.ScaleResolveMap(xOffset="independent")),
     )
     said = "Results on synthetic worlds" if synthetic else "On the published data set"
     return finished(chart, rows, shown, _TITLE, said)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from authkit.evaluation.evaluate import BASELINE, CEILING, Evaluation
+from authkit.evaluation.evaluate import (
+    BASELINE,
+    CEILING,
+    ONE_SCORE,
+    Evaluation,
+)
 from authkit.figures import Figure, figure
 from authkit.risk import DEFAULT, MODELS
 
@@ -37,13 +42,15 @@ def figures(evaluation: Evaluation, *, goals: bool) -> Iterator[Figure]:
                 yield figure(f"TPR at {rate:.0%} asked again, {label}", value)
             for stratum, value in found.strata.items():
                 yield figure(f"AUC with {stratum} logins, {label}", value)
+            closed = evaluation.gap_closed(kind, name)
+            if name == ONE_SCORE and closed is not None:
+                yield figure(f"gap to the ceiling closed, {label}", closed)
             if name in MODELS and name != BASELINE:
                 least = found.over_baseline[0]
                 goal = (">=", 0.0) if goals and name == DEFAULT else None
                 yield figure(
                     f"AUC over {BASELINE}, lower bound, {label}", least, goal=goal
                 )
-                closed = evaluation.gap_closed(kind, name)
                 aimed = goals and name == DEFAULT and kind in HARD
                 if closed is not None:
                     yield figure(
@@ -96,7 +103,7 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
                 f"  {name:<32}{found.auc:.3f}  ({low:.3f} to {high:.3f})"
                 f"  {found.partial_auc:.3f}  {tpr}"
             )
-        for name in (*MODELS, CEILING):
+        for name in (*MODELS, ONE_SCORE, CEILING):
             if name in models:
                 strata = models[name].strata.items()
                 parts = ", ".join(f"{value:.3f} with {n}" for n, value in strata)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from authkit.cli import app
 from authkit.errors import InvalidInput
-from authkit.evaluation import Case, collect, evaluate, fit, rba
-from authkit.evaluation.evaluate import CEILING
+from authkit.evaluation import Case, collect, evaluate, fit, rba, reporting
+from authkit.evaluation.evaluate import CEILING, ONE_SCORE
 from authkit.workload import TAKEOVERS, World
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
@@ -29,13 +29,15 @@ def test_every_class_of_attack_is_measured_with_the_ceiling_and_every_model(case
     found = evaluate([cases], resamples=3)
     assert set(found.measured) == set(TAKEOVERS)
     for models in found.measured.values():
-        assert {"mismatch", "freeman2016", "hdir", CEILING} <= set(models)
+        assert {"mismatch", "freeman2016", "hdir", CEILING, ONE_SCORE} <= set(models)
         for measured in models.values():
             assert 0 <= measured.auc <= 1
             low, high = measured.interval
             assert low <= high
     gap = found.gap_closed("naive", "mismatch")
     assert gap == pytest.approx(0)
+    named = {one.name for one in reporting.figures(found, goals=True)}
+    assert f"gap to the ceiling closed, targeted, {ONE_SCORE}" in named
 
 
 def test_the_same_cases_give_the_same_evaluation(cases):
