@@ -58,6 +58,9 @@ def explain(
             until = "for good" if path.expires_at is None else f"to {path.expires_at}"
             by = "" if path.granted_by is None else f" by user {path.granted_by}"
             typer.echo(f"  {path.role}: granted {path.granted_at}{by}, {until}")
+            if path.conditions:
+                asked = json.dumps(path.conditions, sort_keys=True)
+                typer.echo(f"  {path.permission}: only if {asked}")
     if to is not None:
         Report(
             "rbac explain",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -78,10 +78,7 @@ class Permissions:
         Raises:
             InvalidInput: the name is not resource:action.
         """
-        parts = PermissionName.parse(name, wildcard=True)
-        statement = select(Permission).where(
-            Permission.resource == parts.resource, Permission.action == parts.action
-        )
+        statement = self._named(PermissionName.parse(name, wildcard=True))
         return self._session.scalars(statement).one_or_none()
 
     def restrict(self, name: str, when: conditions.Conditions) -> Permission:
@@ -91,7 +88,10 @@ class Permissions:
             InvalidInput: the name or a condition is malformed.
             NotFound: there is no such permission.
         """
-        before = self.find(name)
+        parts = PermissionName.parse(name, wildcard=True)
+        # Locked: what the trail says it was before is what it was.
+        locked = self._named(parts).with_for_update(key_share=True)
+        before = self._session.scalars(locked, execution_options=_FRESH).one_or_none()
         if before is None:
             raise NotFound("there is no such permission")
         old = dict(before.conditions)
@@ -101,9 +101,7 @@ class Permissions:
             .values(conditions=conditions.parse(when))
             .returning(Permission)
         )
-        permission = self._session.scalars(
-            statement, execution_options={"populate_existing": True}
-        ).one()
+        permission = self._session.scalars(statement, execution_options=_FRESH).one()
         self._journal.record(
             "permission.restrict",
             target=entity("permission", name),
@@ -125,3 +123,12 @@ class Permissions:
             .limit(inputs.count(limit, "limit", low=1, high=1000))
         )
         return list(self._session.scalars(statement))
+
+    @staticmethod
+    def _named(parts: PermissionName) -> Select[Permission]:
+        return select(Permission).where(
+            Permission.resource == parts.resource, Permission.action == parts.action
+        )
+
+
+_FRESH = {"populate_existing": True}

@@ -208,16 +208,29 @@ class Users:
     def enable(self, user_id: UUID) -> User:
         """Let a disabled user in again; the sessions that were revoked stay so.
 
+        Enabling one who is not disabled changes nothing and is not an error.
+
         Raises:
             NotFound: there is no such user.
             InvalidInput: the user was erased, and stays shut out.
         """
-        user = self.get(user_id)
-        if user.erased_at is not None:
-            raise InvalidInput("an erased user cannot be enabled")
-        if user.disabled_at is None:
+        statement = (
+            update(User)
+            .where(
+                User.id == inputs.identifier(user_id, "user id"),
+                User.erased_at.is_(None),
+                User.disabled_at.is_not(None),
+            )
+            .values(disabled_at=None)
+            .returning(User)
+        )
+        user = self._session.scalars(statement, execution_options=_FRESH).one_or_none()
+        if user is None:
+            user = self.get(user_id)
+            self._session.refresh(user)
+            if user.erased_at is not None:
+                raise InvalidInput("an erased user cannot be enabled")
             return user
-        user = self._change(user_id, {"disabled_at": None})
         self._journal.record("user.enable", target=entity("user", user.id))
         return user
 

@@ -67,7 +67,9 @@ def test_what_is_not_allowed_says_why_and_exits_with_1(run):
 
 def test_conditions_look_at_the_context_that_is_given(run):
     asked = ("explain", "ann@example.com", "invoice:pay")
-    assert run(*asked).exit_code == 1
+    refused = run(*asked)
+    assert refused.exit_code == 1
+    assert 'only if {"equals": {"region": "eu"}}' in refused.output
     assert run(*asked, "--context", "region=us").exit_code == 1
     allowed = run(*asked, "--context", "region=eu", "--json", "-")
     assert allowed.exit_code == 0
