@@ -58,7 +58,13 @@ def to_pandas(table: Any) -> DataFrame:
 
 
 def tables(stream: Iterable[Any], rows: int) -> Iterator[Any]:
-    """Cut a schema and its batches into tables of `rows` rows; one at least."""
+    """Cut a schema and its batches into tables of `rows` rows; one at least.
+
+    Raises:
+        InvalidInput: of fewer than one row.
+    """
+    if rows < 1:
+        raise InvalidInput("rows, of each frame, must be positive")
     batches = iter(stream)
     rest: Any = pa.Table.from_batches([], schema=next(batches))
     made = 0

@@ -12,7 +12,15 @@ from uuid import UUID
 from authkit.analysis import sources
 from authkit.analysis.arrow import tables, to_pandas
 from authkit.analysis.loading import progress, tell
-from authkit.analysis.reading import ANALYST, Reader, Standing, reading, too_many
+from authkit.analysis.reading import (
+    ANALYST,
+    LATE,
+    Reader,
+    Standing,
+    asked,
+    reading,
+    too_many,
+)
 from authkit.analysis.source import Condition, Source
 from authkit.analysis.unmasking import Noted
 from authkit.analysis.window import When, Window, window
@@ -209,8 +217,6 @@ class Frames:
         Raises:
             InvalidInput: an argument cannot be read.
         """
-        if rows < 1:
-            raise InvalidInput("rows, of each frame, must be positive")
         source = sources.named(name)
         within = window(since, until, now=self._now())
         statement, values = source.select(within, (), columns, masked=self._masked)
@@ -273,13 +279,7 @@ class Frames:
             InvalidInput: it is not valid SQL, or the result is too large.
             NotPermitted: the role may not read that, or the statement would write.
         """
-        if not sql.strip():
-            raise InvalidInput("the query is empty")
-        if not isinstance(params, list | tuple):
-            raise InvalidInput("the parameters are a list of values, $1 the first")
-        # The driver puts it into brackets: a remark at its end must not hide the last.
-        asked = f"{sql.strip().removesuffix(';')}\n"
-        frame, standing = self._read(asked, params, ours=False)
+        frame, standing = self._read(asked(sql, params), params, ours=False)
         return self._told(frame, "query", standing, None)
 
     def rows(
@@ -324,7 +324,6 @@ class Frames:
         self.note(name, within, len(frame))
         until = None if within is None else within.until
         behind = standing.misses(until, self._now())
-        late = "; its last moments are missing: only the primary has them yet"
         frame.attrs.update(
             behind=behind,
             source=name,
@@ -335,6 +334,6 @@ class Frames:
             until=None if within is None or not within.until else str(within.until),
         )
         covered = "" if within is None else f", {within}"
-        words = f"{standing.words}{late if behind else ''}"
+        words = f"{standing.words}{LATE if behind else ''}"
         self._say(f"{name}: {len(frame):,} rows{covered} ({words})")
         return frame

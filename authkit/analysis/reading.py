@@ -32,6 +32,7 @@ _CONNECT_TIMEOUT_S = 5
 _SORT_MEMORY = "64MB"
 # A replica is nearly always some milliseconds behind; that is worth no remark.
 _LATE_S = 1.0
+LATE = "; its last moments are missing: only the primary has them yet"
 
 # A standby that has replayed all it was sent is not behind, however long ago the last
 # commit was; one without a receiver does not know what it is missing.
@@ -162,6 +163,20 @@ def too_many(count: str) -> str:
         f"the result has {count} rows: ask for a shorter time or fewer columns,"
         " aggregate in SQL with query(), or raise Frames(max_rows=...)"
     )
+
+
+def asked(sql: str, params: Sequence[object]) -> str:
+    """Return a query of somebody's own as the driver can take it.
+
+    Raises:
+        InvalidInput: it is empty, or its parameters are no list.
+    """
+    if not sql.strip():
+        raise InvalidInput("the query is empty")
+    if not isinstance(params, list | tuple):
+        raise InvalidInput("the parameters are a list of values, $1 the first")
+    # The driver puts it into brackets: a remark at its end must not hide the last.
+    return f"{sql.strip().removesuffix(';')}\n"
 
 
 @contextmanager
