@@ -116,7 +116,7 @@ def test_databases_of_one_server_may_be_migrated_at_once():
             barrier.wait()
             connection.execute(statements)
 
-    with cluster(replicas=0, config={"fsync": "off"}) as lab:
+    with cluster(replicas=0, config={"fsync": "off"}, in_memory=True) as lab:
         for name in names:
             lab.create_database(name)
         with ThreadPoolExecutor(len(names)) as pool:

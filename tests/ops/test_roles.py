@@ -16,6 +16,7 @@ from authkit.errors import BackupError, NotPermitted
 from authkit.ops.backup import Folder, create
 from authkit.ops.backup.moment import mark
 from authkit.ops.fsck import check
+from authkit.ops.maintain import maintain
 from authkit.schema.roles import ANALYST, APP, BACKUP, MAINTENANCE, ROLES
 
 
@@ -51,6 +52,16 @@ def test_the_application_and_the_backup_may_check_and_the_others_may_not(
     for group in (ANALYST, MAINTENANCE):
         with pytest.raises(NotPermitted):
             check(logins[group])
+
+
+@pytest.mark.parametrize("group", [APP, BACKUP, ANALYST])
+def test_whoever_may_not_maintain_is_told_so_and_holds_up_nobody(
+    logins: dict[str, str], migrated_url: str, group: str
+):
+    with pytest.raises(NotPermitted):
+        maintain(logins[group])
+    # The lock that keeps two runs apart is not left behind.
+    assert not maintain(migrated_url, dry_run=True).busy
 
 
 @pytest.mark.parametrize("group", ROLES)
