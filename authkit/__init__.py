@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from authkit.kit import AsyncKit, Kit, connect, connect_async
     from authkit.settings import Settings
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = ["AsyncKit", "Kit", "Settings", "__version__", "connect", "connect_async"]
 

@@ -6,8 +6,12 @@ and the notebooks have tests of their own that really run them.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,3 +80,69 @@ def test_every_documented_block_of_python_runs(
 def test_the_readme_names_every_variable_file_it_relies_on():
     assert (ROOT / ".env.example").exists()
     assert ".env.example" in README
+
+
+def pictures() -> list[Path]:
+    return [ROOT / name for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)]
+
+
+def test_the_readme_shows_the_demo_the_report_and_a_notebook():
+    assert [path.name for path in pictures()] == [
+        "demo.svg",
+        "report.png",
+        "notebook.png",
+    ]
+
+
+@pytest.mark.parametrize("path", pictures(), ids=lambda path: path.name)
+def test_every_picture_is_small_and_not_blank(path: Path):
+    drawn = path.read_bytes()
+    assert len(drawn) < 250_000
+    if path.suffix == ".svg":
+        assert drawn.count(b"</text>") > 20
+        return
+    assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
+    at, packed = 8, b""
+    while at < len(drawn):
+        size = int.from_bytes(drawn[at : at + 4], "big")
+        if drawn[at + 4 : at + 8] == b"IDAT":
+            packed += drawn[at + 8 : at + 8 + size]
+        at += size + 12
+    # One colour is a line of pixels and then zeros (PNG 3rd edition, section 9).
+    assert len(set(zlib.decompress(packed))) > 100
+
+
+def test_every_figure_beside_other_clients_is_the_one_that_was_measured():
+    path = ROOT / "bench" / "results" / "peers-cluster.json"
+    made = json.loads(path.read_text(encoding="utf-8"))
+    found = {told["name"]: told["value"] for told in made["figures"]}
+    asked = (
+        "acquire_p50_us",
+        "promotion_to_write_ms",
+        "longest_call_ms",
+        "old_timeline_writes",
+        "errors",
+    )
+    peers = {name.removesuffix(f"_{asked[1]}") for name in found if asked[1] in name}
+    measured = {tuple(f"{found[f'{p}_{name}']:,}" for name in asked) for p in peers}
+    section = README.partition("## Beside other clients")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines()]
+    told = [tuple(row[2:]) for row in rows if row[1:2] in (["sync"], ["async"])]
+    assert len(told) == len(peers)
+    assert set(told) == measured
+    machine = made["machine"]
+    for word in (made["command"], made["started"][:10], machine["system"]):
+        assert word in section
+
+
+@pytest.mark.slow
+def test_the_list_of_public_names_is_fresh():
+    # Elsewhere: who imports the harness patches for gevent.
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "api.py"), "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, f"python tests/api.py writes it anew {run.stderr}"
