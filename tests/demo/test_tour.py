@@ -92,7 +92,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 
 def test_the_demo_shows_a_failover_without_a_lost_write_and_leaves_nothing(demo: Demo):
-    arguments = ("--seconds", "6", "--users", "4", "--json", "-")
+    arguments = ("--seconds", "4", "--users", "4", "--json", "-")
     code, said, told = demo.ended(demo.start(*arguments))
     assert code == 0, said + told
 
