@@ -12,15 +12,7 @@ from uuid import UUID
 from authkit.analysis import sources
 from authkit.analysis.arrow import tables, to_pandas
 from authkit.analysis.loading import progress, tell
-from authkit.analysis.reading import (
-    ANALYST,
-    LATE,
-    Reader,
-    Standing,
-    asked,
-    reading,
-    too_many,
-)
+from authkit.analysis.reading import ANALYST, Reader, Standing, asked, reading, too_many
 from authkit.analysis.source import Condition, Source
 from authkit.analysis.unmasking import Noted
 from authkit.analysis.window import When, Window, window
@@ -322,8 +314,7 @@ class Frames:
         within: Window | None,
     ) -> DataFrame:
         self.note(name, within, len(frame))
-        until = None if within is None else within.until
-        behind = standing.misses(until, self._now())
+        behind = standing.misses(within and within.until, self._now())
         frame.attrs.update(
             behind=behind,
             source=name,
@@ -334,6 +325,6 @@ class Frames:
             until=None if within is None or not within.until else str(within.until),
         )
         covered = "" if within is None else f", {within}"
-        words = f"{standing.words}{LATE if behind else ''}"
+        words = standing.told(behind=behind)
         self._say(f"{name}: {len(frame):,} rows{covered} ({words})")
         return frame

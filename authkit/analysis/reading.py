@@ -32,7 +32,6 @@ _CONNECT_TIMEOUT_S = 5
 _SORT_MEMORY = "64MB"
 # A replica is nearly always some milliseconds behind; that is worth no remark.
 _LATE_S = 1.0
-LATE = "; its last moments are missing: only the primary has them yet"
 
 # A standby that has replayed all it was sent is not behind, however long ago the last
 # commit was; one without a receiver does not know what it is missing.
@@ -85,6 +84,11 @@ class Standing:
         if self.lag_s is None:
             return "replica, its lag unknown: it receives nothing from a primary"
         return f"replica, {self.lag_s:.1f} s behind"
+
+    def told(self, *, behind: bool) -> str:
+        """Say it of a frame, which lacks its last moments or not."""
+        late = "; its last moments are missing: only the primary has them yet"
+        return f"{self.words}{late if behind else ''}"
 
     def misses(self, until: datetime | None, now: datetime) -> bool:
         """Say whether a window to `until`, or to now, ends after what is here."""
