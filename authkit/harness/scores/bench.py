@@ -12,18 +12,17 @@ import psycopg
 
 from authkit.errors import LabError
 from authkit.figures import Figure, Report, figure
-from authkit.harness.scores.filling import Progress, Size, counted, fill
+from authkit.harness.scores.filling import FILLING, Progress, Size, counted, fill
 from authkit.harness.scores.speed import Asked, measure
 
 if TYPE_CHECKING:
     from authkit.lab import Lab
 
 SMALLER: Final = 10  # times fewer attempts and users in the database beside it
-_CONFIG: Final = {
-    "shared_buffers": "3GB",  # what is read at login fits, as it should
-    "max_wal_size": "8GB",
-    "checkpoint_timeout": "30min",
-}
+# Of the server, for both databases: what is read at login fits, as it should.
+_ATTEMPTS_PER_MB: Final = 1_400
+_LEAST_MB: Final = 256
+_CONFIG: Final = {"max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 
 
 def run(
@@ -51,7 +50,7 @@ def run(
     started, began = datetime.now(UTC), perf_counter()
     sizes = (Size(size.attempts // SMALLER, size.users // SMALLER), size)
     figures: list[Figure] = []
-    with _ground(lab) as ground:
+    with _ground(lab, size) as ground:
         filled: list[tuple[str, Size]] = []
         for name, one in zip(("small", "large"), sizes, strict=True):
             at = perf_counter()
@@ -70,17 +69,19 @@ def run(
 
 
 @contextmanager
-def _ground(name: str | None) -> Generator[Lab]:
+def _ground(name: str | None, size: Size) -> Generator[Lab]:
     from authkit.lab import cluster, find, up
 
+    buffers_mb = max(_LEAST_MB, size.attempts // _ATTEMPTS_PER_MB)
+    config = {**_CONFIG, "shared_buffers": f"{buffers_mb}MB"}
     if name is None:
-        with cluster(replicas=0, config=_CONFIG) as lab:
+        with cluster(replicas=0, config=config) as lab:
             yield lab
         return
     try:
         lab = find(name)
     except LabError:
-        lab = up(name, replicas=0, config=_CONFIG)
+        lab = up(name, replicas=0, config=config)
     yield lab
 
 
@@ -88,7 +89,7 @@ def _filled(lab: Lab, size: Size, name: str, progress: Progress) -> tuple[str, i
     """Return a database of a size and its logins; made where it is not there whole."""
     from authkit.ops.migrate import upgrade
 
-    database = f"scores_{size.attempts}_{size.users}"
+    database = f"scores_{FILLING}_{size.attempts}_{size.users}"
     there = lab.sql(
         "SELECT FROM pg_catalog.pg_database WHERE datname = %s", (database,)
     )
