@@ -16,6 +16,9 @@ from authkit.errors import InvalidInput
 TOKEN_BYTES = 32
 TOKEN_CHARS = 43  # ceil(32 * 4 / 3), base64url without padding (RFC 4648 section 5)
 
+# Every token begins with a copy: a new one makes OpenSSL look for its algorithm again,
+# which is a twentieth of the client's work for one validation.
+_EMPTY = sha256()
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -41,4 +44,6 @@ def digest(token: str) -> bytes:
     """
     if len(token) != TOKEN_CHARS or _SHAPE.fullmatch(token) is None:
         raise InvalidInput("the token is malformed: 43 base64url characters expected")
-    return sha256(token.encode("ascii")).digest()
+    hashed = _EMPTY.copy()
+    hashed.update(token.encode("ascii"))
+    return hashed.digest()

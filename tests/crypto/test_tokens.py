@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
@@ -49,3 +50,10 @@ def test_a_text_of_any_kind_is_never_repeated_in_the_error(text: str):
 def test_every_token_of_our_shape_has_a_digest(entropy: bytes):
     token = base64.urlsafe_b64encode(entropy).rstrip(b"=").decode()
     assert digest(token) == sha256(token.encode()).digest()
+
+
+def test_threads_that_digest_at_once_get_each_its_own():
+    issued = [issue() for _ in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(digest, [one.token for one in issued]))
+    assert found == [one.digest for one in issued]
