@@ -8,8 +8,10 @@ role holds it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from random import Random
 from typing import Final
 
@@ -28,6 +30,9 @@ _LOST = 0.06  # of keys and passkeys
 _DORMANT_DISABLED = 0.2
 _EACH_LETS_GO = 2  # users, whom an admin disables within the world
 _TRIES = 12
+
+
+_JOINED = attrgetter("created_us")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +123,12 @@ class Organisation:
         self.start_us = start_us
         self.span_us = end_us - start_us
         self._end_us = end_us
-        self.admins = [p for p in people if p.role == "admin"]
+        self.admins = sorted((p for p in people if p.role == "admin"), key=_JOINED)
         # Whose account the trail has a story of.
         self.thief = people[len(people) // 2]
-        self.moderators = [p for p in people if p.role == "moderator"]
+        self.moderators = sorted(
+            (p for p in people if p.role == "moderator"), key=_JOINED
+        )
 
     def during(self, at_us: int) -> bool:
         """Tell whether a moment is one of the world's."""
@@ -129,13 +136,21 @@ class Organisation:
 
     def granter_of(self, person: Person, at_us: int) -> Person | None:
         """Return the admin who granted somebody's role, None where it was nobody."""
-        older = [a for a in self.admins if a.created_us < at_us and a is not person]
-        return older[person.index % len(older)] if older else None
+        there = _before(self.admins, at_us)
+        if not there:
+            return None
+        chosen = person.index % there
+        if self.admins[chosen] is person:
+            # Nobody grants a role to themselves.
+            return self.admins[chosen - 1] if there > 1 else None
+        return self.admins[chosen]
 
     def guard_at(self, at_us: int) -> Person | None:
-        """Return a moderator or admin who was there at a moment."""
-        there = [p for p in (*self.moderators, *self.admins) if p.created_us < at_us]
-        return there[int(self._rng.random() * len(there))] if there else None
+        """Return somebody who was there at a moment and may end sessions."""
+        for those in (self.moderators, self.admins):
+            if there := _before(those, at_us):
+                return those[int(self._rng.random() * there)]
+        return None
 
     def grants(self) -> Iterator[Granted]:
         """Yield what everybody holds: a role, a team, a duty for a time."""
@@ -226,6 +241,11 @@ class Organisation:
 
     def _between(self, low_us: int, high_us: int, part: float = 1.0) -> int:
         return low_us + int(self._rng.random() * part * max(0, high_us - low_us))
+
+
+def _before(joined: Sequence[Person], at_us: int) -> int:
+    """Return how many of people, by when they joined, were there before a moment."""
+    return bisect_left(joined, at_us, key=_JOINED)
 
 
 def _team(rank: float) -> Team:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from authkit.crypto.signing import SigningKey
 from authkit.errors import InvalidInput
+from authkit.relational import checkpoint_log
 from authkit.relational.canonical import canonical
 from authkit.relational.chain import Entry, Fault, Head, Seal, entry_hash, verify
 from authkit.relational.checkpoint import (
@@ -254,12 +255,17 @@ def follow(*heads: Head):
     )
 
 
-def test_a_file_grows_by_lines_that_follow_each_other(tmp_path: Path):
+def test_a_file_grows_by_lines_that_follow_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # A line is longer than what is read at once to find the last one.
+    monkeypatch.setattr(checkpoint_log, "_BLOCK", 100)
     log = CheckpointLog(tmp_path / "checkpoints", KEY)
-    for seq in range(1, 301):
+    for seq in range(1, 41):
         assert isinstance(log.add(follow(head(seq))), Checkpoint)
+    assert log.path.stat().st_size > 40 * 100
     seen = read_file(log.path, KEY.public)
-    assert [c.heads[0].seq for c in seen] == list(range(1, 301))
+    assert [c.heads[0].seq for c in seen] == list(range(1, 41))
 
 
 def test_a_trail_that_became_shorter_is_not_signed(tmp_path: Path):
