@@ -191,18 +191,18 @@ def test_from_nothing_to_nothing(house: House) -> None:
     locust = f"locust -f {shlex.quote(str(ROOT / 'bench/locustfile.py'))} --headless"
     run(
         "locust -f bench/locustfile.py --headless -u 50 -r 50 -t 30s",
-        f"{locust} -u 10 -r 10 -t 3s",
+        f"{locust} -u 10 -r 10 -t 2s",
     )
     run(
         "authkit load --profile session-read --seconds 10",
-        "authkit load --profile session-read --seconds 3",
+        "authkit load --profile session-read --seconds 2",
         *(0, 2),
     )
     run(
         "authkit load --profile login-storm --seconds 20"
         " --fault at=8s,kind=kill-primary",
-        "authkit load --profile login-storm --seconds 8 --rate 40"
-        " --fault at=3s,kind=kill-primary --report load.html --json load.json",
+        "authkit load --profile login-storm --seconds 6 --rate 40"
+        " --fault at=2s,kind=kill-primary --report load.html --json load.json",
         *(0, 2),  # 2: this machine was too busy for its times to prove anything
     )
     assert "<svg" in (house.work / "load.html").read_text(encoding="utf-8")
