@@ -161,36 +161,17 @@ def _status(field: str) -> int:
 
 def _reading(arm: str, url: str) -> Callable[[], int]:
     """Import what an arm needs, and return what is measured of it."""
-    import adbc_driver_postgresql.dbapi as dbapi
-    import pandas as pd
     import pyarrow as pa
-    import sqlalchemy
 
-    from authkit.analysis import Frames
-    from authkit.analysis.sources import ATTEMPTS
-    from authkit.analysis.window import Window
+    from authkit.harness.peers import frames as peers
 
-    masked = arm.endswith("masked")
-    asked = ATTEMPTS.select(Window(None, None), (), COLUMNS, masked=masked)[0]
-    if arm.startswith("frames"):
-        ours = Frames(lambda: url, masked=masked, max_rows=None, say=lambda _: None)
-        return lambda: len(ours.attempts(since=None, columns=COLUMNS))
-
-    def adbc() -> int:
-        with dbapi.connect(url) as connection, connection.cursor() as cursor:
-            cursor.execute(asked)
-            table = cursor.fetch_arrow_table()
-            return len(table.to_pandas(types_mapper=pd.ArrowDtype))
-
-    def read_sql() -> int:
-        there = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        engine = sqlalchemy.create_engine(there)
-        with engine.connect() as connection:
-            text = sqlalchemy.text(asked.replace(":", r"\:"))
-            return len(pd.read_sql(text, connection))
-
+    plain = arm.removesuffix(" masked")
+    name = {"ADBC": peers.BARE, "frames": peers.OURS, "read_sql": peers.READ_SQL}[plain]
+    arms, missing = peers.opened(url, (name,), columns=COLUMNS, masked=arm != plain)
+    if missing:
+        raise SystemExit(missing[0].missing)
     pa.array([1]).to_pandas()  # what is loaded with the first use is not of the frame
-    return read_sql if arm == "read_sql" else adbc
+    return lambda: len(arms[name]())
 
 
 # --- ingest ---------------------------------------------------------------------------

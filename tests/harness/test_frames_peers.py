@@ -12,7 +12,7 @@ from authkit.workload.load import seed
 
 def test_every_arm_reads_the_same_attempts(database):
     seed(database.url, users=20, days=2, seed=1)
-    arms, missing = frames._opened(database.url)
+    arms, missing = frames.opened(database.url)
     assert missing == []
     assert list(arms) == [
         frames.BARE,
@@ -25,6 +25,12 @@ def test_every_arm_reads_the_same_attempts(database):
     ids = {name: sorted(map(str, found["id"])) for name, found in read.items()}
     assert ids[frames.BARE]
     assert all(found == ids[frames.BARE] for found in ids.values())
+    two = (frames.BARE, frames.OURS)
+    some, _ = frames.opened(database.url, two, columns=("id", "user"), masked=True)
+    few = {name: arm() for name, arm in some.items()}
+    assert tuple(few) == two
+    assert all(list(found.columns) == ["id", "user"] for found in few.values())
+    assert few[frames.OURS]["user"].dropna().str.fullmatch("[0-9a-f]{32}").all()
 
 
 def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -36,7 +42,7 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    arms, missing = frames._opened("postgresql://nobody@localhost/none")
+    arms, missing = frames.opened("postgresql://nobody@localhost/none")
     monkeypatch.undo()
     assert frames.READ_SQL not in arms
     (told,) = missing

@@ -64,7 +64,7 @@ def run(
         seed(made.url(), users=people, days=days, seed=1)
         made.sql("ANALYZE")
         progress("seeding", 1, 1)
-        arms, rows = _opened(made.url())
+        arms, rows = opened(made.url())
         took: dict[str, list[float]] = {name: [] for name in arms}
         order, found = Random(rounds), 0  # noqa: S311 # an order, no secret
         for number in range(-1, rounds):
@@ -119,20 +119,36 @@ def markdown(rows: Sequence[Row], found: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _opened(url: str) -> tuple[dict[str, Arm], list[Row]]:
-    """Return the arms that can run, and rows for the others."""
-    makers: Mapping[str, Callable[[str], Arm]] = {
-        BARE: _adbc,
-        OURS: _ours,
-        COPY: _copy,
-        ROWS: _tuples,
-        READ_SQL: _read_sql,
+def opened(
+    url: str,
+    only: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    masked: bool = False,
+) -> tuple[dict[str, Arm], list[Row]]:
+    """Return the arms that can run, and rows for the others.
+
+    Args:
+        url: the server that all of them ask.
+        only: names of the arms wanted; by default all of them.
+        columns: names of the columns wanted; by default all of them.
+        masked: whether the masked view is read instead of the table.
+    """
+    asked = _statement(columns, masked=masked)
+    makers: Mapping[str, Callable[[], Arm]] = {
+        BARE: lambda: _adbc(url, asked),
+        OURS: lambda: _ours(url, columns, masked=masked),
+        COPY: lambda: _copy(url, asked),
+        ROWS: lambda: _tuples(url, asked),
+        READ_SQL: lambda: _read_sql(url, asked),
     }
     arms: dict[str, Arm] = {}
     missing: list[Row] = []
     for name, make in makers.items():
+        if only is not None and name not in only:
+            continue
         try:
-            arms[name] = make(url)
+            arms[name] = make()
         except ImportError as exc:
             missing.append(Row(name, missing=f"{exc.name} is not installed"))
     return arms, missing
@@ -157,68 +173,68 @@ def _rounded(value: float | None) -> float | None:
 # --- the arms -------------------------------------------------------------------------
 
 
-def _statement() -> LiteralString:
+def _statement(columns: Sequence[str] | None, *, masked: bool) -> LiteralString:
     from authkit.analysis.sources import ATTEMPTS
     from authkit.analysis.window import Window
 
     whole = Window(None, None)
-    return cast("LiteralString", ATTEMPTS.select(whole, (), None, masked=False)[0])
+    return cast("LiteralString", ATTEMPTS.select(whole, (), columns, masked=masked)[0])
 
 
-def _ours(url: str) -> Arm:
+def _ours(url: str, columns: Sequence[str] | None, *, masked: bool) -> Arm:
     from authkit.analysis import Frames
 
-    frames = Frames(lambda: url, masked=False, max_rows=None, say=lambda _: None)
-    return partial(frames.attempts, since=None)
+    frames = Frames(lambda: url, masked=masked, max_rows=None, say=lambda _: None)
+    return partial(frames.attempts, since=None, columns=columns)
 
 
-def _adbc(url: str) -> Arm:
+def _adbc(url: str, asked: LiteralString) -> Arm:
+    """Return what does the least: the driver's own Arrow columns, not converted."""
     import adbc_driver_postgresql.dbapi as dbapi
-
-    from authkit.analysis.arrow import to_pandas
+    import pandas as pd
 
     connect = cast("Callable[[str], Any]", dbapi.connect)  # pyright: ignore[reportUnknownMemberType] # its parameters have no types
 
     def read() -> DataFrame:
         with connect(url) as connection, connection.cursor() as cursor:
-            cursor.execute(_statement())
-            return to_pandas(cursor.fetch_arrow_table())
+            cursor.execute(asked)
+            return cursor.fetch_arrow_table().to_pandas(types_mapper=pd.ArrowDtype)
 
     return read
 
 
-def _read_sql(url: str) -> Arm:
+def _read_sql(url: str, asked: LiteralString) -> Arm:
     import pandas as pd
     import sqlalchemy
 
     there = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    asked = sqlalchemy.text(_statement().replace(":", r"\:"))
+    text = sqlalchemy.text(asked.replace(":", r"\:"))
 
     def read() -> DataFrame:
         engine = sqlalchemy.create_engine(there)
         try:
             with engine.connect() as connection:
-                return pd.read_sql(asked, connection)
+                return pd.read_sql(text, connection)
         finally:
             engine.dispose()
 
     return read
 
 
-def _tuples(url: str) -> Arm:
+def _tuples(url: str, asked: LiteralString) -> Arm:
     import pandas as pd
     import psycopg
 
     def read() -> DataFrame:
         with psycopg.connect(url) as connection:
-            cursor = connection.execute(_statement())
+            cursor = connection.execute(asked)
             names = [column.name for column in cursor.description or ()]
             return pd.DataFrame(cursor.fetchall(), columns=names)
 
     return read
 
 
-def _copy(url: str) -> Arm:
+def _copy(url: str, asked: LiteralString) -> Arm:
     import psycopg
     from pyarrow import csv
 
@@ -226,7 +242,7 @@ def _copy(url: str) -> Arm:
 
     def read() -> DataFrame:
         with psycopg.connect(url) as connection:
-            wanted = f"COPY ({_statement()}) TO STDOUT (FORMAT csv, HEADER)"
+            wanted = f"COPY ({asked}) TO STDOUT (FORMAT csv, HEADER)"
             with connection.cursor().copy(wanted) as copy:
                 text = b"".join(bytes(part) for part in copy)
         return read_csv(BytesIO(text)).to_pandas()
