@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,34 @@ def test_the_source_distribution_holds_tests_and_migrations(built: Path):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"alembic/env.py", "tests/test_packaging.py", "README.md"} <= names
+
+
+# Imported, and not asked for by name.
+BROUGHT = {
+    "markupsafe": "jinja2 is built on it",
+    "psycopg_pool": "psycopg[pool]",
+    "pydantic": "pydantic-settings is built on it",
+    "hasql": "a peer: measured where it is installed",
+}
+
+
+def test_every_library_that_is_imported_is_asked_for():
+    # What another library happens to bring along is gone with its next release.
+    made = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = made["project"]
+    asked = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        asked += extra
+    names = {re.split(r"[^\w.-]", line)[0].replace("_", "-").lower() for line in asked}
+    statement = re.compile(r"^ *(?:import|from) (\w+)(?:[\w.]* import )?", re.MULTILINE)
+    found: set[str] = set()
+    for path in (ROOT / "authkit").rglob("*.py"):
+        found.update(statement.findall(path.read_text(encoding="utf-8")))
+    given = packages_distributions()
+    assert {"psycopg", "typer"} <= found
+    unasked = {
+        name
+        for name in (found & set(given)) - {"authkit"} - set(BROUGHT)
+        if not {dist.replace("_", "-").lower() for dist in given[name]} & names
+    }
+    assert unasked == set()

@@ -123,7 +123,10 @@ class Cases:
     def ask(
         self, role: str, statement: LiteralString, values: Sequence[object]
     ) -> object:
-        """Run one function on the primary as a role; returns its value."""
+        """Run one function on the primary as a role; returns its value.
+
+        None where it returned no row. Errors are those of `acting`.
+        """
         with self.acting(role) as connection:
             row = connection.execute(statement, values).fetchone()
         return None if row is None else row[0]

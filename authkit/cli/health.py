@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from authkit.cli.showing import print_findings
@@ -53,11 +52,14 @@ def _show(found: Health) -> None:
 def _watch(settings: Settings, every_s: float) -> None:
     import time
 
+    from rich.console import Console
+
     from authkit.ops.health import look
 
+    console = Console()
     while True:
         found = look(settings)
-        click.clear()
+        console.clear()
         typer.echo(f"{found.at:%Y-%m-%d %H:%M:%S} UTC, every {every_s:g} s")
         _show(found)
         time.sleep(every_s)  # the pace that was asked for

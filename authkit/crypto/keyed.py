@@ -73,7 +73,11 @@ class KeyedHash:
         return self._hash(b"authkit/subject", normalise_email(email).encode())
 
     def device(self, fingerprint: str) -> bytes:
-        """Hash what the application knows a device by."""
+        """Hash what the application knows a device by; the result has 32 bytes.
+
+        Raises:
+            InvalidInput: it is empty.
+        """
         if not fingerprint:
             raise InvalidInput("the device fingerprint is empty")
         return self._hash(b"authkit/device", fingerprint.encode())

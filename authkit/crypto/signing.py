@@ -60,7 +60,7 @@ class VerifyKey:
         return sha256(raw).hexdigest()[:16]
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether the signature over the message is this key's."""
+        """Tell whether the signature (64 bytes, Ed25519, RFC 8032) is this key's."""
         try:
             self.key.verify(signature, message)
         except InvalidSignature:
@@ -106,5 +106,5 @@ class SigningKey:
         return VerifyKey(self.key.public_key())
 
     def sign(self, message: bytes) -> bytes:
-        """Return the signature, 64 bytes."""
+        """Return the signature: 64 bytes, Ed25519 (RFC 8032)."""
         return self.key.sign(message)

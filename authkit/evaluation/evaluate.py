@@ -51,7 +51,11 @@ class Evaluation:
     attacks: dict[str, int]
 
     def gap_closed(self, attack: str, model: str) -> float | None:
-        """Return the share of the way from the baseline to the ceiling."""
+        """Return the share of the way from the baseline to the ceiling, by AUC.
+
+        1 is the ceiling and below 0 is worse than the baseline; None where one of them
+        was not measured, or where the ceiling is no higher.
+        """
         found = self.measured.get(attack, {})
         if CEILING not in found or model not in found:
             return None

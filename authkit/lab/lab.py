@@ -120,7 +120,7 @@ class Lab:
         return look(self.folder)
 
     def logs(self, node: str = "primary", *, lines: int = 50) -> str:
-        """Return the last lines of a node's log."""
+        """Return the last lines of a node's log, as text; it may be empty."""
         text = self.server(node).log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 

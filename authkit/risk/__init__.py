@@ -36,5 +36,9 @@ __all__ = [
 
 
 def score(attempt: Login, history: History, *, by: str = DEFAULT) -> Score:
-    """Score one observed login against a past, with the model of a name; pure."""
+    """Score one observed login against a past, with the model of a name; pure.
+
+    Raises:
+        InvalidInput: there is no such model.
+    """
     return model(by).score(attempt.features, history)

@@ -90,7 +90,7 @@ class Histories:
         )
 
     def learn(self, user_id: object, at_us: int, features: Features) -> None:
-        """Count a completed login."""
+        """Count a completed login; `at_us` is in microseconds since 1970 UTC."""
         past = self._users.get(user_id)
         if past is None:
             past = self._users[user_id] = _Past()

@@ -96,7 +96,7 @@ class Model(Protocol):
         ...
 
     def score(self, features: Features, history: History) -> Score:
-        """Score a login against the past."""
+        """Score a login; higher is riskier, and only within one model comparable."""
         ...
 
 

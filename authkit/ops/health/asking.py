@@ -57,7 +57,13 @@ def health_of(
     seconds: float,
     client: ClusterStatus | None = None,
 ) -> Health:
-    """Judge what was found; pure but for the clock and the newest revision's name."""
+    """Judge what was found; pure but for the clock and the newest revision's name.
+
+    Args:
+        found: one answer, or why there is none, for each node that was asked.
+        seconds: how long the asking took, for the report.
+        client: how a cluster of this process sees its nodes; None: it is not judged.
+    """
     found = tuple(found)
     answers = tuple(each for each in found if isinstance(each, Answer))
     lost = tuple(each for each in found if isinstance(each, Unreachable))

@@ -43,7 +43,10 @@ class Leak:
 
 
 def search(canaries: Iterable[Canary], place: str, text: str | bytes) -> list[Leak]:
-    """Return every canary that a text holds, once for each form."""
+    """Return every canary that a text holds, once for each form.
+
+    A leak names the canary, the place as it was given, and the form; never the secret.
+    """
     haystack = text if isinstance(text, bytes) else text.encode(errors="replace")
     lower = haystack.lower()
     return [
