@@ -1,10 +1,10 @@
 """Whether the time of an answer tells a wrong token from an expired one.
 
 Both take the same statement and get the same answer; of the expired one the server
-fetches the row that it then leaves out, about a microsecond's work. Welch's t over
-interleaved calls, the slowest twentieth left out: from about 4.5 on, a difference would
-be taken as shown (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?",
-2017). It is told and has no goal: whoever could ask for an expired token has had it.
+fetches the row that it then leaves out. Welch's t over interleaved calls, the slowest
+twentieth left out: from about 4.5 on, a difference would be taken as shown (Reparaz,
+Balasch, Verbauwhede: "Dude, is my code constant time?", 2017). It is told and has no
+goal: whoever could ask for an expired token has had it.
 """
 
 from __future__ import annotations
