@@ -88,3 +88,19 @@ def test_every_library_that_is_imported_is_asked_for():
         if not {dist.replace("_", "-").lower() for dist in given[name]} & names
     }
     assert unasked == set()
+
+
+def test_a_command_whose_extra_is_absent_says_which_library_it_wants():
+    # None in sys.modules is how Python says that a module cannot be had.
+    code = (
+        "import sys; sys.modules['numpy'] = None;"
+        "sys.argv = ['authkit', 'bench', 'aa'];"
+        "from authkit.cli import main; main()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr.strip()) == (
+        2,
+        "authkit: numpy is not installed: install `authkit[all]`",
+    )

@@ -78,6 +78,12 @@ def main() -> NoReturn:
     except AuthkitError as exc:
         typer.secho(f"authkit: {exc}", fg=typer.colors.RED, err=True)
         sys.exit(2)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] == "authkit":
+            raise
+        said = f"authkit: {exc.name} is not installed: install `authkit[all]`"
+        typer.secho(said, fg=typer.colors.RED, err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         typer.secho("authkit: stopped", err=True)
         sys.exit(130)
