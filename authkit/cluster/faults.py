@@ -1,7 +1,8 @@
 """The driver's and the pool's errors as authkit's own: never a raw one goes out.
 
 No message of the server is passed on: its text and its DETAIL may hold row data. What
-is passed on is the SQLSTATE, its name, and the constraint's.
+is passed on is the SQLSTATE, its name, and the constraint's. The driver's error stays the
+cause, so that a traceback shows where; where its text may hold row data it has lost it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from authkit.errors import (
 
 POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
 
+# Classes whose text quotes values: data exception, integrity constraint, WITH CHECK
+# OPTION, and what a function raised.
+_QUOTES_ROWS = ("22", "23", "44", "P0")
+
 
 def understand(
     error: psycopg.Error, *, phase: Phase, intent: Intent, broken: bool
@@ -43,8 +48,10 @@ def understand(
 def translate(
     error: psycopg.Error, fault: Fault, *, node: str, key: str | None = None
 ) -> AuthkitError:
-    """Return the error to raise `from` the driver's."""
+    """Return the error to raise `from` the driver's, which loses what it quotes."""
     code = fault.sqlstate
+    if error.sqlstate is not None and error.sqlstate.startswith(_QUOTES_ROWS):
+        error.args = (f"{_name(error)}; the server's text is withheld, it quotes rows",)
     if fault.action is Action.DOUBT:
         return InDoubt(
             f"the connection to {node} was lost before the write was confirmed", key=key

@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -207,14 +208,15 @@ def table() -> str:
 Drive = Callable[..., Driver]
 
 
-@pytest.fixture(params=["sync", "async"])
-def drive(request: pytest.FixtureRequest) -> Iterator[Drive]:
-    """Make clusters of one colour; they are closed after the test."""
-    kind = {"sync": SyncDriver, "async": AsyncDriver}[request.param]
+_COLOURS = {"sync": SyncDriver, "async": AsyncDriver}
+
+
+@contextmanager
+def _driving() -> Iterator[Drive]:
     made: list[Driver] = []
 
-    def make(settings: Settings, **options: Any) -> Driver:
-        driver = kind(settings, **options)
+    def make(colour: str, settings: Settings, **options: Any) -> Driver:
+        driver = _COLOURS[colour](settings, **options)
         made.append(driver)
         return driver
 
@@ -223,6 +225,20 @@ def drive(request: pytest.FixtureRequest) -> Iterator[Drive]:
         driver.close(timeout=1.0)
         if isinstance(driver, AsyncDriver):
             driver.end()
+
+
+@pytest.fixture(params=sorted(_COLOURS, reverse=True))
+def drive(request: pytest.FixtureRequest) -> Iterator[Drive]:
+    """Make clusters of one colour; they are closed after the test."""
+    with _driving() as make:
+        yield partial(make, request.param)
+
+
+@pytest.fixture
+def drive_each() -> Iterator[Callable[..., list[Driver]]]:
+    """Make a cluster of each colour, for one test of both; closed after it."""
+    with _driving() as make:
+        yield lambda settings: [make(colour, settings) for colour in _COLOURS]
 
 
 @pytest.fixture(scope="session")

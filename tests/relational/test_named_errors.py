@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from datetime import UTC, datetime
 
 import pytest
@@ -120,7 +121,8 @@ def test_bad_input_is_named_and_not_repeated(kit, what):
         act(uow, user)
     assert type(caught.value) is kind
     assert says in str(caught.value)
-    shown = f"{caught.value}{caught.value!r}{caught.value.args}"
+    logged = "".join(traceback.format_exception(caught.value))
+    shown = f"{caught.value}{caught.value!r}{caught.value.args}{logged}"
     assert PLANTED not in shown
     assert user.email not in shown
 
