@@ -1,8 +1,8 @@
 """The driver's and the pool's errors as authkit's own: never a raw one goes out.
 
 No message of the server is passed on: its text and its DETAIL may hold row data. What
-is passed on is the SQLSTATE, its name, and the constraint's. The driver's error stays the
-cause, so that a traceback shows where; where its text may hold row data it has lost it.
+is passed on is the SQLSTATE, its name, and the constraint's. The driver's error stays
+the cause, so that a traceback shows where; text that may hold row data is taken out.
 """
 
 from __future__ import annotations
