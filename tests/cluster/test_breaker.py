@@ -56,6 +56,39 @@ def test_old_failures_are_forgotten_with_their_window():
     assert breaker.failed(1.0, served=9).failures == 6
 
 
+def test_a_window_ends_when_its_seconds_are_over_and_no_sooner():
+    begun = Breaker(POLICY).failed(100.0, 0).failed(109.9, 50)
+    assert (begun.window_from, begun.failures) == (100.0, 2)
+    renewed = begun.failed(110.0, 60)
+    assert (renewed.window_from, renewed.failures) == (110.0, 1)
+    assert renewed.window_served == 60
+
+
+def test_what_was_served_before_the_window_does_not_thin_its_failures():
+    breaker = Breaker(POLICY).failed(1.0, 1000)
+    for served in range(1001, 1005):
+        breaker = breaker.failed(1.0, served)
+    assert breaker.state is BreakerState.CLOSED
+    assert breaker.failed(1.0, 1005).state is BreakerState.OPEN
+
+
+def test_half_of_exactly_the_volume_is_enough():
+    breaker = Breaker(POLICY).failed(1.0, 0).failed(1.0, 1).failed(1.0, 2)
+    assert breaker.failed(1.0, 3).failed(1.0, 5).state is BreakerState.OPEN
+
+
+def test_it_keeps_its_policy_through_every_state():
+    opened = failed(3)
+    half = opened.probed(2.0)
+    for state in (opened, half, half.tried(2.0), half.tried(2.0).succeeded()):
+        assert state.policy is POLICY
+
+
+def test_a_trial_that_failed_leaves_nothing_for_the_next_one():
+    again = failed(3).probed(2.0).tried(2.0).failed(2.1, 0).probed(3.0)
+    assert again.allows(3.0)
+
+
 def test_only_a_probe_after_the_cool_off_half_opens_it():
     opened = failed(3, now=1.0)
     assert opened.probed(1.2).state is BreakerState.OPEN
@@ -74,6 +107,7 @@ def test_half_open_lets_one_request_through():
 
 def test_a_trial_that_never_reported_does_not_bar_the_node_for_ever():
     trying = failed(3).probed(2.0).tried(2.0)
+    assert not trying.allows(1.9 + POLICY.window_s)
     assert trying.allows(2.0 + POLICY.window_s)
 
 

@@ -86,9 +86,28 @@ ROWS = [
 ]
 
 
+# What a code says of the node, and whether its connection is still of use.
+NOTHING, SUSPECT = Blame.NOTHING, Blame.SUSPECT
+FAILURE, DEMOTED = Blame.FAILURE, Blame.DEMOTED
+SAYS = {
+    (FAILURE, True): (
+        *("57P01", "57P02", "57P04", "08000", "08003", "08006", "08P01"),
+        *("40003", "08007"),
+    ),
+    (NOTHING, True): ("53300", "57P03", "57P05", "25P03", "25P04"),
+    (FAILURE, False): ("53100", "XX000"),
+}
+
+
 @pytest.mark.parametrize(("code", "phase", "intent", "action"), ROWS)
 def test_the_matrix(code, phase, intent, action):
-    assert decide(code, phase=phase, intent=intent).action is action
+    fault = decide(code, phase=phase, intent=intent)
+    assert fault.action is action
+    assert (fault.sqlstate, fault.phase, fault.intent) == (code, phase, intent)
+    says = next((says for says, codes in SAYS.items() if code in codes), None)
+    if code == "25006" and intent is WRITE:
+        says = (DEMOTED, True)
+    assert (fault.blame, fault.discard) == (says or (NOTHING, False))
 
 
 @pytest.mark.parametrize("code", [None, "57P03", "53300", "28P01", "08006", "3D000"])
@@ -96,6 +115,8 @@ def test_the_matrix(code, phase, intent, action):
 def test_an_error_of_the_connect_phase_is_always_safe_to_repeat(code, intent):
     fault = decide(code, phase=Phase.CONNECT, intent=intent)
     assert (fault.action, fault.discard) == (ELSEWHERE, True)
+    assert (fault.sqlstate, fault.phase, fault.intent) == (code, Phase.CONNECT, intent)
+    assert fault.blame is SUSPECT
 
 
 def test_a_plan_that_changed_is_told_by_the_servers_function_not_by_its_words():
@@ -110,7 +131,8 @@ def test_a_lost_connection_without_a_code_is_in_doubt_once_it_may_have_committed
     phase, action
 ):
     fault = decide(None, phase=phase, intent=WRITE, broken=True)
-    assert (fault.action, fault.discard) == (action, True)
+    assert (fault.action, fault.discard, fault.blame) == (action, True, FAILURE)
+    assert (fault.sqlstate, fault.phase, fault.intent) == (None, phase, WRITE)
     assert decide(None, phase=phase, intent=READ, broken=True).action is ELSEWHERE
 
 

@@ -78,6 +78,14 @@ def test_successes_fill_the_budget_by_their_tenth_and_no_further_than_the_reserv
     assert budget.balance == 5
 
 
+def test_the_budget_that_is_shipped_is_a_tenth_and_twenty():
+    budget = RetryBudget()
+    assert [budget.spend(Action.ELSEWHERE) for _ in range(21)] == [True] * 20 + [False]
+    for _ in range(10):
+        budget.succeeded()
+    assert budget.balance == pytest.approx(1)
+
+
 def test_rolled_back_transactions_are_not_charged():
     budget = RetryBudget(reserve=0)
     assert budget.spend(Action.REPEAT)

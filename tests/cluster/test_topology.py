@@ -198,6 +198,104 @@ def test_a_snapshot_is_seen_when_no_complete_transaction_is_missing(replica, see
     assert Snapshot(7, 8, frozenset({7})).seen_by(Snapshot(7, 8))
 
 
+def test_an_answer_is_kept_whole():
+    view = picture(seen("b", Role.REPLICA, sent=1.0, received=1.25, pooled=True)).node(
+        "b"
+    )
+    assert (view.round_trip_s, view.streaming, view.pooled) == (0.25, True, True)
+    assert (view.zone, view.reason, view.version) == ("east", "", 180_000)
+    assert view.observed_at == 1.25
+
+
+def test_a_lost_node_streams_no_more_and_an_older_answer_of_it_comes_too_late():
+    before = picture(seen("b", Role.REPLICA, received=5.0))
+    after = lose(before, Loss("b", 9.0, "gone"))
+    assert after.node("b").streaming is False
+    assert after.replicas == ()
+    assert observe(after, seen("b", Role.REPLICA, received=8.0)) is after
+    assert lose(after, Loss("b", 2.0, "gone")).node("b").observed_at == 9.0
+
+
+def test_what_system_it_is_outlives_a_loss_and_an_older_answer():
+    start = Topology.of([("a", None), ("b", None)], system_id="8")
+    assert picture(seen("a"), start=start).node("a").health is Health.REFUSED
+    lost = lose(picture(seen("a")), Loss("a", 2.0, "gone"))
+    assert lost.system_id == "7"
+    late = seen("a", Role.REPLICA, timeline=2, received=0.5)
+    assert observe(picture(seen("a")), late).system_id == "7"
+
+
+def test_every_new_picture_has_the_next_number():
+    first = picture(seen("a"))
+    second = lose(first, Loss("a", 2.0, "gone"))
+    assert [BLANK.version, first.version, second.version] == [0, 1, 2]
+
+
+def test_the_first_version_that_is_served_is_15():
+    assert picture(seen("a", version=150_000)).node("a").health is Health.UP
+    assert picture(seen("a", version=149_999)).node("a").health is Health.REFUSED
+
+
+def test_a_third_name_is_judged_too_and_told_whose_twin_it_is():
+    after = picture(
+        seen("a"), seen("b", started="server a"), seen("c", started="server a")
+    )
+    for name in ("b", "c"):
+        assert after.node(name).reason == "it is the same server as a"
+
+
+def test_why_nobody_is_written_to_is_told_by_timeline_and_node():
+    assert BLANK.why_not_writable().startswith(
+        "no node is the primary of timeline any: a "
+    )
+    lost = lose(picture(seen("a", timeline=3)), Loss("a", 2.0, "gone"))
+    told = lost.why_not_writable()
+    assert told.startswith("no node is the primary of timeline 3: a ")
+    assert told.count("; ") == 2
+    tied = picture(seen("a"), seen("b")).why_not_writable()
+    assert tied.startswith("two nodes claim to be the primary of timeline 1: ")
+
+
+def test_an_address_that_is_lost_does_not_hide_the_one_that_answers():
+    """One server under two names: the first was lost, the second answers."""
+    lost = lose(picture(seen("a")), Loss("a", 2.0, "gone"))
+    after = observe(lost, seen("b", received=3.0, started="server a"))
+    assert after.verdict is Verdict.WRITABLE
+    assert after.primary is not None
+    assert after.primary.name == "b"
+    again = observe(lose(after, Loss("b", 4.0, "gone")), seen("a", received=5.0))
+    assert again.primary is not None
+    assert again.primary.name == "a"
+
+
+def test_primaries_that_told_no_start_are_told_apart_by_name():
+    tied = picture(seen("a", started=""), seen("b", started=""))
+    assert tied.verdict is Verdict.SPLIT_BRAIN
+
+
+def test_a_replica_that_leaves_the_timeline_loses_its_lag_in_bytes():
+    before = picture(seen("a", lsn=500), seen("b", Role.REPLICA, lsn=500))
+    assert before.node("b").lag_bytes == 0
+    after = observe(before, seen("a", timeline=2, lsn=600, received=3.0))
+    assert after.node("b").lag_bytes is None
+
+
+def test_a_snapshot_is_needed_of_both():
+    told = seen("a", sent=10, lsn=150, snapshot=Snapshot(7, 8))
+    silent = seen("b", Role.REPLICA, lsn=100)
+    assert picture(told, silent).node("b").staleness(12.0) == math.inf
+    mute = seen("a", sent=10, lsn=150)
+    known = seen("b", Role.REPLICA, lsn=100, snapshot=Snapshot(7, 8))
+    assert picture(mute, known).node("b").staleness(12.0) == math.inf
+
+
+def test_a_burst_keeps_its_first_and_its_newest_answer():
+    after = BLANK
+    for sent in (10.0, 10.05, 10.1, 10.2, 10.4):
+        after = observe(after, seen("a", sent=sent, received=sent, lsn=int(sent * 100)))
+    assert [mark.date for mark in after.history] == [10.0, 10.2, 10.4]
+
+
 def test_changes_tell_of_a_promotion():
     before = picture(seen("a"), seen("b", Role.REPLICA))
     after = observe(before, seen("b", timeline=2, received=9))

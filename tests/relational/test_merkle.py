@@ -224,3 +224,10 @@ def test_what_is_not_there_cannot_be_proved():
     for first in (0, 9):
         with pytest.raises(InvalidInput):
             consistency_proof(first, ENTRIES)
+
+
+def test_lists_of_one_length_are_consistent_without_a_proof_and_with_one_never():
+    root, other = leaf_hash(b"a"), leaf_hash(b"b")
+    assert verify_consistency(1, 1, root, root, ())
+    assert not verify_consistency(1, 1, root, other, ())
+    assert not verify_consistency(1, 1, root, root, (other,))
