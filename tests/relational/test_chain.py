@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from authkit.relational.canonical import canonical
 from authkit.relational.chain import (
+    ChainVerifier,
     Entry,
     Fault,
     Head,
@@ -248,6 +250,94 @@ def test_shards_are_chains_of_their_own():
     one, two = chain(4, shard=0), chain(3, shard=1)
     mixed = sorted(one + two, key=lambda e: (e.period, e.shard, e.seq))
     assert verify(mixed, [head_of(one), head_of(two)]).entries == 7
+
+
+def place(found: Verification) -> tuple[int, int]:
+    assert found.broken is not None
+    return found.broken.shard, found.broken.seq
+
+
+def test_what_is_broken_names_its_shard():
+    whole, cut = chain(4, shard=0), chain(4, shard=1)
+    heads = [head_of(whole), head_of(cut)]
+    assert place(verify([*whole, *cut[:2]], heads)) == (1, 3)
+    moved = [heads[0], Head(1, 2, cut[1].hash)]
+    assert place(verify([*whole, *cut], moved)) == (1, 2)
+    assert place(verify([*whole, *cut], heads[:1])) == (1, 4)
+    witnesses = [*heads, Head(1, 9, b"x" * 32)]
+    assert place(verify([*whole, *cut], heads, witnesses=witnesses)) == (1, 9)
+    told = str(verify([*whole, *cut[:2]], heads).broken)
+    assert told == "audit entry 3 of shard 1: entries are missing at the end"
+
+
+def test_a_quiet_shard_whose_months_were_dropped_hides_nothing_of_the_next():
+    quiet, busy = chain(2, shard=0), chain(5, shard=1)
+    heads = [head_of(quiet), head_of(busy)]
+    assert verify(busy[3:], heads, pruned=True).intact
+    cut = verify(busy[2:4], heads, pruned=True)
+    assert (place(cut), broken(cut)[1]) == ((1, 5), Fault.TRUNCATED)
+
+
+def test_an_entry_that_a_witness_saw_may_be_dropped_but_not_passed_over():
+    """Seals let a chain begin later; what comes before is the witness's no more."""
+    entries = chain(6)
+    early = Head(0, 2, entries[1].hash)
+    assert check(entries[3:], pruned=True, witnesses=[early]).intact
+    assert check(entries, witnesses=[early]).intact
+
+
+def test_the_first_entry_links_to_nothing_whatever_was_dropped():
+    first = chain(1)[0]
+    elsewhere = b"\x01" * 32
+    digest = entry_hash(0, 1, first.recorded_at, elsewhere, first.canonical)
+    forged = replace(first, prev_hash=elsewhere, hash=digest)
+    assert broken(check([forged], pruned=True)) == (1, Fault.UNLINKED)
+    second = chain(2)[1]
+    assert check([second], pruned=True).intact
+
+
+def test_what_a_failover_may_have_lost_is_told_and_no_fault():
+    entries = chain(4)
+    replaced, beyond = Head(0, 3, b"x" * 32), Head(0, 6, b"y" * 32)
+    found = check(entries, excused=[replaced, beyond, head_of(entries)])
+    assert found.intact
+    assert found.lost == (replaced, beyond)
+    worse = check(entries, excused=[replaced], witnesses=[beyond])
+    assert worse.lost == ()
+
+
+def quick(entry: Entry, verifier: ChainVerifier, **changed: object) -> bool:
+    said = replace(entry, **changed)
+    at = (said.recorded_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        microseconds=1
+    )
+    fixed = struct.pack(">iqq", said.shard, said.seq, at)
+    hashed = fixed + said.prev_hash + said.canonical
+    return verifier.follows(said.shard, said.seq, said.prev_hash, said.hash, hashed)
+
+
+def test_the_quick_look_takes_what_the_whole_one_takes():
+    entries = chain(6)
+    verifier = ChainVerifier(witnesses=[Head(0, 4, entries[3].hash)])
+    assert not quick(entries[0], verifier)  # the first is begun with
+    assert verifier.feed(entries[0]) is None
+    assert quick(entries[1], verifier)
+    third = entries[2]
+    for changed in (
+        {"seq": 4},
+        {"shard": 1},
+        {"prev_hash": b"x" * 32},
+        {"hash": b"x" * 32},
+        {"canonical": b"{}"},
+    ):
+        assert not quick(third, verifier, **changed)
+    assert quick(third, verifier)
+    assert not quick(entries[3], verifier)  # a witness saw it: the whole look is due
+    assert verifier.feed(entries[3]) is None
+    assert quick(entries[4], verifier)
+    assert quick(entries[5], verifier)
+    found = verifier.finish([head_of(entries)])
+    assert (found.entries, found.intact) == (6, True)
 
 
 def test_bytes_that_are_no_json_but_hash_well_are_named():
