@@ -128,15 +128,10 @@ def _checked(calls: Calls, rows: Sequence[FoldedCharge]) -> list[Any]:
         key = (identifier, resource)
         row = found[key]
         place = answered[key] = answered.get(key, 0) + 1
-        behind = max(row.granted - place, 0)
-        charge = Charge(
-            place=1,
-            known=True,
-            allowed=place <= row.granted,
-            at=row.at,
-            arrival=row.arrival - behind * increment,
-            blocked_until=row.blocked_until,
-        )
+        allowed, arrival = place <= row.granted, row.arrival
+        if place < row.granted:
+            arrival -= (row.granted - place) * increment
+        charge = Charge(1, True, allowed, row.at, arrival, row.blocked_until)
         answers.append(Written([charge], None))
     return answers
 

@@ -6,7 +6,7 @@ in Python and in SQL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ class RatePolicy:
     limit: int
     period: timedelta
     burst: int = 0
+    interval: timedelta = field(init=False, repr=False, compare=False)
+    """How long one unit takes to be paid off."""
+    tolerance: timedelta = field(init=False, repr=False, compare=False)
+    """How long a full burst takes to be paid off."""
 
     def __post_init__(self) -> None:
         inputs.slug(self.name, "policy")
@@ -45,18 +49,11 @@ class RatePolicy:
         if self.burst == 0:
             object.__setattr__(self, "burst", self.limit)
         inputs.count(self.burst, "burst", low=1, high=MAX_BURST)
-        if self.interval < _TICK:
+        interval = self.period // self.limit
+        if interval < _TICK:
             raise InvalidInput("a unit of the policy takes less than a microsecond")
-
-    @property
-    def interval(self) -> timedelta:
-        """How long one unit takes to be paid off."""
-        return self.period // self.limit
-
-    @property
-    def tolerance(self) -> timedelta:
-        """How long a full burst takes to be paid off."""
-        return self.interval * self.burst
+        object.__setattr__(self, "interval", interval)
+        object.__setattr__(self, "tolerance", interval * self.burst)
 
     def increment(self, cost: int) -> timedelta:
         """Return how long a charge takes to be paid off.
@@ -65,7 +62,8 @@ class RatePolicy:
             InvalidInput: the cost is below 1 or above the burst, and could never be
                 let through.
         """
-        return self.interval * inputs.count(cost, "cost", low=1, high=self.burst)
+        units = inputs.count(cost, "cost", low=1, high=self.burst)
+        return self.interval if units == 1 else self.interval * units
 
 
 class LimitKey(NamedTuple):
@@ -106,15 +104,16 @@ class RateDecision:
 
 def decision(charge: Charge, policy: RatePolicy, increment: timedelta) -> RateDecision:
     """Return what a charge means for its caller."""
-    ahead = max(charge.arrival - charge.at, _NONE)
-    wait = max(ahead + increment - policy.tolerance, _NONE)
+    at, tolerance = charge.at, policy.tolerance
+    ahead = charge.arrival - at if charge.arrival > at else _NONE
     blocked = charge.blocked_until
-    if blocked is not None and blocked > charge.at:
-        wait = max(wait, blocked - charge.at)
+    if blocked is not None and blocked > at:
+        wait = max(ahead + increment - tolerance, blocked - at)
         return RateDecision(False, 0, wait, max(ahead, wait), blocked)
-    remaining = max(policy.tolerance - ahead, _NONE) // policy.interval
+    remaining = (tolerance - ahead) // policy.interval if ahead < tolerance else 0
     if charge.allowed:
         return RateDecision(True, remaining, _NONE, ahead)
+    wait = max(ahead + increment - tolerance, _NONE)
     # No wait is seen where others were charged meanwhile; but nobody who was denied
     # should come back at once.
     return RateDecision(False, remaining, wait or policy.interval, ahead)
