@@ -33,6 +33,9 @@ _V4_BYTES = 4
 def to_pandas(table: Any) -> DataFrame:
     """Return a `pyarrow.Table` as a frame.
 
+    A table that nobody else holds is let go column by column, so that no column is in
+    memory twice.
+
     Raises:
         InvalidInput: two columns have one name.
     """
@@ -49,8 +52,13 @@ def to_pandas(table: Any) -> DataFrame:
             plain.append(position)
         else:
             special[field.name] = convert(table.column(position))
-    frame: DataFrame = table.select(plain).to_pandas(
-        types_mapper=_PLAIN.get, date_as_object=False
+    rest = table.select(plain)
+    del table
+    frame: DataFrame = rest.to_pandas(
+        types_mapper=_PLAIN.get,
+        date_as_object=False,
+        self_destruct=True,
+        split_blocks=True,
     )
     for name, series in special.items():
         frame[name] = series

@@ -295,16 +295,16 @@ class Frames:
         self, statement: str, parameters: Sequence[object], *, ours: bool
     ) -> tuple[DataFrame, Standing]:
         with self.reading(ours=ours) as reader:
-            expected = None
-            if self._max_rows is not None:
+            most, expected = self._max_rows, None
+            if most is not None:
                 expected = reader.estimate(statement, parameters)
-                if expected > self._max_rows * _DOUBT:
+                if expected > most * _DOUBT:
                     raise InvalidInput(too_many(f"about {expected:,}"))
             with progress("reading", expected) as came:
-                table = reader.table(
-                    statement, parameters, max_rows=self._max_rows, came=came
+                frame = to_pandas(
+                    reader.table(statement, parameters, max_rows=most, came=came)
                 )
-            return to_pandas(table), reader.standing
+            return frame, reader.standing
 
     def _told(
         self,
