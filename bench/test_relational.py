@@ -203,8 +203,9 @@ def test_verifying_the_trail_beside_a_plain_copy_of_it(
             last = min(first + BLOCK - 1, ENTRIES // AUDIT_SHARDS)
             for shard in range(AUDIT_SHARDS):
                 connection.execute(
-                    "SELECT count(*) FROM generate_series(%s, %s) AS n CROSS JOIN"
-                    " LATERAL authkit.audit_append(%s, convert_to(jsonb_build_object("
+                    "SELECT count(*) FROM generate_series(%s::int, %s::int) AS n"
+                    " CROSS JOIN LATERAL authkit.audit_append(%s,"
+                    " convert_to(jsonb_build_object("
                     "'action', 'role.grant', 'actor', 'user:' || n, 'outcome',"
                     " 'succeeded', 'target', 'role:' || n, 'details',"
                     " jsonb_build_object('n', n))::text, 'UTF8'))",
