@@ -14,8 +14,8 @@ from authkit.figures import Figure, figure
 
 _INDEXES = ("subject", "user", "ip", "device", "time")
 _DAILY = """
-SELECT date_trunc('day', occurred_at) AS day, count(*), count(DISTINCT country),
-    count(*) FILTER (WHERE outcome = 'failed'), avg(risk_score)
+SELECT epoch_us(date_trunc('day', occurred_at)) AS day, count(*),
+    count(DISTINCT country), count(*) FILTER (WHERE outcome = 'failed'), avg(risk_score)
 FROM read_parquet('{}/*/*/*.parquet', hive_partitioning = true)
 GROUP BY day ORDER BY day
 """

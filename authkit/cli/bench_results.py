@@ -101,5 +101,7 @@ def _measure(command: str, target: Path) -> None:
         env={**os.environ, **given},
         check=False,
     )
-    if ended.returncode not in (0, 1):
-        raise InvalidInput(f"`{command}` ended with {ended.returncode}")
+    if ended.returncode not in (0, 1) or not target.exists():
+        raise InvalidInput(
+            f"`{command}` ended with {ended.returncode}: what it printed says why"
+        )
