@@ -15,7 +15,8 @@ from authkit.figures import Figure, figure
 _INDEXES = ("subject", "user", "ip", "device", "time")
 _DAILY = """
 SELECT epoch_us(date_trunc('day', occurred_at)) AS day, count(*),
-    count(DISTINCT country), count(*) FILTER (WHERE outcome = 'failed'), avg(risk_score)
+    count(DISTINCT country), count(*) FILTER (WHERE outcome = 'failed'),
+    round(avg(risk_score), 6)
 FROM read_parquet('{}/*/*/*.parquet', hive_partitioning = true)
 GROUP BY day ORDER BY day
 """
