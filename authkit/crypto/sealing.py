@@ -105,6 +105,15 @@ class KeyRing:
                 "the sealed value is damaged or of another row"
             ) from None
 
+    def reseal(self, sealed: bytes, *, context: bytes) -> bytes:
+        """Encrypt under the active key what any key of the ring sealed.
+
+        Raises:
+            InvalidInput: the envelope is damaged or of another row.
+            ConfigError: its key is not in the ring.
+        """
+        return self.seal(self.open(sealed, context=context), context=context)
+
     def needs_rotation(self, sealed: bytes) -> bool:
         """Tell whether a value was sealed by a key that is no longer the active one."""
         return _key_id(sealed)[0] != self.active_id

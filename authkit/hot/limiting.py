@@ -62,8 +62,7 @@ class RatePolicy:
             InvalidInput: the cost is below 1 or above the burst, and could never be
                 let through.
         """
-        units = inputs.count(cost, "cost", low=1, high=self.burst)
-        return self.interval if units == 1 else self.interval * units
+        return self.interval * inputs.count(cost, "cost", low=1, high=self.burst)
 
 
 class LimitKey(NamedTuple):

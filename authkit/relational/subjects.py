@@ -121,9 +121,9 @@ class Subjects:
         ).all()
         for row in found:
             if row.key_sealed is not None:
-                context = _wrapping(row.subject_id)
-                key = ring.open(row.key_sealed, context=context)
-                row.key_sealed = ring.seal(key, context=context)
+                row.key_sealed = ring.reseal(
+                    row.key_sealed, context=_wrapping(row.subject_id)
+                )
                 row.sealing_key_id = ring.active_id
         self._session.flush()
         return len(found)

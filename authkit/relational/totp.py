@@ -216,9 +216,9 @@ class Totp:
         ).all()
         for user in found:
             if user.totp_secret_sealed is not None:
-                context = _context(user.id)
-                secret = ring.open(user.totp_secret_sealed, context=context)
-                user.totp_secret_sealed = ring.seal(secret, context=context)
+                user.totp_secret_sealed = ring.reseal(
+                    user.totp_secret_sealed, context=_context(user.id)
+                )
             user.sealing_key_id = ring.active_id
         self._session.flush()
         return len(found)

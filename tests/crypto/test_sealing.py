@@ -41,6 +41,14 @@ def test_an_old_key_still_opens_and_is_reported_for_rotation():
     assert not RING.needs_rotation(RING.seal(b"secret", context=b"c"))
 
 
+def test_what_an_old_key_sealed_is_sealed_anew_and_still_of_its_row():
+    anew = RING.reseal(KeyRing((OLD,)).seal(b"secret", context=b"c"), context=b"c")
+    assert not RING.needs_rotation(anew)
+    assert KeyRing((NEW,)).open(anew, context=b"c") == b"secret"
+    with pytest.raises(InvalidInput):
+        RING.reseal(anew, context=b"another row")
+
+
 def test_a_missing_key_is_named_without_any_value():
     sealed = RING.seal(b"secret", context=b"c")
     with pytest.raises(ConfigError, match="2026"):
