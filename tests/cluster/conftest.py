@@ -191,8 +191,13 @@ def shared_database(pair: Lab, template_db: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def settings(shared_database: tuple[str, str]) -> Settings:
-    """Settings of the shared database: the primary and its replica."""
+def settings(pair: Lab, shared_database: tuple[str, str]) -> Settings:
+    """Settings of the shared database: the primary and its replica.
+
+    The replica has replayed what earlier tests wrote: how far behind they left it is
+    not what a test is about.
+    """
+    pair.wait_replayed()
     url, replica_url = shared_database
     return Settings.load(
         env_file=None, database_url=url, database_replica_urls=(replica_url,)
