@@ -144,3 +144,12 @@ def test_holm_is_between_the_p_value_and_bonferroni_and_keeps_the_order(
 def test_the_geometric_mean_of_a_ratio_and_its_inverse_is_one():
     assert geometric_mean([2.0, 0.5]) == pytest.approx(1.0)
     assert geometric_mean([]) == 1.0
+
+
+def test_no_pass_is_begun_that_would_end_after_the_limit():
+    rule = replace(RULE, looks=(2, 4, 8), limit_s=9.5)
+    assert not rule.over(1, 4.7)
+    assert rule.over(1, 4.8)
+    assert not rule.over(7, 8.3)
+    assert rule.over(7, 8.4)
+    assert rule.over(8, 1.0)

@@ -143,7 +143,7 @@ def measure(
             for _ in range(rule.blocks):
                 blocks.append(_block(team, benchmark, slow))
         passes, seconds = passes + 1, monotonic() - began
-        over = passes >= rule.looks[-1] or seconds >= rule.limit_s
+        over = rule.over(passes, seconds)
         if not over and passes not in rule.looks:
             continue
         # versions, teams, blocks, calls

@@ -31,8 +31,8 @@ class Rule:
     alarm in a whole gate. So many `teams` of processes measure, each so many `blocks`
     in a pass.
     After `looks[i]` passes the run stops if it is certain by then; each look has its
-    share of `alpha`. `most_invalid` is the share of benchmarks
-    that may be invalid before the whole run is.
+    share of `alpha`. No pass is begun that would end after `limit_s`. `most_invalid` is
+    the share of benchmarks that may be invalid before the whole run is.
     """
 
     margin: float = 0.015
@@ -43,9 +43,14 @@ class Rule:
     teams: int = 6
     blocks: int = 6
     looks: tuple[int, ...] = (2, 4, 8)
-    limit_s: float = 8.0
+    limit_s: float = 9.5
     most_invalid: float = 0.25
     most_steal: float = 0.10
+
+    def over(self, passes: int, seconds: float) -> bool:
+        """Whether these were the last: one more, as long, would end too late."""
+        longest = seconds * (passes + 1) / passes
+        return passes >= self.looks[-1] or longest > self.limit_s
 
 
 RULE: Final = Rule()
