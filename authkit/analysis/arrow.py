@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 
 # pyarrow has no type stubs: it is `Any` here, and nowhere else.
 pa: Any = import_module("pyarrow")
+pc: Any = import_module("pyarrow.compute")
 
+# The driver takes its memory from malloc: what a batch gives back, the next copy takes.
+_POOL: Any = pa.system_memory_pool()
 _TEXT = pd.StringDtype(na_value=np.nan)
 _V4_BYTES = 4
+# The first day of PostgreSQL's calendar (datatype/timestamp.h), a Julian day 0.
+_FIRST_DAY = -2_440_588
+_DAY_US = 86_400_000_000
+_FIRST = {
+    pa.date32().id: _FIRST_DAY,
+    pa.timestamp("us").id: _FIRST_DAY * _DAY_US,
+}
 
 
 def to_pandas(table: Any) -> DataFrame:
@@ -63,6 +73,62 @@ def to_pandas(table: Any) -> DataFrame:
     for name, series in special.items():
         frame[name] = series
     return frame[names]
+
+
+def kept(batch: Any) -> Any:
+    """Return a batch in memory of its own, its text as pandas keeps text.
+
+    A batch of the driver's is one piece of memory, let go with the last of its columns
+    (the release callback of Arrow's C data interface): what pandas copies or widens
+    would stay there too for as long as one text is used. Copied batch by batch, a value
+    is in memory twice for no longer than its batch, whose memory the next one takes.
+
+    Raises:
+        InvalidInput: a time is infinite, which pandas has no value for.
+    """
+    finite(batch)
+    return pa.record_batch(
+        [
+            pa.concat_arrays([_wide(column)], memory_pool=_POOL)
+            for column in batch.columns
+        ],
+        schema=kept_as(batch.schema),
+    )
+
+
+def _wide(column: Any) -> Any:
+    if column.type != pa.string():
+        return column
+    return column.cast(pa.large_string(), memory_pool=_POOL)
+
+
+def kept_as(schema: Any) -> Any:
+    """Return the schema of what `kept` returns."""
+    text, wide = pa.string(), pa.large_string()
+    return pa.schema([f.with_type(wide) if f.type == text else f for f in schema])
+
+
+def finite(batch: Any) -> Any:
+    """Return a batch, which has no infinite time.
+
+    PostgreSQL's `infinity` and `-infinity` are the ends of its counters, since 2000;
+    the driver counts on from 1970, past the end, and so both come as days that no
+    calendar of PostgreSQL's has: it begins in 4714 BC.
+
+    Raises:
+        InvalidInput: a time is infinite, which pandas has no value for.
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        first = _FIRST.get(column.type.id)
+        if first is None or len(column) == column.null_count:
+            continue
+        wide = pa.int32() if first == _FIRST_DAY else pa.int64()
+        if pc.min(column.view(wide)).as_py() < first:
+            raise InvalidInput(
+                f"{name} holds 'infinity', which a frame's times cannot be: select"
+                f" nullif({name}, 'infinity'), or {name}::text, or other columns"
+            )
+    return batch
 
 
 def tables(stream: Iterable[Any], rows: int) -> Iterator[Any]:
@@ -126,8 +192,18 @@ def _special(kind: Any) -> Callable[[Any], Series[Any]] | None:
             dtype="timedelta64[us]",
         )
     if pa.types.is_nested(kind):
-        return lambda column: _objects(column.to_pylist())
+        return lambda column: _objects(_nested(column))
     return None
+
+
+def _nested(column: Any) -> list[object]:
+    try:
+        return column.to_pylist()
+    except OverflowError:
+        raise InvalidInput(
+            "a list holds a time that Python has no value for, like 'infinity': select"
+            " it as ::text"
+        ) from None
 
 
 def _storage(column: Any) -> list[Any]:

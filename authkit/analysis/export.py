@@ -120,7 +120,7 @@ class _Writing:
             self._columns,
             masked=self._masked,
         )
-        empty = storable(self._reader.table(statement, values))
+        (empty,) = map(storable, tables(self._reader.batches(statement, values), 1))
         columns = tuple((field.name, str(field.type)) for field in empty.schema)
         if before is not None and before.columns != columns:
             raise InvalidInput(

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from authkit.analysis import sources
 from authkit.analysis.arrow import tables, to_pandas
-from authkit.analysis.loading import progress, tell
-from authkit.analysis.reading import ANALYST, Reader, Standing, asked, reading, too_many
+from authkit.analysis.loading import load, tell
+from authkit.analysis.provenance import Standing, stated
+from authkit.analysis.reading import ANALYST, Reader, asked, reading
 from authkit.analysis.source import Condition, Source
 from authkit.analysis.unmasking import Noted
 from authkit.analysis.window import When, Window, window
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 5_000_000
 STREAMED_ROWS = 200_000
-# The planner's guess may be off; only what is far beyond is refused unread.
-_DOUBT = 3
 
 
 def _utc_now() -> datetime:
@@ -295,16 +294,7 @@ class Frames:
         self, statement: str, parameters: Sequence[object], *, ours: bool
     ) -> tuple[DataFrame, Standing]:
         with self.reading(ours=ours) as reader:
-            most, expected = self._max_rows, None
-            if most is not None:
-                expected = reader.estimate(statement, parameters)
-                if expected > most * _DOUBT:
-                    raise InvalidInput(too_many(f"about {expected:,}"))
-            with progress("reading", expected) as came:
-                frame = to_pandas(
-                    reader.table(statement, parameters, max_rows=most, came=came)
-                )
-            return frame, reader.standing
+            return load(reader, statement, parameters, self._max_rows), reader.standing
 
     def _told(
         self,
@@ -314,17 +304,7 @@ class Frames:
         within: Window | None,
     ) -> DataFrame:
         self.note(name, within, len(frame))
-        behind = standing.misses(within and within.until, self._now())
-        frame.attrs.update(
-            behind=behind,
-            source=name,
-            masked=self._masked,
-            node=standing.node,
-            lag_s=standing.lag_s,
-            since=None if within is None or not within.since else str(within.since),
-            until=None if within is None or not within.until else str(within.until),
+        self._say(
+            stated(frame, name, standing, within, masked=self._masked, now=self._now())
         )
-        covered = "" if within is None else f", {within}"
-        words = standing.told(behind=behind)
-        self._say(f"{name}: {len(frame):,} rows{covered} ({words})")
         return frame

@@ -1,12 +1,22 @@
-"""What a reader is told while a frame is read: a remark, and a bar if it is long."""
+"""Rows loaded whole: bounded, and with a bar for who waits if they are many."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from authkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from authkit.analysis.reading import Reader
 
 _LONG = 200_000
+# The planner's guess may be off; only what is far beyond is refused unread.
+_DOUBT = 3
 
 # How many rows have come so far.
 Came = Callable[[int], None]
@@ -46,3 +56,23 @@ def progress(
     ) as bar:
         task = bar.add_task(f"{name}, about", total=expected)
         yield lambda rows: bar.update(task, completed=rows, total=max(expected, rows))
+
+
+def load(
+    reader: Reader, statement: str, parameters: Sequence[object], most: int | None
+) -> DataFrame:
+    """Return the rows of a statement as a frame, all of them.
+
+    Raises:
+        InvalidInput: there are more than `most`; None is no bound.
+    """
+    from authkit.analysis.arrow import to_pandas
+    from authkit.analysis.reading import too_many
+
+    expected = None
+    if most is not None:
+        expected = reader.estimate(statement, parameters)
+        if expected > most * _DOUBT:
+            raise InvalidInput(too_many(f"about {expected:,}"))
+    with progress("reading", expected) as came:
+        return to_pandas(reader.table(statement, parameters, max_rows=most, came=came))

@@ -9,6 +9,7 @@ import pytest
 from authkit.analysis import Frames
 from authkit.errors import InvalidInput, NotPermitted, SchemaMismatch, Unavailable
 from authkit.risk import DEFAULT
+from authkit.testing.waiting import until
 
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EVERY = ("attempts", "sessions", "audit", "scores")
@@ -26,7 +27,11 @@ def test_attempts_of_a_window_are_those_of_the_database(seeded):
 
 def test_a_frame_says_where_it_is_from_and_how_far_behind_that_is(seeded):
     said: list[str] = []
-    frame = seeded.frames(say=said.append).attempts(since="1d")
+
+    frames = seeded.frames(say=said.append)
+    until(lambda: not frames.attempts(since="1d").attrs["behind"], "the replica there")
+    said.clear()
+    frame = frames.attempts(since="1d")
     assert frame.attrs["node"] == "replica"
     assert frame.attrs["lag_s"] >= 0.0
     assert frame.attrs["masked"] is True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from authkit.analysis import Frames
-from authkit.analysis.reading import Standing
+from authkit.analysis.provenance import Standing
 from authkit.errors import AuthkitError, DatabaseError, InvalidInput
 from authkit.testing.waiting import until
 
@@ -29,6 +30,41 @@ def test_a_wrong_parameter_is_named_without_its_value(
 ):
     with pytest.raises(InvalidInput, match=word):
         seeded.frames().query("SELECT $1::int AS a", params)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "timestamptz 'infinity'",
+        "timestamptz '-infinity'",
+        "timestamp 'infinity'",
+        "date '-infinity'",
+        "ARRAY[timestamptz 'infinity']",
+    ],
+)
+def test_an_infinite_time_is_no_time_of_a_frame(seeded, value: str):
+    frames = seeded.frames()
+    with pytest.raises(InvalidInput, match=r"::text"):
+        frames.query(f"SELECT {value} AS at UNION ALL SELECT NULL")
+    ends = frames.query(
+        "SELECT nullif(timestamptz 'infinity', 'infinity') AS never,"
+        " timestamptz '4714-11-24 00:00 UTC BC' AS first, date '4714-11-24 BC' AS day"
+    )
+    assert ends["never"].isna().all()
+    assert ends["first"].dt.year.tolist() == ends["day"].dt.year.tolist() == [-4713]
+
+
+def test_a_stream_stops_at_an_infinite_time_too(database):
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO authkit.rate_limit_tracking (identifier, resource, policy,"
+            " theoretical_arrival_at, updated_at, blocked_until) VALUES"
+            " ('\\x00', 'r', 'p', now(), now(), 'infinity')"
+        )
+    frames = Frames(lambda: database.url, masked=False, say=lambda _: None)
+    with pytest.raises(InvalidInput, match="blocked_until holds 'infinity'"):
+        list(frames.stream("rate_limits"))
+    assert len(frames.rate_limits(columns=["hits"])) == 1
 
 
 def test_a_query_may_end_as_people_end_them(seeded):
