@@ -42,7 +42,11 @@ def digest(token: str) -> bytes:
     Raises:
         InvalidInput: the text cannot be a token of ours; it is not repeated.
     """
-    if len(token) != TOKEN_CHARS or _SHAPE.fullmatch(token) is None:
+    try:
+        malformed = len(token) != TOKEN_CHARS or _SHAPE.fullmatch(token) is None
+    except TypeError:  # nothing at all, or the bytes of a header
+        malformed = True
+    if malformed:
         raise InvalidInput("the token is malformed: 43 base64url characters expected")
     hashed = _EMPTY.copy()
     hashed.update(token.encode("ascii"))

@@ -63,7 +63,7 @@ class AttemptRecord:
             None if at is None else inputs.moment(at, "time of the attempt"),
             uuid7(),
             inputs.fingerprint(self.subject, "subject"),
-            self.user_id,
+            inputs.optional_identifier(self.user_id, "user id"),
             inputs.optional_address(self.ip),
             None
             if self.asn is None
@@ -71,7 +71,7 @@ class AttemptRecord:
             inputs.country(self.country),
             inputs.user_agent(self.user_agent),
             inputs.fingerprint(self.device),
-            self.session_id,
+            inputs.optional_identifier(self.session_id, "session id"),
             None if client is None else inputs.text(client, "client id", limit=200),
             self.stage,
             self.method,
@@ -80,7 +80,9 @@ class AttemptRecord:
             None if self.risk_score is None else inputs.risk_score(self.risk_score),
             self.risk_model,
             self.risk_model_version,
-            None if self.risk_features is None else dict(self.risk_features),
+            None
+            if self.risk_features is None
+            else inputs.json_object(self.risk_features, "risk features"),
         )
 
     def _check_words(self) -> None:

@@ -5,8 +5,9 @@ No message repeats the value: it may be a secret, or a name that belongs to some
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from uuid import UUID
@@ -18,7 +19,12 @@ DIGEST_BYTES = 32
 # A century: what is longer is a unit mixed up, and near the end of PostgreSQL's range.
 _MAX_SPAN = timedelta(days=36_525)
 _MAX_ADDRESS_CHARS = 64
+_MAX_JSON_CHARS = 65_536
+# Scores are kept in single precision, which ends shortly after this.
+_MAX_SCORE = 3e38
 
+# A NUL as JSON writes it, and no backslash that somebody wrote before "u0000".
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000", re.ASCII)
 _SLUG = re.compile(r"[a-z][a-z0-9_.-]{0,62}", re.ASCII)
 
 Address = str | IPv4Address | IPv6Address
@@ -112,9 +118,20 @@ def fingerprint(value: bytes | None, what: str = "device fingerprint") -> bytes 
     """Return a keyed hash of 32 bytes, or None for None.
 
     Raises:
-        InvalidInput: it has another length.
+        InvalidInput: it is something else.
     """
-    if value is not None and len(value) != DIGEST_BYTES:
+    return None if value is None else keyed_hash(value, what)
+
+
+def keyed_hash(value: bytes, what: str) -> bytes:
+    """Return a keyed hash of 32 bytes.
+
+    Raises:
+        InvalidInput: it is something else; None too, that would be nobody's.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview) or (  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker pass text
+        len(value) != DIGEST_BYTES
+    ):
         raise InvalidInput(f"the {what} is not a keyed hash of 32 bytes")
     return value
 
@@ -160,11 +177,11 @@ def risk_score(value: float) -> float:
     """Return a risk score that is a number.
 
     Raises:
-        InvalidInput: it is NaN, infinite or not a number at all.
+        InvalidInput: it is NaN, infinite, beyond 3e38 or not a number at all.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] # the same
         raise InvalidInput("the risk score is not a number")
-    if not -1e300 < value < 1e300:
+    if not -_MAX_SCORE <= value <= _MAX_SCORE:
         raise InvalidInput("the risk score is not a finite number")
     return float(value)
 
@@ -180,12 +197,42 @@ def identifier(value: UUID, what: str) -> UUID:
     return value
 
 
+def optional_identifier(value: UUID | None, what: str) -> UUID | None:
+    """Return `identifier(value, what)`, or None for None."""
+    return None if value is None else identifier(value, what)
+
+
+def json_object(value: Mapping[str, object], what: str) -> dict[str, object]:
+    """Return an object that PostgreSQL's jsonb can hold, of at most 64 KiB written out.
+
+    Raises:
+        InvalidInput: it holds what JSON or jsonb has no form for (a number that is not
+            finite, a NUL character, a lone surrogate, another type), or is too large.
+    """
+    found = dict(value)
+    if not found:
+        return found
+    try:
+        written = json.dumps(found, allow_nan=False, ensure_ascii=False)
+        written.encode("utf-8")
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput(f"the {what} cannot be written as JSON") from None
+    if _JSON_NUL.search(written) is not None:
+        raise InvalidInput(f"the {what} holds a NUL character")
+    if len(written) > _MAX_JSON_CHARS:
+        raise InvalidInput(f"the {what} is longer than {_MAX_JSON_CHARS} characters")
+    return found
+
+
 def labels(values: Iterable[str], what: str, *, limit: int, chars: int) -> list[str]:
     """Return short names without repetition, in the order given.
 
     Raises:
-        InvalidInput: there are too many, or one is empty, too long or not storable.
+        InvalidInput: there are too many, or one is empty, too long or not storable;
+            or it is one text, whose letters are meant to be no names.
     """
+    if isinstance(values, str):
+        raise InvalidInput(f"the {what}s are one text and not several")
     unique = list(dict.fromkeys(values))
     if len(unique) > limit:
         raise InvalidInput(f"more than {limit} {what}s")
@@ -193,6 +240,8 @@ def labels(values: Iterable[str], what: str, *, limit: int, chars: int) -> list[
 
 
 def _storable(value: str, what: str) -> None:
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] # headers arrive as bytes
+        raise InvalidInput(f"the {what} is not a text")
     if "\x00" in value:
         raise InvalidInput(f"the {what} holds a NUL character")
     try:

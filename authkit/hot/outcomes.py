@@ -14,6 +14,7 @@ from uuid import UUID
 
 from authkit.cluster import Token
 from authkit.errors import InvalidInput
+from authkit.hot import inputs
 from authkit.hot.sessions import Session
 
 MAX_CAP = 1000
@@ -31,20 +32,25 @@ class Cap:
     full: Literal["evict", "refuse"] = "evict"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.limit <= MAX_CAP:
-            raise InvalidInput(f"the cap must be between 1 and {MAX_CAP}")
+        inputs.count(self.limit, "cap", low=1, high=MAX_CAP)
         if self.full not in {"evict", "refuse"}:
             raise InvalidInput("a full cap may evict or refuse")
 
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session that was begun. `token` is shown here and never again."""
+    """A session that was begun. `token` is shown here and never again.
+
+    `evicted` are those that a cap ended for it; a later read that asks for `after` sees
+    that. It is None without a cap that evicts, and inside a unit of work, whose commit
+    gives one.
+    """
 
     id: UUID
     token: str = field(repr=False)
     expires_at: datetime
     evicted: tuple[UUID, ...] = ()
+    after: Token | None = None
 
 
 class CreationRefused(Enum):

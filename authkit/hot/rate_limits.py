@@ -182,13 +182,14 @@ BLOCK: Final[Operation[None]] = Operation(
     name="rate_limits.block",
     sql="""
     INSERT INTO authkit.rate_limit_tracking (
-      identifier, resource, policy, blocked_until)
-    VALUES ($1, $2, 'block', clock_timestamp() + $3::interval)
+      identifier, resource, policy, theoretical_arrival_at, blocked_until, updated_at)
+    SELECT $1, $2, 'block', clock.at, clock.at + $3::interval, clock.at
+    FROM (SELECT coalesce($4::timestamptz, clock_timestamp()) AS at) AS clock
     ON CONFLICT (identifier, resource) DO UPDATE
-    SET blocked_until = excluded.blocked_until, updated_at = clock_timestamp()
+    SET blocked_until = excluded.blocked_until, updated_at = excluded.updated_at
     """,
-    parameters=("identifier", "resource", "duration"),
-    types=("text", "text", "interval"),
+    parameters=("identifier", "resource", "duration", "now"),
+    types=("text", "text", "interval", "timestamptz"),
     row=None,
     intent=Intent.WRITE,
     idempotent=True,

@@ -78,10 +78,12 @@ RESERVE: Final = Operation(
     ), recorded AS (
       INSERT INTO authkit.auth_attempts (
         occurred_at, id, subject_hash, user_id, ip, asn, country, user_agent,
-        device_fingerprint, client_id, stage, method, outcome, failure_reason)
-      SELECT v.at, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+        device_fingerprint, session_id, client_id, stage, method, outcome,
+        failure_reason, risk_score, risk_model, risk_model_version, risk_features)
+      SELECT v.at, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
              CASE WHEN v.denying IS NULL THEN 'pending' ELSE 'denied' END,
-             CASE WHEN v.denying IS NULL THEN NULL ELSE 'throttled' END
+             CASE WHEN v.denying IS NULL THEN NULL ELSE 'throttled' END,
+             $16, $17, $18, $19
       FROM verdict AS v
       WHERE v.known
       RETURNING occurred_at, id
@@ -101,9 +103,14 @@ RESERVE: Final = Operation(
         "country",
         "user_agent",
         "device_fingerprint",
+        "session_id",
         "client_id",
         "stage",
         "method",
+        "risk_score",
+        "risk_model",
+        "risk_model_version",
+        "risk_features",
     ),
     types=(
         "text[]",
@@ -117,9 +124,14 @@ RESERVE: Final = Operation(
         "text",
         "text",
         "bytea",
+        "uuid",
         "text",
         "text",
         "text",
+        "float8",
+        "text",
+        "text",
+        "jsonb",
     ),
     row=Reservation,
     intent=Intent.WRITE,

@@ -39,6 +39,8 @@ def ask(attempt: AttemptRecord, *, known_device: bool, throttle: Throttle) -> As
     subject = attempt.subject
     if subject is None or attempt.outcome != "pending":
         raise InvalidInput("what is reserved is pending, and has a subject")
+    if attempt.occurred_at is not None:
+        raise InvalidInput("what is reserved happens now, by the server's clock")
     if known_device and attempt.device is None:
         raise InvalidInput("a known device needs its fingerprint")
     checked = attempt.params()
@@ -52,8 +54,8 @@ def ask(attempt: AttemptRecord, *, known_device: bool, throttle: Throttle) -> As
         [key.identifier for key in keys],
         [key.allowance.attempts for key in keys],
         [key.allowance.window for key in keys],
-        *checked[1:9],
-        *checked[10:13],
+        *checked[1:13],
+        *checked[15:],
     )
     return Asked(keys, params)
 

@@ -74,6 +74,15 @@ def empty(superuser) -> None:
 
 
 @pytest.fixture
+def refused(superuser) -> Iterator[dict[str, Any]]:
+    """Parts of an attempt that nothing but the server refuses."""
+    table = "ALTER TABLE authkit.auth_attempts"
+    superuser.execute(f"{table} ADD CONSTRAINT refused CHECK (asn <> 64496) NOT VALID")
+    yield {"asn": 64496}
+    superuser.execute(f"{table} DROP CONSTRAINT refused")
+
+
+@pytest.fixture
 def asked(kit) -> Iterator[list[tuple[Any, ...]]]:
     """Every call that reached the runner during the test."""
     calls: list[tuple[Any, ...]] = []

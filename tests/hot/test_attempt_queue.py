@@ -19,14 +19,12 @@ def attempt(**parts) -> AttemptRecord:
 
 
 def test_everything_put_is_written_when_the_block_ends_but_what_is_refused(
-    kit, user_id
+    kit, user_id, refused
 ):
-    # A NUL is JSON, and nothing that jsonb can hold.
-    bad = {"text": "\0"}
     with kit.attempts.queue() as queue:
         for number in range(700):
-            features = bad if number == 650 else None
-            queue.put(attempt(user_id=user_id, risk_features=features))
+            bad = refused if number == 650 else {}
+            queue.put(attempt(user_id=user_id, **bad))
     assert (queue.waiting, queue.refused, queue.lost) == (0, 1, 0)
     day = timedelta(days=1)
     assert kit.attempts.failures(window=day, user_id=user_id).user == 699

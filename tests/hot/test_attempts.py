@@ -166,6 +166,9 @@ def test_an_unknown_user_cannot_be_locked(kit):
         {"outcome": "failed", "country": "Germany"},
         {"outcome": "failed", "client_id": ""},
         {"outcome": "failed", "user_agent": "\x00"},
+        {"outcome": "failed", "user_id": "somebody"},
+        {"outcome": "failed", "session_id": "some-session"},
+        {"outcome": "failed", "risk_features": {"a": float("nan")}},
         {"outcome": "failed", "occurred_at": datetime(2026, 1, 1)},  # noqa: DTZ001 # the point
     ],
     ids=str,

@@ -208,6 +208,15 @@ def test_a_blocked_key_is_denied_everything_until_it_is_reset(kit):
     assert kit.rate_limits.check(name, "test", TEN)
 
 
+def test_a_simulated_block_is_over_by_the_clock_it_was_made_with(kit):
+    name, then = key(), datetime(2020, 1, 1, tzinfo=UTC)
+    kit.rate_limits.block(name, "test", duration=MINUTE, now=then)
+    last = then + MINUTE - timedelta(microseconds=1)
+    assert not kit.rate_limits.check(name, "test", TEN, now=last)
+    after = kit.rate_limits.check(name, "test", TEN, now=then + MINUTE)
+    assert (after.allowed, after.remaining) == (True, 9)
+
+
 @pytest.mark.usefixtures("empty")
 def test_a_row_that_says_nothing_may_go(frozen_kit, clock):
     limits = frozen_kit.rate_limits

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from authkit.errors import InvalidInput
-from authkit.hot import Allowance, AttemptRecord, Reserved, Throttle, Throttled
+from authkit.hot import (
+    Allowance,
+    AttemptKey,
+    AttemptRecord,
+    Reserved,
+    Throttle,
+    Throttled,
+)
 from authkit.hot.throttling import network_of
+from authkit.ids import uuid7
 
 WINDOW = timedelta(minutes=15)
 THREE = Throttle(network=Allowance(3, WINDOW), device=Allowance(3, WINDOW), ip=None)
@@ -31,6 +39,21 @@ def test_an_attempt_is_reserved_and_recorded_as_pending(kit, subject):
     (found,) = kit.attempts.recent_by_subject(subject)
     assert (found.id, found.outcome) == (made.key.id, "pending")
     assert (str(found.ip), found.user_agent, found.country) == (HERE, "Firefox", "DE")
+
+
+def test_what_is_known_of_an_attempt_is_kept_whether_or_not_it_may_go_on(kit, subject):
+    session = uuid7()
+    known = attempt(
+        subject, session_id=session, stage="second_factor", method="totp",
+        risk_score=0.5, risk_model="ours", risk_model_version="1",
+        risk_features={"new": 1},
+    )  # fmt: skip
+    once = Throttle(network=Allowance(1, WINDOW))
+    assert kit.attempts.reserve(known, throttle=once)
+    assert not kit.attempts.reserve(known, throttle=once)
+    for found in kit.attempts.recent_by_subject(subject):
+        assert (found.session_id, found.risk_score) == (session, 0.5)
+        assert (found.stage, found.risk_model) == ("second_factor", "ours")
 
 
 def test_one_too_many_is_throttled_and_recorded_as_denied(kit, subject):
@@ -167,6 +190,15 @@ def test_bad_input_is_refused_before_the_database_is_asked(kit, asked, subject):
         lambda: reserve(AttemptRecord(outcome="failed", subject=subject)),
         lambda: reserve(AttemptRecord(outcome="pending")),
         lambda: reserve(attempt(b"short")),
+        lambda: reserve(attempt(subject, occurred_at=datetime.now(UTC))),
+        lambda: kit.attempts.succeed(AttemptKey(datetime.now(UTC), "it")),
+        lambda: kit.attempts.succeed(
+            AttemptKey(datetime.now(UTC), uuid7()), user_id="me"
+        ),
+        lambda: kit.attempts.recent_by_subject(None),
+        lambda: kit.attempts.recent_by_device(None),
+        lambda: kit.sessions.by_device(None),
+        lambda: kit.auth_cache.get_by_email(None),
         lambda: reserve(attempt(subject), known_device=True),
         lambda: reserve(attempt(subject), throttle=nothing),
         lambda: Allowance(0, WINDOW),

@@ -38,7 +38,9 @@ def test_a_wrong_token_is_no_session(kit, user_id):
     assert kit.sessions.validate(tokens.issue().token) is None
 
 
-@pytest.mark.parametrize("token", ["", "x", "a" * 4096, "\x00" * 43, "ä" * 43])
+@pytest.mark.parametrize(
+    "token", ["", "x", "a" * 4096, "\x00" * 43, "ä" * 43, b"a" * 43, None]
+)
 def test_a_malformed_token_is_refused_before_the_database_is_asked(kit, asked, token):
     for use in (
         kit.sessions.validate,
@@ -47,7 +49,7 @@ def test_a_malformed_token_is_refused_before_the_database_is_asked(kit, asked, t
     ):
         with pytest.raises(InvalidInput) as caught:
             use(token)
-        assert len(token) < 5 or token not in str(caught.value)
+        assert len(str(token)) < 5 or str(token) not in str(caught.value)
     assert asked == []
 
 
@@ -306,6 +308,41 @@ def test_sessions_are_found_by_device_and_by_address(kit, user_id, add_user):
     assert kit.sessions.by_device(b"e" * 32) == []
 
 
+def test_what_looks_like_an_escaped_nul_is_kept_as_it_was_written(kit, user_id):
+    told = {"path": "C:\\u0000", "\\\\u0000": 1}
+    made = begin(kit, user_id, device_info=told)
+    with kit.unit_of_work(read_only=True) as uow:
+        assert uow.sessions.find(made.id).device_info == told
+
+
+def test_to_keep_no_session_by_its_name_ends_none(kit, asked, user_id):
+    made = begin(kit, user_id)
+    asked.clear()
+    for unnamed in (None, str(made.id)):
+        with pytest.raises(InvalidInput, match="session id"):
+            kit.sessions.revoke_others(user_id, keep=unnamed)
+    for cap in (0, 1.5, True, "3"):
+        with pytest.raises(InvalidInput, match="cap"):
+            Cap(cap)
+    with pytest.raises(InvalidInput, match="interval"):
+        kit.sessions.validate(made.token, touch_every=-SECOND)
+    assert asked == []
+    assert kit.sessions.validate(made.token) is not None
+
+
+def test_what_a_cap_ends_is_seen_by_who_reads_after_it(kit, user_id):
+    first = begin(kit, user_id)
+    assert first.after is None
+    assert begin(kit, user_id, cap=Cap(9, "refuse")).after is None
+    second = begin(kit, user_id, cap=Cap(1))
+    assert first.id in second.evicted
+    bound = {"max_lag": HOUR, "after": second.after}
+    assert kit.sessions.validate(first.token, **bound) is None
+    assert kit.sessions.validate(second.token, **bound) is not None
+    with kit.unit_of_work() as uow:
+        assert uow.hot.sessions.create(user_id, cap=Cap(1)).after is None
+
+
 @pytest.mark.usefixtures("empty")
 def test_high_risk_sessions_come_highest_first_in_pages(kit, user_id):
     scores = [0.1, 0.9, 0.5, None, 0.7]
@@ -401,7 +438,15 @@ def test_the_purge_is_bounded(frozen_kit, clock, user_id):
         {"country": "DEU"},
         {"device": b"short"},
         {"user_agent": "a\x00b"},
+        {"user_agent": b"Firefox"},
+        {"methods": "pwd"},
+        {"device": "d" * 32},
         {"risk_score": float("nan")},
+        {"device_info": {"name": ["a\x00"]}},
+        {"device_info": {"name": "\ud800"}},
+        {"device_info": {"scale": float("inf")}},
+        {"device_info": {"made": object()}},
+        {"device_info": {"name": "x" * 65_536}},
     ],
     ids=str,
 )

@@ -96,7 +96,7 @@ class AsyncAttempts(AsyncReservations):
         Raises:
             InvalidInput: the subject is no keyed hash, or the limit not 1 to 1,000.
         """
-        key = inputs.fingerprint(subject, "subject")
+        key = inputs.keyed_hash(subject, "subject")
         return await self._recent(
             attempts.RECENT_BY_SUBJECT, key, since, before, limit, max_lag, after
         )
@@ -156,7 +156,7 @@ class AsyncAttempts(AsyncReservations):
         Raises:
             InvalidInput: the device is no keyed hash, or the limit not 1 to 1,000.
         """
-        key = inputs.fingerprint(device)
+        key = inputs.keyed_hash(device, "device fingerprint")
         return await self._recent(
             attempts.RECENT_BY_DEVICE, key, since, before, limit, max_lag, after
         )
@@ -204,7 +204,7 @@ class AsyncAttempts(AsyncReservations):
         since = datetime.now(UTC) - inputs.span(window, "window")
         params = (
             inputs.fingerprint(subject, "subject"),
-            user_id,
+            inputs.optional_identifier(user_id, "user id"),
             inputs.optional_address(ip),
             inputs.fingerprint(device),
             since,

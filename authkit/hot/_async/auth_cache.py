@@ -55,7 +55,7 @@ class AsyncAuthCache:
         Raises:
             InvalidInput: it is no keyed hash (`KeyedHash.subject`).
         """
-        params = (inputs.fingerprint(email_hash, "e-mail hash"),)
+        params = (inputs.keyed_hash(email_hash, "e-mail hash"),)
         return await self._runner.fetch_one(
             auth_cache.GET_BY_EMAIL, params, max_lag=max_lag, after=after
         )
@@ -79,7 +79,7 @@ class AsyncAuthCache:
         """
         params = (
             inputs.identifier(user_id, "user id"),
-            inputs.fingerprint(email_hash, "e-mail hash"),
+            inputs.keyed_hash(email_hash, "e-mail hash"),
             inputs.span(keep, "time to keep"),
         )
         tries = 1 if isinstance(self._runner, AsyncBound) else _TRIES

@@ -80,7 +80,7 @@ class AsyncOAuthCodes:
             issued.digest,
             oauth_values.client_id(client_id),
             inputs.identifier(user_id, "user id"),
-            session_id,
+            inputs.optional_identifier(session_id, "session id"),
             family_id,
             oauth_values.redirect_uri(redirect_uri),
             oauth_values.scopes(scopes),

@@ -77,7 +77,7 @@ class AsyncOAuthStates:
             self._keys().seal(verifier.encode(), context=_context(state.digest)),
             self._keys().active_id,
             checked_uri(redirect_uri),
-            user_id,
+            inputs.optional_identifier(user_id, "user id"),
             inputs.optional_address(ip),
             inputs.user_agent(user_agent),
             lifetime,

@@ -62,7 +62,7 @@ class AsyncSessionLists:
         Raises:
             InvalidInput: the device is no keyed hash, or the limit not 1 to 1,000.
         """
-        key = inputs.fingerprint(device)
+        key = inputs.keyed_hash(device, "device fingerprint")
         return await self._runner.fetch_all(
             session_views.BY_DEVICE,
             (key, *_older_than(before), _limit(limit)),
@@ -141,7 +141,7 @@ class AsyncSessionLists:
         )
 
     async def set_risk(self, session_id: UUID, risk_score: float) -> bool:
-        """Give a session another risk score; False where it is ended or unknown.
+        """Give a session another risk score; False where it is revoked or unknown.
 
         Raises:
             InvalidInput: the score is not a finite number.

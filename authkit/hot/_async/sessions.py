@@ -66,7 +66,7 @@ class AsyncSessions(AsyncSessionLists):
             device: keyed hash of the device (`KeyedHash.device`).
             user_agent: cut to 512 characters.
             risk_score: of the login; None is unscored.
-            device_info: what else is to be remembered, as JSON.
+            device_info: what else is to be remembered, as JSON of 64 KiB at most.
             cap: how many live sessions the user may have, and what becomes of the one
                 too many (ASVS v5, 7.1.2); None is no limit.
 
@@ -77,6 +77,7 @@ class AsyncSessions(AsyncSessionLists):
             InvalidInput: an argument is not acceptable; the database was not asked.
         """
         issued = tokens.issue()
+        evicts = cap is not None and cap.full == "evict"
         params = (
             uuid7(),
             issued.digest,
@@ -90,12 +91,14 @@ class AsyncSessions(AsyncSessionLists):
             None if risk_score is None else inputs.risk_score(risk_score),
             inputs.span(idle_timeout, "idle timeout"),
             inputs.span(lifetime, "lifetime"),
-            dict(device_info or {}),
+            inputs.json_object(device_info or {}, "device info"),
             None if cap is None else cap.limit,
-            cap is not None and cap.full == "evict",
+            evicts,
         )
         lock = None if cap is None else (sessions.LOCK_USER, (user_id,))
-        written = await self._runner.write(sessions.CREATE, params, behind=lock)
+        written = await self._runner.write(
+            sessions.CREATE, params, behind=lock, token=evicts
+        )
         made = written.rows[0]
         if made.id is None or made.expires_at is None:
             return (
@@ -103,7 +106,10 @@ class AsyncSessions(AsyncSessionLists):
                 if made.user_known
                 else CreationRefused.USER_UNAVAILABLE
             )
-        return NewSession(made.id, issued.token, made.expires_at, tuple(made.evicted))
+        evicted = tuple(made.evicted)
+        return NewSession(
+            made.id, issued.token, made.expires_at, evicted, written.token
+        )
 
     async def validate(
         self,
@@ -126,16 +132,20 @@ class AsyncSessions(AsyncSessionLists):
             touch_every: note the use, but no more often than this.
 
         Raises:
-            InvalidInput: the text cannot be a token.
+            InvalidInput: the text cannot be a token, or the interval is negative.
         """
         digest = tokens.digest(token)
+        if touch_every is not None:
+            inputs.span(touch_every, "touch interval", zero=True)
         session = await self._runner.fetch_one(
             sessions.VALIDATE, (digest,), max_lag=max_lag, after=after
         )
-        if session is not None and touch_every is not None:
-            every = inputs.span(touch_every, "touch interval", zero=True)
-            if session.idle_s >= every.total_seconds():
-                await self._runner.execute(sessions.TOUCH, (session.id, every))
+        if (
+            session is not None
+            and touch_every is not None
+            and session.idle_s >= touch_every.total_seconds()
+        ):
+            await self._runner.execute(sessions.TOUCH, (session.id, touch_every))
         return session
 
     async def validate_many(
@@ -263,9 +273,10 @@ class AsyncSessions(AsyncSessionLists):
         For when an authentication factor was changed (ASVS v5, 7.4.3).
 
         Raises:
-            InvalidInput: the reason is not one lower-case word.
+            InvalidInput: the session to keep is not named, or the reason is no word.
         """
-        return await self._end_all(user_id, keep, reason)
+        kept = inputs.identifier(keep, "session id")
+        return await self._end_all(user_id, kept, reason)
 
     async def revoke_all(self, user_id: UUID, *, reason: str = "revoked") -> Revocation:
         """End every session of a user, those being begun right now too.

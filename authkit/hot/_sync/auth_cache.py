@@ -57,7 +57,7 @@ class AuthCache:
         Raises:
             InvalidInput: it is no keyed hash (`KeyedHash.subject`).
         """
-        params = (inputs.fingerprint(email_hash, "e-mail hash"),)
+        params = (inputs.keyed_hash(email_hash, "e-mail hash"),)
         return self._runner.fetch_one(
             auth_cache.GET_BY_EMAIL, params, max_lag=max_lag, after=after
         )
@@ -81,7 +81,7 @@ class AuthCache:
         """
         params = (
             inputs.identifier(user_id, "user id"),
-            inputs.fingerprint(email_hash, "e-mail hash"),
+            inputs.keyed_hash(email_hash, "e-mail hash"),
             inputs.span(keep, "time to keep"),
         )
         tries = 1 if isinstance(self._runner, Bound) else _TRIES

@@ -69,8 +69,8 @@ class OAuthTokens:
         params = (
             family_id,
             oauth_values.client_id(client_id),
-            user_id,
-            session_id,
+            inputs.optional_identifier(user_id, "user id"),
+            inputs.optional_identifier(session_id, "session id"),
             lifetimes.family,
             allowed,
             uuid7(),

@@ -160,15 +160,29 @@ class RateLimits:
         )
         return decision(rows[0], known, timedelta(0))
 
-    def block(self, identifier: str, resource: str, *, duration: timedelta) -> None:
+    def block(
+        self,
+        identifier: str,
+        resource: str,
+        *,
+        duration: timedelta,
+        now: datetime | None = None,
+    ) -> None:
         """Deny a key everything from now on for a while.
+
+        Args:
+            identifier: whom it limits.
+            resource: what it limits.
+            duration: for how long.
+            now: another clock, for simulation and replay.
 
         Raises:
             InvalidInput: a name is not acceptable, or the duration not positive.
         """
         key = LimitKey(identifier, resource).checked()
         span = inputs.span(duration, "duration")
-        self._runner.execute(rate_limits.BLOCK, (*key, span))
+        at = None if now is None else inputs.moment(now, "time")
+        self._runner.execute(rate_limits.BLOCK, (*key, span, at))
 
     def reset(self, identifier: str, resource: str) -> bool:
         """Forget a key, blocked or not; False where nothing was known of it.

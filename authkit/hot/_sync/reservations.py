@@ -43,7 +43,7 @@ class Reservations:
         is never settled stays counted.
 
         Args:
-            attempt: pending, with a subject.
+            attempt: pending, with a subject; its time is the server's to say.
             known_device: the application knows `attempt.device` for one of the
                 subject's, and has proof of it: strangers cannot lock it out then.
             throttle: how many attempts are allowed.
@@ -81,10 +81,18 @@ class Reservations:
             attempt: what `reserve` or `record` returned.
             user_id: who it turned out to be; None keeps what stands there.
             session_id: the session that it opened.
+
+        Raises:
+            InvalidInput: an id is not a UUID.
         """
         key, forgive = _parts(attempt)
-        at = inputs.moment(key.occurred_at, "time of the attempt")
-        params = (at, key.id, user_id, session_id, list(forgive))
+        params = (
+            inputs.moment(key.occurred_at, "time of the attempt"),
+            inputs.identifier(key.id, "attempt id"),
+            inputs.optional_identifier(user_id, "user id"),
+            inputs.optional_identifier(session_id, "session id"),
+            list(forgive),
+        )
         return self._runner.execute(reservations.SUCCEED, params) > 0
 
     def fail(
@@ -100,8 +108,12 @@ class Reservations:
             InvalidInput: the reason is not one lower-case word.
         """
         key, _ = _parts(attempt)
-        at = inputs.moment(key.occurred_at, "time of the attempt")
-        params = (at, key.id, inputs.slug(reason, "reason"), user_id)
+        params = (
+            inputs.moment(key.occurred_at, "time of the attempt"),
+            inputs.identifier(key.id, "attempt id"),
+            inputs.slug(reason, "reason"),
+            inputs.optional_identifier(user_id, "user id"),
+        )
         return self._runner.execute(attempts.FAIL, params) > 0
 
 

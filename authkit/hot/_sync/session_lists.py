@@ -64,7 +64,7 @@ class SessionLists:
         Raises:
             InvalidInput: the device is no keyed hash, or the limit not 1 to 1,000.
         """
-        key = inputs.fingerprint(device)
+        key = inputs.keyed_hash(device, "device fingerprint")
         return self._runner.fetch_all(
             session_views.BY_DEVICE,
             (key, *_older_than(before), _limit(limit)),
@@ -143,7 +143,7 @@ class SessionLists:
         )
 
     def set_risk(self, session_id: UUID, risk_score: float) -> bool:
-        """Give a session another risk score; False where it is ended or unknown.
+        """Give a session another risk score; False where it is revoked or unknown.
 
         Raises:
             InvalidInput: the score is not a finite number.
