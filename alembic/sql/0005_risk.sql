@@ -37,9 +37,17 @@ COMMENT ON TABLE authkit.risk_user_counts IS 'c_u: logins of a user with a value
 CREATE TABLE authkit.risk_counts (
     key bytea NOT NULL,
     seen bigint NOT NULL,
+    networks integer DEFAULT 0 NOT NULL,
+    countries integer DEFAULT 0 NOT NULL,
     CONSTRAINT risk_counts_pkey PRIMARY KEY (key)
 ) WITH (fillfactor = 80);
+-- A score reads fourteen of them: a bucket each instead of a way down a tree.
+CREATE INDEX risk_counts_read_idx ON authkit.risk_counts USING hash (key);
 COMMENT ON TABLE authkit.risk_counts IS 'c: logins of everybody with a value, as merged';
+COMMENT ON COLUMN authkit.risk_counts.networks IS
+    'of an address: how many networks it came with (rows of risk_pairs)';
+COMMENT ON COLUMN authkit.risk_counts.countries IS
+    'of an address: how many countries it came with (rows of risk_pairs)';
 
 CREATE TABLE authkit.risk_pairs (
     key bytea NOT NULL,
@@ -136,6 +144,14 @@ BEGIN
     USING (SELECT DISTINCT facets[1] AS key FROM authkit.risk_deltas
            WHERE attempt_id = ANY (taken) AND step < 0) AS d
     WHERE r.key = d.key AND r.seen = 0;
+    UPDATE authkit.risk_counts AS c SET networks = p.networks, countries = p.countries
+    FROM (SELECT d.key, count(*) FILTER (WHERE r.place = 2) AS networks,
+                 count(*) FILTER (WHERE r.place = 3) AS countries
+          FROM (SELECT DISTINCT facets[1] AS key FROM authkit.risk_deltas
+                WHERE attempt_id = ANY (taken) AND facets[1] IS NOT NULL) AS d
+          LEFT JOIN authkit.risk_pairs AS r ON r.key = d.key
+          GROUP BY d.key) AS p
+    WHERE c.key = p.key AND (c.networks, c.countries) <> (p.networks, p.countries);
     WITH gone AS (
         DELETE FROM authkit.risk_deltas WHERE attempt_id = ANY (taken) RETURNING step, users
     ), sums AS (
@@ -247,7 +263,7 @@ GRANT EXECUTE ON FUNCTION authkit.risk_merge, authkit.risk_age TO authkit_mainte
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     authkit.risk_logins, authkit.risk_users, authkit.risk_user_counts TO authkit_app;
 GRANT INSERT ON authkit.risk_deltas TO authkit_app;
-GRANT SELECT ON authkit.risk_counts, authkit.risk_pairs, authkit.risk_totals TO authkit_app;
+GRANT SELECT ON authkit.risk_counts, authkit.risk_totals TO authkit_app;
 GRANT SELECT ON authkit.risk_logins, authkit.risk_users, authkit.risk_user_counts,
     authkit.risk_counts, authkit.risk_pairs, authkit.risk_totals, authkit.risk_deltas
     TO authkit_backup;

@@ -86,11 +86,9 @@ EVIDENCE: Final = Operation(
       ARRAY(SELECT CASE WHEN k.key IS NOT NULL THEN coalesce(
               (SELECT c.seen FROM authkit.risk_counts AS c WHERE c.key = k.key), 0) END
             FROM unnest($3::bytea[]) AS k (key)) AS everybody,
-      (SELECT count(*) FROM authkit.risk_pairs
-       WHERE key = ($3::bytea[])[1] AND place = 2) AS networks,
-      (SELECT count(*) FROM authkit.risk_pairs
-       WHERE key = ($3::bytea[])[1] AND place = 3) AS countries
-    FROM who, authkit.risk_totals AS t
+      coalesce(a.networks, 0) AS networks, coalesce(a.countries, 0) AS countries
+    FROM who CROSS JOIN authkit.risk_totals AS t
+    LEFT JOIN authkit.risk_counts AS a ON a.key = ($3::bytea[])[1]
     """,
     parameters=("user_id", "subject_hash", "facets"),
     types=("uuid", "bytea", "bytea[]"),
@@ -127,11 +125,9 @@ FREEMAN: Final = Operation(
                 (SELECT c.seen FROM authkit.risk_counts AS c
                  WHERE c.key = k.key), 0) END
               FROM unnest($2::bytea[]) AS k (key)) AS everybody,
-        ARRAY[1, (SELECT count(*) FROM authkit.risk_pairs
-                  WHERE key = ($2::bytea[])[1] AND place = 2),
-              (SELECT count(*) FROM authkit.risk_pairs
-               WHERE key = ($2::bytea[])[1] AND place = 3)] AS above
+        ARRAY[1, coalesce(a.networks, 0), coalesce(a.countries, 0)]::bigint[] AS above
       FROM authkit.risk_totals AS t
+      LEFT JOIN authkit.risk_counts AS a ON a.key = ($2::bytea[])[1]
     ), shaped AS MATERIALIZED (
       SELECT n, greatest(logins, n) AS total, greatest(users, 1) AS users, seen,
              everybody, distinct_values, above,

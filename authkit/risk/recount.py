@@ -58,6 +58,21 @@ _OF_ALL: Final[LiteralString] = """
     UPDATE authkit.risk_totals
     SET distinct_values[%(place)s] = (SELECT count(*) FROM counted)
     """
+# After the pairs: an address carries how many networks and countries it came with.
+_OF_ADDRESSES: Final[LiteralString] = """
+    WITH counted AS (
+      INSERT INTO authkit.risk_counts (key, seen, networks, countries)
+      SELECT l.key, l.seen, coalesce(p.networks, 0), coalesce(p.countries, 0)
+      FROM (SELECT facets[1] AS key, count(*) AS seen FROM authkit.risk_logins
+            WHERE facets[1] IS NOT NULL GROUP BY facets[1]) AS l
+      LEFT JOIN (SELECT key, count(*) FILTER (WHERE place = 2) AS networks,
+                        count(*) FILTER (WHERE place = 3) AS countries
+                 FROM authkit.risk_pairs GROUP BY key) AS p ON p.key = l.key
+      RETURNING key
+    )
+    UPDATE authkit.risk_totals
+    SET distinct_values[1] = (SELECT count(*) FROM counted)
+    """
 _PAIRS: Final[LiteralString] = """
     INSERT INTO authkit.risk_pairs (key, place, above, seen)
     SELECT key, %(place)s, above, count(*)
@@ -160,11 +175,12 @@ def recount(connection: psycopg.Connection[Any], progress: Progress = _quiet) ->
     for done, bounds in enumerate(pairwise([None, *edges, None]), start=1):
         cursor.execute(_OF_USERS, dict(zip(("after", "upto"), bounds, strict=True)))
         progress("counts", done, whole)
-    for place in range(1, len(FACETS) + 1):
-        cursor.execute(_OF_ALL, {"place": place})
-        progress("counts", len(edges) + 1 + place, whole)
     for place in (2, 3):
         cursor.execute(_PAIRS, {"place": place})
+    cursor.execute(_OF_ADDRESSES)
+    for place in range(2, len(FACETS) + 1):
+        cursor.execute(_OF_ALL, {"place": place})
+        progress("counts", len(edges) + 1 + place, whole)
     cursor.execute(_TOTALS)
     cursor.execute(_LOOK)
 

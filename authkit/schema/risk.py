@@ -24,7 +24,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 from sqlalchemy.types import TypeEngine
 
-from authkit.schema.columns import BIG, BIGS, BYTES, FLAG, INSTANT, SMALL, UUID_, check
+from authkit.schema.columns import (
+    BIG,
+    BIGS,
+    BYTES,
+    FLAG,
+    INSTANT,
+    INT,
+    SMALL,
+    UUID_,
+    check,
+)
 from authkit.schema.metadata import metadata
 
 __all__ = [
@@ -103,12 +113,24 @@ class RiskCountColumns(TypedColumns):
 
     key: Named[bytes] = Column(BYTES, primary_key=True)
     seen: Named[int] = Column(BIG)
+    networks: Named[int] = Column(
+        INT,
+        server_default=text("0"),
+        comment="of an address: how many networks it came with (rows of risk_pairs)",
+    )
+    countries: Named[int] = Column(
+        INT,
+        server_default=text("0"),
+        comment="of an address: how many countries it came with (rows of risk_pairs)",
+    )
 
 
 risk_counts = Table(
     "risk_counts",
     metadata,
     RiskCountColumns,
+    # A score reads fourteen of them: a bucket each instead of a way down a tree.
+    Index("risk_counts_read_idx", "key", postgresql_using="hash"),
     comment="c: logins of everybody with a value, as merged",
 )
 

@@ -58,7 +58,7 @@ _DELETED = (
     "risk_user_counts",
 )
 # What only merging moves.
-_MERGED = ("risk_counts", "risk_pairs", "risk_totals")
+_MERGED = ("risk_counts", "risk_totals")
 _APPENDED = ("risk_deltas",)
 _SEEN = (VERSION_TABLE, "audit_logs", "audit_chain_heads")
 # What grows, and so is purged by maintenance.
@@ -80,6 +80,7 @@ _EVERYTHING = (
     *_KEPT,
     *_DELETED,
     *_MERGED,
+    "risk_pairs",
     *_APPENDED,
     *_SEEN,
     "masking_keys",

@@ -155,7 +155,10 @@ def test_what_is_counted_in_bulk_is_what_was_counted_login_by_login(owner):
             for what, by in (
                 ("user_id, logins FROM authkit.risk_users", "1"),
                 ("user_id, key, seen FROM authkit.risk_user_counts", "1, 2"),
-                ("key, seen FROM authkit.risk_counts", "1"),
+                (
+                    "key, seen, networks, countries FROM authkit.risk_counts",
+                    "1",
+                ),
                 ("key, place, above, seen FROM authkit.risk_pairs", "1, 2, 3"),
                 ("logins, users, distinct_values FROM authkit.risk_totals", "1"),
             )

@@ -31,7 +31,7 @@ from authkit.risk.recount import recount
 Progress = Callable[[str, int, int], None]
 
 # What a standing lab holds of another one is not measured as if it were this one's.
-FILLING: Final = 2
+FILLING: Final = 3
 _NETWORKS: Final = 5_000
 _VERSIONS: Final = range(80, 145)
 _SYSTEMS: Final = (

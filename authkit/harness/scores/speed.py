@@ -59,7 +59,7 @@ _WARM: Final = """
     SELECT sum(pg_prewarm(c.oid::regclass))
     FROM pg_catalog.pg_class AS c
     WHERE c.relnamespace = 'authkit'::regnamespace AND c.relkind IN ('r', 'i')
-      AND c.relname ~ '^risk_(users|user_counts|counts|pairs|totals)(_pkey)?$'
+      AND c.relname ~ '^risk_(users|user_counts|counts|totals)(_pkey|_read_idx)?$'
     """
 _RESET: Final = "SELECT pg_stat_statements_reset()"
 
