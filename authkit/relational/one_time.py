@@ -6,7 +6,9 @@ need collision resistance (RFC 6238, section 1.2; RFC 4226, appendix B.2).
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b32decode
 from datetime import datetime
 from hmac import compare_digest
 from secrets import token_bytes
@@ -22,12 +24,35 @@ DIGITS: Final = 6
 SECRET_BYTES: Final = 20  # of the hash's length (RFC 4226, section 4, R6)
 # A clock may be off by one step, and a code is typed as it ends (RFC 6238, 5.2).
 _AROUND: Final = 1
+# What other systems have made: 80 bits was long the custom, a block of SHA-1 is 512.
+_LEAST_BYTES: Final = 10
+_MOST_BYTES: Final = 64
 _TYPED = re.compile(r"\s*(?:[0-9]\s*){6}", re.ASCII)
 
 
 def new_secret() -> bytes:
     """Return a secret of 160 random bits."""
     return token_bytes(SECRET_BYTES)
+
+
+def written_secret(secret: str | bytes) -> bytes:
+    """Return a secret that was made elsewhere: its bytes, or base32 as it is shown.
+
+    Raises:
+        InvalidInput: it is neither, or not of 10 to 64 bytes; it is not repeated.
+    """
+    raw = secret
+    if isinstance(raw, str):
+        letters = re.sub(r"[\s=-]", "", raw).upper()
+        try:
+            raw = b32decode(letters + "=" * (-len(letters) % 8))
+        except (binascii.Error, ValueError):
+            raise InvalidInput("the secret is not base32") from None
+    if not isinstance(raw, bytes) or not _LEAST_BYTES <= len(raw) <= _MOST_BYTES:  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker
+        raise InvalidInput(
+            f"the secret is not of {_LEAST_BYTES} to {_MOST_BYTES} bytes"
+        )
+    return raw
 
 
 def address(secret: bytes, *, issuer: str, account: str) -> str:
@@ -71,4 +96,6 @@ def typed(code: str) -> str:
 
 
 def _generator(secret: bytes) -> TOTP:
-    return TOTP(secret, DIGITS, SHA1(), STEP_S)  # noqa: S303 # the RFC's; the module says why it is enough
+    sha1 = SHA1()  # noqa: S303 # the RFC's; the module says why it is enough
+    # A shorter secret was made elsewhere: how short it may be was judged as it came.
+    return TOTP(secret, DIGITS, sha1, STEP_S, enforce_key_length=False)

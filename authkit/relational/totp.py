@@ -1,4 +1,4 @@
-"""One-time codes by time as a second factor: enrol, use, take away.
+"""One-time codes by time as a second factor: enrol or take over, use, take away.
 
 A secret is proposed, shown once, and in use only when a code of it was confirmed; until
 then the one from before stays good. It is kept sealed under the kit's ring and bound to
@@ -124,13 +124,45 @@ class Totp:
             .where(UserTotp.user_id == user_id)
             .values(**_NOTHING_PROPOSED, enrolled_at=now, last_step=step)
         )
-        self._change(
-            user_id,
-            mfa_enabled=True,
-            totp_secret_sealed=ring.seal(secret, context=_context(user_id)),
-            sealing_key_id=ring.active_id,
-        )
+        self._change(user_id, **_in_use(ring, user_id, secret))
         self._journal.record("totp.confirm", target=entity("user", user_id))
+        return True
+
+    def adopt(self, user_id: UUID, secret: str | bytes) -> bool:
+        """Take over the secret of an authenticator that another system enrolled.
+
+        It is in use from the commit on, as after `confirm`; a proposal ends. False
+        where the user has a secret already: nothing is changed, so that a migration may
+        be run again. A code of the present time step or before counts as used, for it
+        may have been used there.
+
+        Args:
+            user_id: whose.
+            secret: its bytes, or base32 with or without spaces, hyphens and padding; 10
+                to 64 bytes, of codes by SHA-1 with six digits every thirty seconds.
+
+        Raises:
+            InvalidInput: it cannot be a secret; the message does not repeat it.
+            NotFound: there is no such user, or the user was erased.
+            ConfigError: there is no key to seal with.
+        """
+        raw, ring = one_time.written_secret(secret), self._keys()
+        hold(self._session, user_id, alone=True)
+        without = User.totp_secret_sealed.is_(None)
+        if not self._change(user_id, without, **_in_use(ring, user_id, raw)):
+            return False
+        at = self._session.scalars(select(func.clock_timestamp(type_=INSTANT))).one()
+        enrolled: dict[str, object] = {
+            **_NOTHING_PROPOSED,
+            "enrolled_at": at,
+            "last_step": one_time.step_of(at),
+        }
+        self._session.execute(
+            insert(UserTotp)
+            .values(user_id=user_id, **enrolled)
+            .on_conflict_do_update(index_elements=[UserTotp.user_id], set_=enrolled)
+        )
+        self._journal.record("totp.adopt", target=entity("user", user_id))
         return True
 
     def redeem(self, user_id: UUID, code: str) -> bool:
@@ -242,6 +274,14 @@ _NOTHING_PROPOSED: Final[dict[str, None]] = {
     "sealing_key_id": None,
     "proposed_at": None,
 }
+
+
+def _in_use(ring: KeyRing, user_id: UUID, secret: bytes) -> dict[str, object]:
+    return {
+        "mfa_enabled": True,
+        "totp_secret_sealed": ring.seal(secret, context=_context(user_id)),
+        "sealing_key_id": ring.active_id,
+    }
 
 
 def _context(user_id: UUID) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from base64 import b32decode
+from base64 import b32decode, b32encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -263,6 +263,67 @@ def test_what_cannot_be_a_code_is_refused_and_not_repeated(sealing, user, typed)
         with pytest.raises(InvalidInput) as refused:
             ask(sealing, user, typed)
         assert str(refused.value) == WRONG
+
+
+@pytest.mark.parametrize("size", [10, 20, 64])
+def test_an_authenticator_enrolled_elsewhere_goes_on_and_its_codes_are_used_up(
+    sealing, superuser, user, size
+):
+    secret = secrets.token_bytes(size)
+    text = b32encode(secret).decode().rstrip("=").lower()
+    shown = f" {text[:4]}-{text[4:9]} {text[9:]}"
+    propose(sealing, user)
+    # Whatever step it is when the answer is awaited, this one was before the adoption.
+    before = one_time.step_of(datetime.now(UTC))
+    with sealing.unit_of_work() as uow:
+        assert uow.totp.adopt(user.id, shown)
+    assert not redeem(sealing, user, one_time.code_at(secret, before))
+    seen = look(sealing, user)
+    assert seen.mfa_enabled
+    assert secret not in seen.totp_secret_sealed
+    proposed, last = superuser.execute(
+        "SELECT proposed_sealed, last_step FROM authkit.user_totp WHERE user_id = %s",
+        (user.id,),
+    ).fetchone()
+    assert proposed is None
+    # The test waits for no clock: the next step's code is good as long as it is next.
+    superuser.execute(
+        "UPDATE authkit.user_totp SET last_step = %s WHERE user_id = %s",
+        (last - 2, user.id),
+    )
+    assert redeem(sealing, user, code(secret))
+    for again in (secret, secrets.token_bytes(20)):
+        with sealing.unit_of_work() as uow:
+            assert not uow.totp.adopt(user.id, again)
+    assert look(sealing, user).totp_secret_sealed == seen.totp_secret_sealed
+    with sealing.unit_of_work(read_only=True) as uow:
+        told = uow.audit.trail(target=f"user:{user.id}", limit=2)
+    assert [entry.action for entry in told] == ["totp.adopt", "totp.propose"]
+
+
+def test_of_many_who_adopt_at_once_one_does(sealing, user):
+    made = [secrets.token_bytes(20) for _ in range(8)]
+
+    def adopt(number: int) -> bool:
+        with sealing.unit_of_work() as uow:
+            return uow.totp.adopt(user.id, made[number])
+
+    (winner,) = [n for n, did in enumerate(race(adopt, 8)) if did]
+    with sealing.unit_of_work() as uow:
+        kept = uow.users.get(user.id).totp_secret_sealed
+    context = f"users/{user.id}/totp_secret".encode()
+    assert sealing.key_ring.open(kept, context=context) == made[winner]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["", "AAAA", "not base32!", "A" * 105, b"short", b"x" * 65, None, 7, "\uff21" * 32],
+)
+def test_what_can_be_no_secret_is_refused_and_not_repeated(sealing, user, secret):
+    with sealing.unit_of_work() as uow, pytest.raises(InvalidInput) as refused:
+        uow.totp.adopt(user.id, secret)
+    assert str(secret) not in str(refused.value) or secret == ""
+    assert refused.value.__cause__ is None
 
 
 @pytest.mark.parametrize("issuer", ["", "a:b", "x" * 101])

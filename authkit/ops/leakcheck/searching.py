@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -25,11 +27,10 @@ class Canary:
             "in base64": base64.b64encode(raw).rstrip(b"="),
             "in a URL": quote(self.secret, safe="").encode(),
         }
-        decoded = _decoded(self.secret)
-        if decoded is not None:
-            found["decoded"] = decoded
-            found["decoded, in hexadecimal"] = binascii.hexlify(decoded)
-            found["decoded, in base64"] = base64.b64encode(decoded).rstrip(b"=")
+        for how, decoded in _decoded(self.secret):
+            found[how] = decoded
+            found[f"{how}, in hexadecimal"] = binascii.hexlify(decoded)
+            found[f"{how}, in base64"] = base64.b64encode(decoded).rstrip(b"=")
         return found
 
 
@@ -58,9 +59,20 @@ def search(canaries: Iterable[Canary], place: str, text: str | bytes) -> list[Le
     ]
 
 
-def _decoded(secret: str) -> bytes | None:
-    try:
+# What is shown in groups is base32, as secrets and codes of a second factor are.
+_BASE32 = re.compile(r"[A-Z2-7-]{24,}", re.ASCII | re.IGNORECASE)
+
+
+def _decoded(secret: str) -> Iterator[tuple[str, bytes]]:
+    """Return what a secret encodes; not what is so short that it is found by chance."""
+    with suppress(ValueError):
         raw = base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
-    except (ValueError, binascii.Error):
-        return None
-    return raw if len(raw) >= 16 else None  # shorter: found by chance
+        if len(raw) >= 16:
+            yield "decoded", raw
+    if _BASE32.fullmatch(secret) is not None:
+        letters = secret.replace("-", "").upper()
+        with suppress(ValueError):
+            yield (
+                "decoded from base32",
+                base64.b32decode(letters + "=" * (-len(letters) % 8)),
+            )

@@ -12,7 +12,8 @@ import secrets
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, cast
 from uuid import UUID
 
 from authkit.cluster import Cluster
@@ -24,7 +25,7 @@ from authkit.hot.oauth_values import challenge_of, challenge_text
 from authkit.hot.registry import BY_NAME
 from authkit.ids import uuid7
 from authkit.ops.leakcheck.searching import Canary
-from authkit.relational import Origin, UnitOfWork
+from authkit.relational import Origin, UnitOfWork, one_time
 from authkit.relational.accounts import ProviderTokens
 
 _URI = "https://client.example/callback"
@@ -91,8 +92,11 @@ def sing(cluster: Cluster, ring: KeyRing) -> Stage:
     runner = Routed(cluster)
     runner.observers.add(stage.heard)
     hot = Hot(runner, lambda: ring)
-    work = UnitOfWork(cluster, origin=Origin("system:leakcheck"), keys=lambda: ring)
-    with work as uow:
+
+    def work() -> UnitOfWork:
+        return UnitOfWork(cluster, origin=Origin("system:leakcheck"), keys=lambda: ring)
+
+    with work() as uow:
         user = uow.users.create("canary@example.com").id
         kept = ProviderTokens(
             access_token=stage.canary("linked access token", tokens.issue().token),
@@ -109,6 +113,7 @@ def sing(cluster: Cluster, ring: KeyRing) -> Stage:
     _sessions(stage, hot, user)
     _codes(stage, hot, user)
     _states(stage, hot)
+    _factors(stage, work, user)
     _provided(stage, runner, user, ring)
     for canary in tuple(stage.canaries):
         _present(stage, hot, canary.secret)
@@ -131,7 +136,7 @@ def _present(stage: Stage, hot: Hot, secret: str) -> None:
     )
     stage.fail("oauth.states.consume", lambda: oauth.states.consume(secret, secret))
     stage.fail("a malformed token", lambda: sessions.validate(secret + "!"))
-    stage.fail("a token as an id", lambda: sessions.revoke(UUID(secret)))
+    stage.fail("a token as an id", lambda: sessions.revoke(cast("UUID", secret)))
     stage.fail("a token as a reason", lambda: sessions.revoke(uuid7(), reason=secret))
     stage.fail(
         "a token as a client",
@@ -200,6 +205,41 @@ def _provided(stage: Stage, runner: Routed, user: UUID, ring: KeyRing) -> None:
     if not after.reseal(old[0]):
         raise AuthkitError("nothing was sealed again: the check proves nothing")
     stage.show("provided tokens", after.of_user(user, "example"))
+
+
+def _factors(stage: Stage, work: Callable[[], UnitOfWork], user: UUID) -> None:
+    """A second factor: proposed, confirmed, taken over from elsewhere; its codes."""
+    with work() as uow:
+        proposal = uow.totp.propose(user, issuer="Example")
+        other = uow.users.create("second.canary@example.com").id
+    stage.show("proposal", proposal)
+    secret = stage.canary("proposed TOTP secret", proposal.secret)
+    elsewhere = stage.canary(
+        "adopted TOTP secret", base64.b32encode(one_time.new_secret()).decode()
+    )
+    now = one_time.code_at(
+        base64.b32decode(secret), one_time.step_of(datetime.now(UTC))
+    )
+    with work() as uow:
+        confirmed = uow.totp.confirm(user, now)
+        if not confirmed or not uow.totp.adopt(other, elsewhere):
+            raise AuthkitError("no second factor is in use: the check proves nothing")
+        codes = uow.backup_codes.replace(user, count=2)
+    for code in codes:
+        stage.canary("backup code", code)
+        stage.canary("backup code as it was typed", code.replace("-", "").upper())
+    with work() as uow:
+        if not uow.backup_codes.redeem(user, codes[0]):
+            raise AuthkitError("no backup code was taken: the check proves nothing")
+        stage.show("user with a second factor", uow.users.get(user))
+        stage.show("sealed secret", uow.users.get(other).totp_secret_sealed)
+        for shown in (secret, elsewhere, *codes):
+            stage.fail("totp.redeem", lambda s=shown: uow.totp.redeem(user, s))
+            stage.fail("totp.adopt", lambda s=shown: uow.totp.adopt(user, s + "!"))
+            stage.fail("totp.propose", lambda s=shown: uow.totp.propose(user, issuer=s))
+            stage.fail(
+                "backup_codes.redeem", lambda s=shown: uow.backup_codes.redeem(other, s)
+            )
 
 
 def _states(stage: Stage, hot: Hot) -> None:
