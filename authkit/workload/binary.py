@@ -18,12 +18,16 @@ from struct import Struct, pack
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
+# What stands before 16 and 32 bytes as they are.
+UUID = b"\x00\x00\x00\x10"
+DIGEST = b"\x00\x00\x00\x20"
 # Microseconds from 1970 to 2000, where PostgreSQL's own clock begins.
 _PG_EPOCH_US = 946_684_800_000_000
 _INT8 = Struct(">iq").pack
 _FLOAT8 = Struct(">id").pack
 _LENGTH = Struct(">i").pack
 _OPENING = Struct(">hiqi").pack
+_ADDRESS = Struct(">iBBBB4siq").pack
 _PGSQL_AF_INET = 2
 _PGSQL_AF_INET6 = 3
 
@@ -38,7 +42,7 @@ def raw(value: bytes | None) -> bytes:
     return NULL if value is None else _LENGTH(len(value)) + value
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def text(value: str | None) -> bytes:
     """Encode `text`; remembered, because most texts of a world repeat."""
     return NULL if value is None else raw(value.encode())
@@ -79,7 +83,6 @@ def interval(microseconds: int) -> bytes:
     return pack(">iqii", 16, microseconds, 0, 0)
 
 
-@lru_cache(maxsize=65_536)
 def inet(value: str | None) -> bytes:
     """Encode an `inet` host address: family, prefix length, not a cidr, address."""
     if value is None:
@@ -89,6 +92,14 @@ def inet(value: str | None) -> bytes:
             AF_INET6, value
         )
     return pack(">iBBBB", 8, _PGSQL_AF_INET, 32, 0, 4) + inet_pton(AF_INET, value)
+
+
+def address(ip: str, asn: int) -> bytes:
+    """Encode an `inet` and the `bigint` of its network: two fields in one call."""
+    if ":" in ip:
+        return inet(ip) + _INT8(8, asn)
+    packed = inet_pton(AF_INET, ip)
+    return _ADDRESS(8, _PGSQL_AF_INET, 32, 0, 4, packed, 8, asn)
 
 
 def jsonb(value: Mapping[str, object] | None) -> bytes:

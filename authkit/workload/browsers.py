@@ -8,6 +8,7 @@ device follows with its own delay.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 FormFactor = Literal["desktop", "phone"]
@@ -16,6 +17,11 @@ RELEASE_DAYS = 28
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 _WINDOWS = "Windows NT 10.0; Win64; x64"
 _MAC = "Macintosh; Intel Mac OS X 10_15_7"
+
+
+@lru_cache(maxsize=4_096)
+def _header(template: str, version: int) -> str:
+    return template.format(v=version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Browser:
 
     def user_agent(self, version: int) -> str:
         """Return the header of one major version."""
-        return self.template.format(v=version)
+        return _header(self.template, version)
 
     def version_on(self, day: float) -> int:
         """Return the major version that was current on a day of the world."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from socket import inet_ntoa
 from typing import Literal
 
 NetworkKind = Literal["broadband", "mobile", "business", "hosting"]
@@ -50,7 +51,7 @@ class Carrier:
         """Draw an address of a city's pool: cities have a /20, pools of it a /24."""
         host = _V4_BASE + (self.index << 16) + (city << 12) + (pool << 8)
         host += 1 + int(rng.random() * 254)
-        return f"{host >> 24}.{host >> 16 & 255}.{host >> 8 & 255}.{host & 255}"
+        return inet_ntoa(host.to_bytes(4, "big"))
 
     def v6(self, rng: Random, *, city: int, pool: int) -> str:
         """Draw an address with a random interface identifier (RFC 8981) of a /64."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from random import Random
 
 from authkit.workload import binary as b
-from authkit.workload.attempt import Attempt, Source
+from authkit.workload.attempt import Attempt
 from authkit.workload.population import Person
 from authkit.workload.sessions import SessionRecord
 
@@ -100,17 +100,6 @@ class Scored:
 _UNSCORED = b.NULL * 4
 
 
-@lru_cache(maxsize=65_536)
-def _source(source: Source) -> bytes:
-    return (
-        b.inet(source.ip)
-        + b.bigint(source.asn)
-        + b.text(source.country)
-        + b.text(source.user_agent)
-        + b.raw(source.device)
-    )
-
-
 _COLUMNS = len(ATTEMPTS)
 
 
@@ -120,7 +109,8 @@ def _ending(stage: str, method: str, outcome: str, reason: str | None) -> bytes:
 
 
 def attempt(made: Attempt, scored: Scored | None) -> bytes:
-    """Return a row of `auth_attempts`."""
+    """Return a row of `auth_attempts`: the one row that a world has many of."""
+    user_id, session_id, source = made.user_id, made.session_id, made.source
     risk = _UNSCORED
     if scored is not None:
         risk = (
@@ -132,10 +122,15 @@ def attempt(made: Attempt, scored: Scored | None) -> bytes:
     return b"".join(
         (
             b.opening(_COLUMNS, made.at_us, made.id),
-            b.raw(made.user_id),
-            b.raw(made.subject),
-            _source(made.source),
-            b.raw(made.session_id),
+            b.NULL if user_id is None else b.UUID + user_id,
+            b.DIGEST,
+            made.subject,
+            b.address(source.ip, source.asn),
+            b.text(source.country),
+            b.text(source.user_agent),
+            b.DIGEST,
+            source.device,
+            b.NULL if session_id is None else b.UUID + session_id,
             _ending(made.stage, made.method, made.outcome, made.reason),
             risk,
         )

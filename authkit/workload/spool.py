@@ -7,7 +7,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 CHUNK_BYTES = 256 * 1024
-_MEMORY_BYTES = 32 * 1024 * 1024
+_MEMORY_BYTES = 2 * 1024 * 1024
 
 
 class Spool:

@@ -7,6 +7,7 @@ it are results on a synthetic world and must be called so wherever they are show
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -119,8 +120,8 @@ class World:
                     waiting.extend(referee.judge(blow))
             waiting.extend(noise.fill(waiting, begin, day))
             waiting.sort(key=_BY_TIME)
-            ready = [a for a in waiting if a.at_us < begin + DAY_US]
-            waiting = waiting[len(ready) :]
+            over = bisect_left(waiting, begin + DAY_US, key=_BY_TIME)
+            ready, waiting = waiting[:over], waiting[over:]
             yield from ready
         # What spills over the end would have come after the clock stopped.
 

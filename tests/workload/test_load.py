@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -232,6 +233,7 @@ def test_a_load_that_fails_half_way_leaves_nothing(database):
     with pytest.raises(KeyboardInterrupt):
         fill(database.url, progress=stumble)
     assert fetch(database.url, "SELECT count(*) FROM authkit.auth_attempts") == [(0,)]
+    assert gc.isenabled()
 
 
 def test_progress_ends_where_everything_is_done(database):
