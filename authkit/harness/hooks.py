@@ -64,6 +64,8 @@ class Hooks:
         messages: Any = runner
         listen.test_start.add_listener(self.on_test_start)
         listen.test_stop.add_listener(self.on_test_stop)
+        if environment.reset_stats:
+            listen.spawning_complete.add_listener(self.on_spawning_complete)
         listen.quitting.add_listener(self.on_quitting)
         if isinstance(runner, WorkerRunner):
             listen.report_to_master.add_listener(self.on_report_to_master)
@@ -173,6 +175,10 @@ class Hooks:
             return
         logger.error("the load cannot run: %s", problem)
         gevent.spawn(self.runner.quit)
+
+    def on_spawning_complete(self, **_: Any) -> None:
+        """All users are there, and locust has begun its statistics anew."""
+        self.run.tally.reset()
 
     # --- a test ends ------------------------------------------------------------------
 

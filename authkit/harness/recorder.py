@@ -17,6 +17,8 @@ from authkit.harness.recording import (
     merged,
 )
 
+Closed = Callable[[float, Key, Cell], None]
+
 __all__ = ["NO_NODE", "Cell", "Count", "Key", "Loop", "Recorder", "Recording", "merged"]
 
 
@@ -25,7 +27,8 @@ class Recorder:
 
     `clock` gives seconds of wall-clock time that never step back; the default counts
     on from one reading of the wall clock, so a clock that is set in mid-run does no
-    harm.
+    harm. `closed` is told of the calls of each key once, when their slot is over: the
+    moment it began, the key, the calls.
     """
 
     def __init__(
@@ -34,10 +37,12 @@ class Recorder:
         slot_s: float = 0.25,
         loop: Loop = "closed",
         clock: Callable[[], float] | None = None,
+        closed: Closed | None = None,
     ) -> None:
         self.slot_s = slot_s
         self.loop: Loop = loop
         self._clock = steady_wall_clock() if clock is None else clock
+        self._closed = closed
         self._slot = -1
         self._open: dict[tuple[str, str, str], Cell] = {}
         self._cells: dict[tuple[int, Key], Cell] = {}
@@ -108,9 +113,21 @@ class Recorder:
 
     def _close(self, slot: int) -> None:
         """Put the cells of the slot that was open away, and open another."""
-        for key, cell in self._open.items():
-            self._cells.setdefault((self._slot, Key(*key)), Cell()).add(cell)
+        for name, cell in self._open.items():
+            key = Key(*name)
+            if self._closed is not None:
+                self._closed(self._slot * self.slot_s, key, cell)
+            self._cells.setdefault((self._slot, key), Cell()).add(cell)
         self._open, self._slot = {}, slot
+
+    def close(self) -> None:
+        """Tell of what is recorded up to now, though its slot may not be over."""
+        self._close(-1)
+
+    def close_if_over(self) -> None:
+        """Tell of the last slot when it is over and no call came after it."""
+        if self._open and int(self._clock() / self.slot_s) != self._slot:
+            self._close(-1)
 
     def count(
         self, what: str, node: str = NO_NODE, *, at_s: float | None = None
@@ -141,7 +158,7 @@ class Recorder:
 
     def drain(self) -> Recording:
         """Hand over what was recorded since the last time and begin anew."""
-        self._close(-1)
+        self.close()
         part = Recording(
             self.slot_s,
             self.loop,

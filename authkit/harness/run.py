@@ -11,7 +11,7 @@ import gc
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -36,11 +36,13 @@ from authkit.harness.phases import Mark
 from authkit.harness.recorder import Recorder, steady_wall_clock
 from authkit.harness.recording import NO_NODE, Recording, merged
 from authkit.harness.schedule import Schedule, offsets
+from authkit.harness.tally import Tally
 from authkit.harness.visits import Visits
 from authkit.harness.world import OpenSession, World
 from authkit.hot import CreationRefused
 
 if TYPE_CHECKING:
+    from authkit.hot.observing import Observer
     from authkit.kit import Kit
     from authkit.settings import Settings
 
@@ -55,7 +57,8 @@ class LoadRun:
     """The load of one process."""
 
     def __init__(self, environment: Environment, options: LoadOptions) -> None:
-        self.environment: Any = environment  # its event hooks are not typed
+        self.environment = environment
+        self.tally = Tally(environment)
         self.options = options
         self.profile = options.profile
         self.clock = steady_wall_clock()
@@ -76,6 +79,7 @@ class LoadRun:
         self.visits = Visits()
         self._waits: dict[object, float] = {}
         self._failures: dict[str, CallFailed] = {}
+        self._unheard: Callable[[], None] | None = None
 
     def settings(self, overrides: Mapping[str, Any] | None = None) -> Settings:
         """Read the settings of the environment, or those that a master handed over."""
@@ -116,15 +120,19 @@ class LoadRun:
         standing.warm_up(self.kit, self.world, self.profile.weights)
         self._parts.clear()
         self._recorder = Recorder(
-            slot_s=SLOT_S, loop=self.profile.model, clock=self.clock
+            slot_s=SLOT_S,
+            loop=self.profile.model,
+            clock=self.clock,
+            closed=self.tally.add,
         )
+        self.tally.close = self._recorder.close
         if self.profile.model == "open":
             rate = self.profile.rate / self.options.workers
             arrivals = offsets(
                 self.profile.arrivals, rate, float("inf"), seed=os.getpid()
             )
             self._schedule = Schedule(arrivals, self.clock())
-        self.kit.observe(self.observe)
+        self.listen(self.observe)
         standing.count_events(self.kit, self.count)
         # What is there by now stays: no collection of garbage need look at it again.
         gc.collect()
@@ -196,6 +204,13 @@ class LoadRun:
             line = json.dumps({"event": event, **values})
             print(f"{STATUS}{line}", flush=True)  # noqa: T201 # the pipe is the interface
 
+    def listen(self, observer: Observer | None) -> None:
+        """Have the kit tell this observer of every call, and no other of ours."""
+        if self._unheard is not None:
+            self._unheard()
+        if self.kit is not None:
+            self._unheard = None if observer is None else self.kit.observe(observer)
+
     # --- what the users of the load call ----------------------------------------------
 
     def beat(self) -> None:
@@ -208,6 +223,7 @@ class LoadRun:
             due = self.clock() + _BEAT_S
             sleep(_BEAT_S)
             recorder.lagged(max(0.0, self.clock() - due))
+            recorder.close_if_over()
 
     def pull(self) -> float:
         """Take the next arrival for the calling greenlet; return how long to wait."""
@@ -270,8 +286,11 @@ class LoadRun:
             self.visits.failed(error)
             name = error_class(error)
             failure = self._failures.setdefault(name, CallFailed(name))
+            self.errors += 1
         self.calls += 1
-        self.errors += name is not None
+        tally = self.tally
+        if len(tally.listeners) != tally.seen:
+            tally.look()
         recorder.record(
             operation,
             role,
@@ -282,14 +301,8 @@ class LoadRun:
             wait_s=self._waits.pop(getcurrent(), 0.0) if self._waits else 0.0,
             now=now,
         )
-        self.environment.events.request.fire(
-            request_type=role or "none",
-            name=operation,
-            response_time=response_s * 1000,
-            response_length=0,
-            exception=failure,
-            context={},
-        )
+        if failure is not None or not tally.batched:
+            tally.tell(operation, role, response_s, failure)
 
     def count(self, what: str, node: str = NO_NODE) -> None:
         """Count something that happened beside the calls; see `summary`."""

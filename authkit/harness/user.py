@@ -19,7 +19,6 @@ the task and not the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -32,12 +31,12 @@ from locust.exception import RescheduleTask, StopUser
 from authkit.errors import AuthkitError, Unavailable
 from authkit.harness import hooks
 from authkit.harness.run import LoadRun
+from authkit.harness.turns import turns
 from authkit.harness.world import World
 
 if TYPE_CHECKING:
     from authkit.kit import Kit
 
-Task = Callable[[Any], object]
 # What a client does when nothing can serve it: a moment's pause, not a busy loop.
 _PAUSE_S: Final = 0.05
 
@@ -58,7 +57,9 @@ class AuthUser(User):
         low, high = self.think_s or (ms / 1000 for ms in self.load.profile.think_ms)
         self._think = between(low, high)
         declared: list[Any] = list(cast("Any", type(self)).tasks)
-        self.tasks = [_guarded(task) for task in declared]
+        guarded: list[Any] = [_guarded(task) for task in declared]
+        plain = guarded and not any(map(_is_set, declared))
+        self.tasks = [turns(guarded)] if plain else guarded
 
     @property
     def kit(self) -> Kit:
@@ -97,9 +98,14 @@ class AuthUser(User):
         return None
 
 
+def _is_set(task: Any) -> bool:
+    """Tell a TaskSet from a function, as locust does."""
+    return hasattr(task, "tasks")
+
+
 def _guarded(task: Any) -> Any:
     """Begin a task on its arrival, and end it quietly on an error that was counted."""
-    if hasattr(task, "tasks"):  # a TaskSet begins and ends by locust's own rules
+    if _is_set(task):  # it begins and ends by locust's own rules
         return task
 
     @wraps(task)

@@ -80,7 +80,8 @@ def test_an_open_loop_measures_from_the_scheduled_start_and_may_miss_its_goals(
     )
     assert ran.json is not None, ran.said
     assert (ran.code, ran.json["valid"], ran.json["loop"]) == (1, True, "open")
-    assert ran.figures["operations"] == pytest.approx(200, rel=0.4)
+    due = 100 * ran.json["seconds"]  # a busy machine ends it late
+    assert ran.figures["operations"] == pytest.approx(due, rel=0.4)
     assert ran.figures["skipped_arrivals"] == 0
     assert "goal missed: sessions.validate[all].p50_ms is" in ran.said
 
@@ -149,7 +150,7 @@ def test_a_run_that_lost_a_worker_proves_nothing(locust):
 @pytest.mark.slow
 def test_the_harness_is_measured_beside_greenlets_that_have_none(locust):
     ran = subprocess.run(
-        [sys.executable, "-m", "authkit.harness.arms", "0.5", "1"],
+        [sys.executable, "-m", "authkit.harness.arms", "0.5"],
         env={
             **os.environ,
             "DATABASE_URL": locust.database.url,
@@ -160,11 +161,11 @@ def test_the_harness_is_measured_beside_greenlets_that_have_none(locust):
         check=False,
     )
     costs = json.loads(ran.stdout.splitlines()[-1])
-    assert {name: len(turns) for name, turns in costs.items()} == {
-        "raw": 1,
-        "locust": 1,
-    }
-    assert min(costs["raw"] + costs["locust"]) > 1
+    assert {name: len(turns) for name, turns in costs.items()} == dict.fromkeys(
+        ("raw", "unwatched", "unrecorded", "locust", "heard"), 2
+    )
+    # No turn in which nothing was done: that would be all the time of the process.
+    assert all(1 < cost < 50_000 for turns in costs.values() for cost in turns)
 
 
 SLOW = """
