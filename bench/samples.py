@@ -259,6 +259,7 @@ HITS_ISSUED = (
     "oauth_tokens.introspect",
     "oauth_tokens.mark_used",
     "oauth_tokens.revoke_family",
+    "oauth_tokens.revoke_user",
     "oauth_tokens.revoke",
     "oauth_tokens.derivation",
     "oauth_tokens.lock_family",

@@ -156,6 +156,30 @@ REVOKE_FAMILY: Final = Operation(
     idempotent=True,
 )
 
+# Of no session, too: a grant to an application that works while its user is away.
+# Rows are locked in one order, so that two of these never deadlock.
+REVOKE_USER: Final = Operation(
+    name="oauth_tokens.revoke_user",
+    sql="""
+    WITH chosen AS MATERIALIZED (
+      SELECT id FROM authkit.oauth_token_families
+      WHERE user_id = $1 AND revoked_at IS NULL
+      ORDER BY id
+      FOR NO KEY UPDATE
+    )
+    UPDATE authkit.oauth_token_families AS f
+    SET revoked_at = clock_timestamp(), revoke_reason = $2
+    FROM chosen AS c
+    WHERE f.id = c.id
+    RETURNING f.id
+    """,
+    parameters=("user_id", "reason"),
+    types=("uuid", "text"),
+    row=LockedFamily,
+    intent=Intent.WRITE,
+    idempotent=True,
+)
+
 REVOKE_BY_TOKEN: Final = Operation(
     name="oauth_tokens.revoke",
     sql="""
@@ -181,6 +205,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     INTROSPECT,
     MARK_USED,
     REVOKE_FAMILY,
+    REVOKE_USER,
     REVOKE_BY_TOKEN,
     PURGE,
 )

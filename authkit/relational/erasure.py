@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, update
 from sqlalchemy.orm import Session
 
-from authkit.hot import Runner, auth_cache, revocation
+from authkit.hot import Runner, auth_cache, oauth_tokens, revocation
 from authkit.schema.hot import active_sessions, oauth_token_cache
 from authkit.schema.relational import (
     Account,
@@ -53,6 +53,7 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
     if user is None:
         return None
     hot.fetch_all(revocation.REVOKE_USER, (user_id, None, _REASON))
+    hot.fetch_all(oauth_tokens.REVOKE_USER, (user_id, _REASON))
     hot.execute(auth_cache.INVALIDATE, (user_id,))
     for table in (Account, BackupCode, UserRole, UserTotp):
         session.execute(delete(table).where(table.user_id == user_id))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from authkit.crypto import normalise_email
 from authkit.errors import AlreadyExists, InvalidInput, NotFound
-from authkit.hot import Runner, inputs, revocation
+from authkit.hot import Runner, inputs, oauth_tokens, revocation
 from authkit.ids import uuid7
 from authkit.relational.erasure import erase
 from authkit.relational.event import entity
@@ -177,7 +177,7 @@ class Users:
         return user
 
     def disable(self, user_id: UUID, *, reason: str = "disabled") -> User:
-        """Shut a user out: no login, no permission, every session revoked with it.
+        """Shut a user out: no login, no permission, every session and token revoked.
 
         (ASVS v5, 7.4.2.)
 
@@ -198,6 +198,7 @@ class Users:
         if user is None:
             return self.get(user_id)
         ended = self._hot.fetch_all(revocation.REVOKE_USER, (user_id, None, reason))
+        self._hot.fetch_all(oauth_tokens.REVOKE_USER, (user_id, reason))
         self._journal.record(
             "user.disable",
             target=entity("user", user.id),

@@ -245,6 +245,34 @@ def test_ending_a_session_ends_its_codes_and_tokens(kit, user_id, end):
     assert kit.oauth.tokens.introspect(made.access_token) is None
 
 
+@pytest.mark.parametrize("how", ["disable", "erase"])
+def test_who_is_shut_out_keeps_no_token_of_an_application(kit, add_user, how):
+    gone, other = add_user(), add_user()
+    # Neither belongs to a session: the application works while its user is away.
+    code = new_code(kit, gone)
+    made = kit.oauth.tokens.issue(client_id=CLIENT, user_id=gone)
+    kept = kit.oauth.tokens.issue(client_id=CLIENT, user_id=other)
+    with kit.unit_of_work() as uow:
+        getattr(uow.users, how)(gone)
+    assert redeem(kit, code.code) is CodeRefusal.INVALID
+    assert kit.oauth.tokens.introspect(made.access_token) is None
+    answer = kit.oauth.tokens.rotate(made.refresh_token, client_id=CLIENT)
+    assert answer is TokenRefusal.INVALID
+    assert kit.oauth.tokens.introspect(kept.access_token) is not None
+
+
+def test_every_token_of_a_user_ends_in_one_call_and_no_session(kit, race, add_user):
+    user_id = add_user()
+    session = kit.sessions.create(user_id)
+    made = [kit.oauth.tokens.issue(client_id=CLIENT, user_id=user_id) for _ in "123"]
+    ended = race(lambda _: kit.oauth.tokens.revoke_all(user_id), 12)
+    found = [family for one in ended for family in one.ended]
+    assert sorted(found) == sorted(one.family_id for one in made)
+    last = {"max_lag": timedelta(hours=1), "after": ended[0].token}
+    assert kit.oauth.tokens.introspect(made[0].access_token, **last) is None
+    assert kit.sessions.validate(session.token) is not None
+
+
 # --- rotation -------------------------------------------------------------------------
 
 

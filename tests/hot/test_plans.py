@@ -155,6 +155,7 @@ TOGETHER = {
         "sessions.revoke_token",
         "sessions.revoke_user",
     },
+    "oauth_token_families_live_by_user_idx": {"oauth_tokens.revoke_user"},
     "oauth_token_families_expires_at_idx": {"oauth_tokens.purge"},
     "oauth_auth_codes_expires_at_idx": {"oauth_codes.purge"},
     "oauth_state_tracking_expires_at_idx": {"oauth_states.purge"},

@@ -213,6 +213,19 @@ class OAuthTokens:
         written = self._runner.write(oauth_tokens.REVOKE_FAMILY, params, token=True)
         return Revocation(tuple(row.id for row in written.rows), written.token)
 
+    def revoke_all(self, user_id: UUID, *, reason: str = "revoked") -> Revocation:
+        """End every family of a user, of a session or of none; sessions stay.
+
+        Raises:
+            InvalidInput: the reason is not one lower-case word.
+        """
+        params = (
+            inputs.identifier(user_id, "user id"),
+            inputs.slug(reason, "reason"),
+        )
+        written = self._runner.write(oauth_tokens.REVOKE_USER, params, token=True)
+        return Revocation(tuple(row.id for row in written.rows), written.token)
+
     def revoke(
         self, token: str, *, client_id: str, reason: str = "revoked"
     ) -> Revocation:
