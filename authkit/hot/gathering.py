@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from authkit.hot import inputs
 
+# A statement costs about as much as so many calls of its batch.
+_UNDIVIDED = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -30,6 +33,14 @@ class Limits:
         inputs.count(self.alone, "calls that go alone", low=0, high=10_000)
         inputs.count(self.batches, "batches at once", low=1, high=100)
         inputs.count(self.most, "calls in a batch", low=1, high=10_000)
+
+    def share(self, flying: int) -> int:
+        """Return how many of the calls under way one batch may hold.
+
+        Its part of them: one batch of all would have the server idle while its answers
+        are handed out, and the callers while it runs. Small ones are not divided.
+        """
+        return min(self.most, max(-(-flying // self.batches), _UNDIVIDED))
 
 
 class Failure:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import authkit
 from authkit.crypto import issue
 from authkit.errors import Conflict, DatabaseError, InDoubt
-from authkit.hot import AttemptRecord, Limits, RatePolicy, Routed
+from authkit.hot import AttemptRecord, Limits, RatePolicy, Routed, sessions
 from authkit.hot._primitives import aio, threads
 from authkit.hot._sync.coalescing import Coalescing
 from authkit.hot._sync.hot import Hot
@@ -33,6 +33,7 @@ from authkit.testing.waiting import until
 HOUR = timedelta(hours=1)
 TEN = RatePolicy("ten", 10, HOUR)
 NEVER_ALONE = Limits(alone=0, batches=1, most=64)
+VALIDATE = sessions.VALIDATE
 
 
 class Ended(BaseException):
@@ -202,12 +203,14 @@ def test_a_cancelled_call_is_left_out_and_the_others_are_answered():
 
         gathering = aio.Gathering(answer, NEVER_ALONE, read=True)
 
-        async def alone() -> int:
+        async def alone(*_: object) -> int:
             raise AssertionError
 
-        first = asyncio.create_task(gathering.submit(1, alone))
+        first = asyncio.create_task(gathering.submit(VALIDATE, 1, alone))
         await began.wait()
-        others = [asyncio.create_task(gathering.submit(n, alone)) for n in (2, 3, 4)]
+        others = [
+            asyncio.create_task(gathering.submit(VALIDATE, n, alone)) for n in (2, 3, 4)
+        ]
         # Tasks run in turn: after this one the others have all handed in their call.
         await asyncio.create_task(asyncio.wait_for(began.wait(), 20))
         others[1].cancel()
@@ -218,6 +221,36 @@ def test_a_cancelled_call_is_left_out_and_the_others_are_answered():
             await others[1]
         assert ran == [[1], [2, 4]]
         assert gathering.flying == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("callers", "sizes"),
+    [(100, [50, 50]), (40, [32, 8]), (10, [10])],
+    ids=["many are halved", "a small batch is whole", "few go in one"],
+)
+def test_two_batches_share_what_is_under_way(callers, sizes):
+    async def run() -> None:
+        ran: list[int] = []
+        full, go = asyncio.Event(), asyncio.Event()
+
+        async def answer(batch: Any) -> list[int]:
+            ran.append(len(batch))
+            if sum(ran) == callers:
+                full.set()
+            await go.wait()
+            return list(batch)
+
+        gathering = aio.Gathering(answer, Limits(alone=0, batches=2), read=True)
+        calls = [
+            asyncio.create_task(gathering.submit(VALIDATE, n, pytest.fail))
+            for n in range(callers)
+        ]
+        await asyncio.wait_for(full.wait(), 20)
+        go.set()
+        assert await asyncio.gather(*calls) == list(range(callers))
+        assert ran == sizes
 
     asyncio.run(run())
 
@@ -240,7 +273,7 @@ def test_a_leader_who_is_ended_ends_nobody_else(read):
 
     def submit(call: int) -> Any:
         try:
-            return gathering.submit(call, lambda: pytest.fail("it went alone"))
+            return gathering.submit(VALIDATE, call, pytest.fail)
         except (Ended, InDoubt) as exc:
             return type(exc)
 
@@ -262,7 +295,7 @@ def test_a_leader_who_is_ended_ends_nobody_else(read):
     else:
         assert survived == [InDoubt] * 5
     assert gathering.flying == 0
-    assert gathering.submit(9, lambda: 0) == 18
+    assert gathering.submit(VALIDATE, 9, pytest.fail) == 18
 
 
 def test_everybody_gets_an_error_of_their_own():

@@ -64,9 +64,7 @@ class AsyncCoalescing:
             return await self._runner.fetch_one(
                 operation, params, max_lag=max_lag, after=after
             )
-        return await gathering.submit(
-            params, lambda: self._runner.fetch_one(operation, params)
-        )
+        return await gathering.submit(operation, params, self._runner.fetch_one)
 
     async def fetch_all(
         self,
@@ -95,9 +93,7 @@ class AsyncCoalescing:
         gathering = self._gatherings.get(operation.name)
         if gathering is None:
             return await self._runner.execute(operation, params)
-        return await gathering.submit(
-            params, lambda: self._runner.execute(operation, params)
-        )
+        return await gathering.submit(operation, params, self._runner.execute)
 
     async def write(
         self,
@@ -119,9 +115,7 @@ class AsyncCoalescing:
             return await self._runner.write(
                 operation, params, behind=behind, token=token
             )
-        return await gathering.submit(
-            params, lambda: self._runner.write(operation, params)
-        )
+        return await gathering.submit(operation, params, self._runner.write)
 
 
 class _Batches:

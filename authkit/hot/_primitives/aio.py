@@ -20,6 +20,7 @@ from authkit.cluster import AsyncNodeConnection
 from authkit.hot import lane
 from authkit.hot.gathering import Failure, Limits
 from authkit.hot.lane import Prepared
+from authkit.hot.operation import Operation
 
 Result = TypeVar("Result")
 _IDLE: Final = int(TransactionStatus.IDLE)
@@ -123,7 +124,15 @@ class Gathering:
         read: whether running them twice does no harm; unused here.
     """
 
-    __slots__ = ("_limits", "_run", "_running", "_tasks", "_waiting", "flying")
+    __slots__ = (
+        "_limits",
+        "_loop",
+        "_run",
+        "_running",
+        "_tasks",
+        "_waiting",
+        "flying",
+    )
 
     def __init__(self, run: Run, limits: Limits, *, read: bool) -> None:
         del read
@@ -132,31 +141,46 @@ class Gathering:
         self._waiting: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop
         self.flying = 0
 
-    async def submit(self, call: Any, alone: Callable[[], Awaitable[Result]]) -> Result:
+    async def submit(
+        self,
+        operation: Operation[Any],
+        call: Any,
+        alone: Callable[[Operation[Any], Any], Awaitable[Result]],
+    ) -> Result:
         """Answer a call: alone while few are under way, else with the others."""
         self.flying += 1
         try:
             if self.flying <= self._limits.alone:
-                return await alone()
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            self._waiting.append((call, future))
+                return await alone(operation, call)
             if self._running < self._limits.batches:
-                self._running += 1
-                task = asyncio.create_task(self._drain())
-                # The loop itself holds tasks weakly.
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._start()
+            future: asyncio.Future[Any] = self._loop.create_future()
+            self._waiting.append((call, future))
             return await future
         finally:
             self.flying -= 1
+
+    def _start(self) -> None:
+        """Begin a batch; its loop is that of every call which waits for one.
+
+        To ask for the running loop is a system call: once for each batch is enough.
+        """
+        self._running += 1
+        self._loop = asyncio.get_running_loop()
+        task = self._loop.create_task(self._drain())
+        # The loop itself holds tasks weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 batch: list[tuple[Any, asyncio.Future[Any]]] = []
-                while self._waiting and len(batch) < self._limits.most:
+                most = self._limits.share(self.flying)
+                while self._waiting and len(batch) < most:
                     entry = self._waiting.popleft()
                     if not entry[1].done():
                         batch.append(entry)

@@ -22,6 +22,7 @@ from authkit.errors import InDoubt
 from authkit.hot import lane
 from authkit.hot.gathering import Failure, Limits, failures
 from authkit.hot.lane import Prepared
+from authkit.hot.operation import Operation
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
@@ -103,7 +104,12 @@ class Gathering:
         self._running = 0
         self.flying = 0
 
-    def submit(self, call: Any, alone: Callable[[], Result]) -> Result:
+    def submit(
+        self,
+        operation: Operation[Any],
+        call: Any,
+        alone: Callable[[Operation[Any], Any], Result],
+    ) -> Result:
         """Answer a call: alone while few are under way, else with the others."""
         entry: _Entry | None = None
         lead = False
@@ -117,7 +123,11 @@ class Gathering:
                 else:
                     self._waiting.append(entry)
         try:
-            return alone() if entry is None else self._answer(entry, lead=lead)
+            return (
+                alone(operation, call)
+                if entry is None
+                else self._answer(entry, lead=lead)
+            )
         finally:
             with self._lock:
                 self.flying -= 1

@@ -66,9 +66,7 @@ class Coalescing:
             return self._runner.fetch_one(
                 operation, params, max_lag=max_lag, after=after
             )
-        return gathering.submit(
-            params, lambda: self._runner.fetch_one(operation, params)
-        )
+        return gathering.submit(operation, params, self._runner.fetch_one)
 
     def fetch_all(
         self,
@@ -95,7 +93,7 @@ class Coalescing:
         gathering = self._gatherings.get(operation.name)
         if gathering is None:
             return self._runner.execute(operation, params)
-        return gathering.submit(params, lambda: self._runner.execute(operation, params))
+        return gathering.submit(operation, params, self._runner.execute)
 
     def write(
         self,
@@ -115,7 +113,7 @@ class Coalescing:
         folds = gathering is not None and FOLDS[operation.name].kind(params) is not None
         if gathering is None or not folds or behind is not None or token:
             return self._runner.write(operation, params, behind=behind, token=token)
-        return gathering.submit(params, lambda: self._runner.write(operation, params))
+        return gathering.submit(operation, params, self._runner.write)
 
 
 class _Batches:
