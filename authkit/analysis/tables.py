@@ -21,15 +21,27 @@ _REPORTED = 200
 class Interactive:
     """An interactive table; its program is in it, so that it needs no network."""
 
-    def __init__(self, html: str, text: str) -> None:
-        self._html = html
-        self._text = text
+    def __init__(self, rows: DataFrame, caption: str) -> None:
+        self._rows = rows
+        self._caption = caption
 
     def __repr__(self) -> str:
-        return self._text
+        return f"{self._caption or 'table'}: {len(self._rows):,} rows"
 
     def _repr_html_(self) -> str:
-        return self._html
+        from itables import options, to_html_datatable
+        from itables.javascript import generate_init_offline_itables_html
+
+        table: Any = to_html_datatable(
+            self._rows,
+            caption=self._caption or None,
+            connected=False,
+            showIndex=False,
+            maxBytes=0,
+            allow_html=False,
+        )
+        # The table waits for its program, which `itables` expects of another cell.
+        return f"{generate_init_offline_itables_html(options.dt_bundle)}{table}"
 
 
 def look_through(frame: DataFrame, caption: str = "") -> Interactive:
@@ -38,22 +50,12 @@ def look_through(frame: DataFrame, caption: str = "") -> Interactive:
     Raises:
         InvalidInput: it has more than 10,000 rows, which no browser likes.
     """
-    from itables import to_html_datatable
-
     if len(frame) > _LOOKED_THROUGH:
         raise InvalidInput(
             f"the table would have {len(frame):,} rows: filter or aggregate first, to"
             f" {_LOOKED_THROUGH:,} at most"
         )
-    html: Any = to_html_datatable(
-        _flat(frame),
-        caption=caption or None,
-        connected=False,
-        showIndex=False,
-        maxBytes=0,
-        allow_html=False,
-    )
-    return Interactive(str(html), f"{caption or 'table'}: {len(frame):,} rows")
+    return Interactive(_flat(frame), caption)
 
 
 def report(frame: DataFrame, title: str, subtitle: str = "") -> GT:

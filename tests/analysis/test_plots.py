@@ -105,6 +105,7 @@ CALLS = pd.DataFrame(
         "at_s": [n / 100 if n < 100 else 0.5 + n / 100 for n in range(300)],
         "ms": [500.0 if n == 100 else 1.0 + n % 7 for n in range(300)],
         "kind": [("read", "write")[n % 2] for n in range(300)],
+        "acknowledged": [n != 100 for n in range(300)],
     }
 )
 MARKS = pd.DataFrame({"at_s": [1.0, 1.5], "what": ["killed", "promoted"]})
@@ -203,6 +204,24 @@ NAMES = (
 )
 every_picture = pytest.mark.parametrize("name", NAMES)
 every_look = pytest.mark.parametrize("look", LOOKS)
+
+
+def test_an_explanation_has_room_for_what_lowers_the_score():
+    terms = [
+        {"level": "country", "term": -2.0, "seen": 9},
+        {"level": "hour", "term": 5.0, "seen": 0},
+        {"level": "activity", "term": -0.5, "seen": 1},
+    ]
+    chart, built = plots.explanation(terms)
+    domain = chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert domain == [-2.0, 3.0]
+    assert list(built["edge"]) == [0.0, 3.0, 3.0]
+
+
+def test_asking_again_costs_no_more_than_catching_the_last_attack_does():
+    scores = pd.DataFrame({"score": range(10), "attack": [n > 6 for n in range(10)]})
+    _, shown = plots.score_curves(scores, form="reauthentication")
+    assert (shown["caught"].max(), shown["asked"].max()) == (1.0, 0.0)
 
 
 def test_samples_that_say_the_same_become_one_bar():

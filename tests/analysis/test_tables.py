@@ -21,9 +21,18 @@ def test_an_interactive_table_needs_no_network_and_runs_nothing_of_its_rows():
     html = look_through(ROWS, "Findings")._repr_html_()
     assert "2026-11-20 08:00:01" in html
     assert "<script>alert(1)" not in html
+    # Without its program it says "Loading" for ever, unless another cell brought it.
+    assert "injectModule(" in html
+    assert len(html) > 500_000
     assert 'src="http' not in html
     assert "import 'http" not in html
     assert repr(look_through(ROWS, "Findings")) == "Findings: 1 rows"
+
+
+def test_a_table_shown_twice_is_two_tables_on_the_page():
+    table = look_through(ROWS)
+    ids = {table._repr_html_().split('<table id="')[1][:40] for _ in range(2)}
+    assert len(ids) == 2
 
 
 def test_a_report_formats_numbers_and_names_its_source():

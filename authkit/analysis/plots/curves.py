@@ -68,6 +68,10 @@ def score_curves(
     )
     drawn["line"] = drawn["line"].where(drawn["line"] < float("inf"))
     x, y, x_title, y_title = _AXES[form]
+    if form == "reauthentication":
+        # Lines below the one that catches all of them only ask more people.
+        before = drawn.groupby("model", sort=False)["caught"].shift(fill_value=0.0)
+        drawn = drawn[before < 1.0]
     if form == "det":
         drawn = drawn[(drawn[x] >= _LEAST) & (drawn[y] >= _LEAST)]
     shown = theme(look)

@@ -55,8 +55,13 @@ def entries_size(most: int, title: str) -> alt.Size:
         f"{title}:Q",
         title=title,
         scale=alt.Scale(range=[50, 400] if most > 1 else [60, 60]),
-        legend=alt.Legend() if most > 1 else None,
+        legend=alt.Legend(values=_whole(most), format="d") if most > 1 else None,
     )
+
+
+def _whole(most: int) -> list[int]:
+    """Return one, the most there is, and what lies halfway."""
+    return sorted({1, (1 + most) // 2, most})
 
 
 def quantity_scale(

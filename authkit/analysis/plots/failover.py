@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _MOST_BINS = 400
+_REFUSED = "not acknowledged"
+_SHAPES = ("circle", "square", "diamond", "cross")
 # What a node can be, as `ClusterStatus` says it, with the colour of each.
 _STATES = {"primary": BLUE, "replica": ORANGE, "down": GREY, "refused": VERMILLION}
 
@@ -26,23 +28,28 @@ def calls_over_time(
 
     Args:
         calls: `at_s` (when the call ended, seconds since the beginning), `ms` (how
-            long it took), `kind`.
+            long it took), `kind`, `acknowledged`; what was not is drawn apart.
         marks: `at_s` and `what`: what was done to the servers.
         look: light or dark.
     """
-    needs(calls, "at_s", "ms", "kind")
+    needs(calls, "at_s", "ms", "kind", "acknowledged")
     needs(marks, "at_s", "what")
     shown, title = theme(look), "How long calls took"
     if calls.empty:
         return nothing(shown, title, calls[["at_s", "ms", "kind"]])
     width = max(calls["at_s"].max() / _MOST_BINS, 0.02)
+    refused = ~calls["acknowledged"].astype(bool)
     longest = (
-        calls.assign(at_s=(calls["at_s"] // width) * width)
+        calls.assign(
+            at_s=(calls["at_s"] // width) * width,
+            kind=calls["kind"].mask(refused, _REFUSED),
+        )
         .groupby(["at_s", "kind"], observed=True)
         .agg(longest_ms=("ms", "max"), calls=("ms", "size"))
         .reset_index()
     )
-    kinds = sorted(longest["kind"].unique())
+    kinds = sorted(set(longest["kind"]) - {_REFUSED})
+    domain = [*kinds, *([_REFUSED] if refused.any() else [])]
     points = (
         alt.Chart(longest)
         .mark_point(filled=True, size=22, opacity=0.8)
@@ -55,16 +62,26 @@ def calls_over_time(
                 "kind:N",
                 title=None,
                 scale=alt.Scale(
-                    domain=kinds, range=list(shown.categories[: len(kinds)])
+                    domain=domain,
+                    range=[*shown.categories[: len(kinds)], VERMILLION],
                 ),
             ),
-            shape=alt.Shape("kind:N", title=None, scale=alt.Scale(domain=kinds)),
+            shape=alt.Shape(
+                "kind:N",
+                title=None,
+                scale=alt.Scale(
+                    domain=domain, range=[*_SHAPES[: len(kinds)], "triangle-down"]
+                ),
+            ),
             tooltip=["at_s:Q", "kind:N", "longest_ms:Q", "calls:Q"],
         )
         .properties(width=WIDTH, height=240)
     )
     worst = calls["ms"].max()
-    said = f"{counted_as(len(calls), 'call')}, the longest {worst:,.0f} ms"
+    said = (
+        f"{counted_as(len(calls), 'call')}, the longest {worst:,.0f} ms;"
+        f" {int(refused.sum()):,} {_REFUSED}"
+    )
     return finished(
         alt.layer(points, *_rules(marks, shown.muted)), longest, shown, title, said
     )
@@ -126,16 +143,18 @@ def _runs(states: DataFrame) -> DataFrame:
     return runs.reset_index(drop=True)
 
 
-def _rules(marks: DataFrame, colour: str) -> tuple[alt.Chart, alt.Chart]:
-    placed = pd.DataFrame(marks[["at_s", "what"]])
+def _rules(marks: DataFrame, colour: str) -> tuple[alt.Chart, ...]:
+    placed = pd.DataFrame(marks[["at_s", "what"]]).reset_index(drop=True)
     rules = (
         alt.Chart(placed)
         .mark_rule(strokeDash=[4, 3], color=colour)
         .encode(x="at_s:Q", tooltip=["what:N", "at_s:Q"])
     )
-    words = (
-        alt.Chart(placed)
+    # On two lines in turn: a promotion follows a kill within a second.
+    words = [
+        alt.Chart(placed.iloc[line::2])
         .mark_text(align="left", dx=4, dy=-4, baseline="top", color=colour, fontSize=10)
-        .encode(x="at_s:Q", y=alt.value(2), text="what:N")
-    )
-    return rules, words
+        .encode(x="at_s:Q", y=alt.value(2 + 12 * line), text="what:N")
+        for line in range(2)
+    ]
+    return rules, *words

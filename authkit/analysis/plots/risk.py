@@ -113,6 +113,8 @@ def explanation(
 ) -> Picture:
     """Draw what each level of a login adds to its score, and how often it was seen.
 
+    What lowers the score runs to the left, in another colour.
+
     Args:
         terms: the `terms` of a row of `frames.scores()` (clear frames only).
         look: light or dark.
@@ -133,6 +135,7 @@ def explanation(
                 "to": after,
                 "adds": float(term["term"]),
                 "seen": int(term["seen"]),
+                "edge": max(reached, after),
                 "says": _times(int(term["seen"])),
             }
         )
@@ -140,26 +143,30 @@ def explanation(
     built = pd.DataFrame(rows)
     shown = theme(look)
     order = list(built["level"])
+    least = min(0.0, float(built["to"].min()))
     levels = alt.Y("level:N", sort=order, title=None)
     bars = (
         alt.Chart(built)
-        .mark_bar(height=16, color=shown.accent)
+        .mark_bar(height=16)
         .encode(
             x=alt.X(
                 "from:Q",
                 title="risk score (no unit; model's own)",
-                scale=alt.Scale(domain=[0, max(1.0, reached)]),
+                scale=alt.Scale(domain=[least, max(1.0, built["edge"].max())]),
                 axis=alt.Axis(tickCount=8),
             ),
             x2="to:Q",
             y=levels,
+            color=alt.when(alt.datum.adds < 0)
+            .then(alt.value(shown.categories[0]))
+            .otherwise(alt.value(shown.accent)),
             tooltip=["level:N", alt.Tooltip("adds:Q", format=".3f"), "seen:Q"],
         )
     )
     words = (
         alt.Chart(built)
         .mark_text(align="left", dx=6, color=shown.muted)
-        .encode(x="to:Q", y=levels, text="says:N")
+        .encode(x="edge:Q", y=levels, text="says:N")
     )
     chart = (bars + words).properties(width=WIDTH - 160, height=28 * len(built))
     return finished(
@@ -167,7 +174,7 @@ def explanation(
         built,
         shown,
         f"Why this login scored {reached:.2f}",
-        "what each level adds",
+        "what each level adds, or takes away",
     )
 
 
