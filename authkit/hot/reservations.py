@@ -33,6 +33,8 @@ class Reservation:
     free_at: datetime | None
 
 
+# A counter says something until its window ends: that instant is written where the
+# purge looks, so that nobody is let in anew because a row was old.
 RESERVE: Final = Operation(
     name="attempts.reserve",
     sql="""
@@ -50,7 +52,8 @@ RESERVE: Final = Operation(
       SELECT clock_timestamp() AS at, count(*) AS found FROM locked
     ), judged AS MATERIALIZED (
       SELECT a.place, a.identifier, clock.at, l.identifier IS NOT NULL AS known,
-             w.fresh, CASE WHEN w.fresh THEN 0 ELSE l.hits END AS hits,
+             CASE WHEN w.fresh THEN 0 ELSE l.hits END AS hits, a.span,
+             CASE WHEN w.fresh THEN clock.at ELSE l.window_started_at END AS began,
              greatest(
                CASE WHEN NOT w.fresh AND l.hits >= a.most
                     THEN l.window_started_at + a.span END,
@@ -71,7 +74,7 @@ RESERVE: Final = Operation(
     ), counted AS (
       UPDATE authkit.rate_limit_tracking AS r
       SET hits = j.hits + 1, updated_at = j.at,
-          window_started_at = CASE WHEN j.fresh THEN j.at ELSE r.window_started_at END
+          window_started_at = j.began, theoretical_arrival_at = j.began + j.span
       FROM judged AS j, verdict AS v
       WHERE v.known AND v.denying IS NULL
         AND r.identifier = j.identifier AND r.resource = 'attempt'

@@ -161,6 +161,19 @@ def test_a_window_ends_and_begins_anew(frozen_kit, clock, subject):
     assert isinstance(reserve(attempt(subject), throttle=THREE), Reserved)
 
 
+def test_a_purge_forgets_no_counter_before_its_window_ends(frozen_kit, clock, subject):
+    long = Throttle(network=Allowance(1, timedelta(days=9)), ip=None)
+    assert frozen_kit.attempts.reserve(attempt(subject), throttle=long)
+    clock.advance(timedelta(days=8))
+    frozen_kit.rate_limits.purge(keep=timedelta(0))
+    denied = frozen_kit.attempts.reserve(attempt(subject), throttle=long)
+    assert isinstance(denied, Throttled)
+    assert denied.retry_after == timedelta(days=1)
+    clock.advance(timedelta(days=1, microseconds=1))
+    assert frozen_kit.rate_limits.purge(keep=timedelta(0)) >= 1
+    assert frozen_kit.attempts.reserve(attempt(subject), throttle=long)
+
+
 def test_a_clock_that_went_back_shuts_nobody_out(frozen_kit, clock, subject):
     reserve = frozen_kit.attempts.reserve
     for _ in range(4):

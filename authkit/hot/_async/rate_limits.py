@@ -196,8 +196,8 @@ class AsyncRateLimits:
     ) -> int:
         """Delete keys that have said nothing for this long; returns how many.
 
-        Bounded, and safe to run twice at once. Keep them for longer than the longest
-        window of attempts is.
+        Bounded, and safe to run twice at once. Counters of attempts stay until their
+        window is over, however long it is.
 
         Raises:
             InvalidInput: `keep` is negative, or `limit` not between 1 and 100,000.
