@@ -114,7 +114,10 @@ def finish(
         logger.error("the run proves nothing: %s", reason)
         return 2
     for missed in (found for found in made.figures if found.holds is False):
-        logger.error("goal missed: %s is %s", missed.name, missed.value)
+        if missed.value is None:
+            logger.error("goal missed: %s was not measured", missed.name)
+        else:
+            logger.error("goal missed: %s is %s", missed.name, missed.value)
     if run.options.slo is None and made.holds and not run.options.faults:
         return None
     return made.exit_code

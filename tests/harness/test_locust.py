@@ -68,13 +68,19 @@ GOALS = """
 operation = "sessions.validate"
 p50_ms = 0.0001
 """
+DURING = """
+[[goal]]
+operation = "sessions.validate"
+phase = "during"
+error_rate = 0.5
+"""
 
 
 def test_an_open_loop_measures_from_the_scheduled_start_and_may_miss_its_goals(
     locust, tmp_path: Path
 ):
     goals = tmp_path / "goals.toml"
-    goals.write_text(GOALS + "[generator]\nlag_p99_ms = 1000\n")
+    goals.write_text(GOALS + "[generator]\nlag_p99_ms = 1000\n" + DURING)
     ran = locust.run(
         "-u", "8", "-r", "8", AUTHKIT_LOAD_RATE="100", AUTHKIT_LOAD_SLO=goals
     )
@@ -84,6 +90,8 @@ def test_an_open_loop_measures_from_the_scheduled_start_and_may_miss_its_goals(
     assert ran.figures["operations"] == pytest.approx(due, rel=0.4)
     assert ran.figures["skipped_arrivals"] == 0
     assert "goal missed: sessions.validate[all].p50_ms is" in ran.said
+    # There was no fault, so nothing was called during one.
+    assert "sessions.validate[during].error_rate was not measured" in ran.said
 
 
 def test_two_workers_are_merged_into_one_recording(locust, tmp_path: Path):

@@ -56,6 +56,22 @@ def counted(listening_from):
         for row in rows
     )]
 
+def left_after_a_reset():
+    environment = Environment(events=Events())
+    environment.create_local_runner()
+    tally = Tally(environment)
+    recorder = Recorder(closed=tally.add)
+    tally.close = recorder.close
+    tally.look()
+    for _ in range(3):
+        recorder.record("sessions.touch", "primary", "a", 0.001)
+    environment.stats.reset_all()  # as locust's --reset-stats, then its event
+    tally.reset()
+    recorder.record("sessions.touch", "primary", "a", 0.001)
+    recorder.close()
+    return environment.stats.total.num_requests
+
+assert left_after_a_reset() == 1
 print(json.dumps([counted(at) for at in (0, 1500, -1)]))
 """
 
