@@ -8,7 +8,7 @@ rows (about half of the client's CPU time).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
@@ -24,6 +24,8 @@ from psycopg.generators import execute, fetch, send
 from authkit.cluster import Token
 from authkit.cluster.consistency import lsn_number
 from authkit.errors import DatabaseError
+from authkit.hot import arrays
+from authkit.hot.arrays import Dump
 from authkit.hot.operation import AnyOperation
 
 # The statement is not there (any more), or its plan does not fit the tables any more:
@@ -40,8 +42,6 @@ BINARY: Final = int(pq.Format.BINARY)
 FINE: Final = (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
 
 AnyConnection: TypeAlias = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
-
-Dump = Callable[[Any], "Buffer | None"]
 
 
 class Prepared:
@@ -99,11 +99,18 @@ def _writing(
             dumps.append(str.encode)
         else:
             formats.append(BINARY)
-            kind = list if name.endswith("[]") else type(None)
-            dumper = context().get_dumper_by_oid(oid, pq.Format.BINARY)
-            dump = dumper(kind, transformer).dump
-            dumps.append(_bytes_or(dump) if name == "bytea" else _guarded(name, dump))
+            element = name.removesuffix("[]")
+            dump = _dump(element, transformer)
+            dumps.append(
+                dump if element == name else arrays.writer(element, _oid(element), dump)
+            )
     return oids, formats, dumps
+
+
+def _dump(name: str, transformer: abc.Transformer) -> Dump:
+    dumper = context().get_dumper_by_oid(_oid(name), pq.Format.BINARY)
+    dump = dumper(type(None), transformer).dump
+    return _bytes_or(dump) if name == "bytea" else _guarded(name, dump)
 
 
 def _bytes_or(dump: Dump) -> Dump:

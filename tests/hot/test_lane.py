@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
 
+import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import pq
+from psycopg.adapt import Transformer
 
 from authkit.crypto import tokens
 from authkit.errors import DatabaseError
@@ -22,9 +27,46 @@ from authkit.hot._sync import statement
 from authkit.ids import uuid7
 
 
+def arrays_of(element: str) -> lane.Prepared:
+    operation = replace(sessions.TOUCH, parameters=("all",), types=(f"{element}[]",))
+    return lane.Prepared(operation)
+
+
 def prepared_names(connection) -> list[str]:
     rows = connection.execute("SELECT name FROM pg_prepared_statements").fetchall()
     return [name for (name,) in rows]
+
+
+ELEMENTS = {
+    "text": st.text(max_size=40),
+    "bytea": st.binary(max_size=40) | st.binary(min_size=32, max_size=32),
+    "uuid": st.uuids(),
+    "int8": st.integers(-(2**63), 2**63 - 1),
+    "float8": st.floats(),
+    "interval": st.timedeltas(timedelta(days=-999), timedelta(days=999)),
+    "timestamptz": st.datetimes(timezones=st.just(UTC)),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.sampled_from(sorted(ELEMENTS)))
+def test_an_array_is_written_as_psycopg_writes_it(data, element):
+    one = ELEMENTS[element] | st.none()
+    values = data.draw(
+        st.lists(ELEMENTS[element]) | st.lists(one) | st.builds(lambda v: [v] * 9, one)
+    )
+    types = psycopg.adapters.types[element]
+    theirs = psycopg.adapters.get_dumper_by_oid(types.array_oid, pq.Format.BINARY)
+    (written,) = arrays_of(element).values((values,))
+    expected = theirs(list, Transformer(psycopg.adapters)).dump(values)
+    assert bytes(written) == bytes(expected)
+
+
+def test_what_is_no_list_or_no_time_is_not_written_as_an_array():
+    with pytest.raises(TypeError, match="tuple"):
+        arrays_of("text").values((("a", "b"),))
+    with pytest.raises(TypeError, match="int"):
+        arrays_of("interval").values(([1, 2],))
 
 
 def test_alone_and_inside_a_transaction_the_same_rows_come_back(kit, user_id):
