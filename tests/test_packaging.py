@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from authkit.cli.extras import extra_of
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -90,11 +92,22 @@ def test_every_library_that_is_imported_is_asked_for():
     assert unasked == set()
 
 
-def test_a_command_whose_extra_is_absent_says_which_library_it_wants():
+@pytest.mark.parametrize(
+    ("command", "library", "extra"),
+    [
+        (["bench", "aa"], "numpy", "bench"),
+        (["load"], "locust", "bench"),
+        (["demo"], "locust", "bench"),
+        (["notebook"], "jupyterlab", "notebook"),
+    ],
+)
+def test_a_command_whose_extra_is_absent_says_which_one_brings_the_library(
+    command: list[str], library: str, extra: str
+):
     # None in sys.modules is how Python says that a module cannot be had.
     code = (
-        "import sys; sys.modules['numpy'] = None;"
-        "sys.argv = ['authkit', 'bench', 'aa'];"
+        f"import sys; sys.modules[{library!r}] = None;"
+        f"sys.argv = ['authkit', *{command}];"
         "from authkit.cli import main; main()"
     )
     run = subprocess.run(
@@ -102,5 +115,21 @@ def test_a_command_whose_extra_is_absent_says_which_library_it_wants():
     )
     assert (run.returncode, run.stderr.strip()) == (
         2,
-        "authkit: numpy is not installed: install `authkit[all]`",
+        f"authkit: {library} is not installed: pip install 'authkit[{extra}]'",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("adbc_driver_postgresql.dbapi", "notebook"),
+        ("great_tables", "notebook"),
+        ("hdrh", "bench"),
+        ("opentelemetry", "ops"),
+        ("patroni", "patroni"),
+        ("sklearn.ensemble", "bench"),
+        ("no_library_of_ours", "all"),
+    ],
+)
+def test_an_extra_is_found_by_the_name_that_is_imported(module: str, extra: str):
+    assert extra_of(module) == extra

@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from authkit import __version__
+from authkit.cli.extras import missing
 from authkit.errors import AuthkitError, ConfigError
 
 # One module per command; `app` is a group of commands, a function is one command.
@@ -81,8 +82,7 @@ def main() -> NoReturn:
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.partition(".")[0] == "authkit":
             raise
-        said = f"authkit: {exc.name} is not installed: install `authkit[all]`"
-        typer.secho(said, fg=typer.colors.RED, err=True)
+        typer.secho(f"authkit: {missing(exc.name)}", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.secho("authkit: stopped", err=True)

@@ -44,9 +44,11 @@ def demo(
     """
     from rich.console import Console
 
+    from authkit.cli.extras import want
     from authkit.demo import tour
     from authkit.demo.screen import Screen
 
+    want("locust", "hdrh", "altair", "vl_convert", "jinja2")  # not after the seeding
     # What is killed politely cleans up as well.
     signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=json == "-", soft_wrap=True)

@@ -84,10 +84,12 @@ def load(
     Takes DATABASE_URL and DATABASE_REPLICA_URLS; without them it starts a cluster for
     the run and removes it. Exit code 2: the run proves nothing.
     """
+    from authkit.cli.extras import want
     from authkit.errors import ConfigError
     from authkit.harness import command
     from authkit.harness import profile as profiles
 
+    want("locust", "hdrh")  # here, not as a trace of the process that is started
     if overhead:
         raise typer.Exit(_overhead(seconds or 5.0, json))
     found = profiles.read(command.profile_path(profile))

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from authkit.cli.extras import want
 from authkit.errors import ConfigError, InvalidInput
 from authkit.settings import Settings
 
@@ -45,10 +45,7 @@ def notebook(
 
     Without a DATABASE_URL each notebook starts a lab of its own.
     """
-    if find_spec("jupyterlab") is None:
-        raise ConfigError(
-            ["JupyterLab is not installed: install authkit with its extra `notebook`"]
-        )
+    want("jupyterlab")
     settings = Settings.load(env_file)
     if port is not None:
         see_free(port)
