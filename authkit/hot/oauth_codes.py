@@ -114,7 +114,8 @@ LOCK_BY_CODE: Final = Operation(
 
 # Runs behind the lock, and so knows whether the code was consumed. Whoever presents a
 # consumed code, with whatever beside it, revokes the family (RFC 6749 section 4.1.2);
-# a wrong verifier burns nothing.
+# a wrong verifier burns nothing. Who disables a user or ends a session sees no family
+# that is being made meanwhile: here it is known.
 REDEEM: Final = Operation(
     name="oauth_codes.redeem",
     sql="""
@@ -126,7 +127,13 @@ REDEEM: Final = Operation(
              f.expires_at AS family_expires_at,
              c.consumed_at IS NULL AND c.client_id = $2 AND c.redirect_uri = $3
                AND c.code_challenge = $4 AND c.expires_at > clock.at
-               AND f.revoked_at IS NULL AND f.expires_at > clock.at AS good
+               AND f.revoked_at IS NULL AND f.expires_at > clock.at
+               AND NOT EXISTS (
+                 SELECT 1 FROM authkit.users AS u
+                 WHERE u.id = f.user_id AND u.disabled_at IS NOT NULL)
+               AND NOT EXISTS (
+                 SELECT 1 FROM authkit.active_sessions AS s
+                 WHERE s.id = f.session_id AND s.revoked_at IS NOT NULL) AS good
       FROM authkit.oauth_auth_codes AS c
       JOIN authkit.oauth_token_families AS f ON f.id = c.family_id
       CROSS JOIN clock

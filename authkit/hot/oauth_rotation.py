@@ -78,7 +78,13 @@ ROTATE: Final = Operation(
              t.scopes, t.family_expires_at, t.rotated_at,
              t.client_id = $2 AND t.proof_thumbprint IS NOT DISTINCT FROM $3 AS same,
              t.revoked_at IS NULL AND t.expires_at > clock.at
-               AND f.revoked_at IS NULL AND f.expires_at > clock.at AS alive,
+               AND f.revoked_at IS NULL AND f.expires_at > clock.at
+               AND NOT EXISTS (
+                 SELECT 1 FROM authkit.users AS u
+                 WHERE u.id = f.user_id AND u.disabled_at IS NOT NULL)
+               AND NOT EXISTS (
+                 SELECT 1 FROM authkit.active_sessions AS a
+                 WHERE a.id = f.session_id AND a.revoked_at IS NOT NULL) AS alive,
              t.rotated_at + $10::interval > clock.at AND NOT EXISTS (
                SELECT 1 FROM authkit.oauth_issued_tokens AS s
                WHERE s.family_id = t.family_id AND s.generation = t.generation + 1

@@ -117,7 +117,12 @@ KEYED = {
     "attempts.reserve": {"rate_limit_tracking_pkey"},
     "oauth_states.consume": {"oauth_state_tracking_pkey"},
     "oauth_codes.lock_family": {"oauth_auth_codes_pkey", "oauth_token_families_pkey"},
-    "oauth_codes.redeem": {"oauth_auth_codes_pkey", "oauth_token_families_pkey"},
+    "oauth_codes.redeem": {
+        "oauth_auth_codes_pkey",
+        "oauth_token_families_pkey",
+        "users_pkey",
+        "active_sessions_pkey",
+    },
     "oauth_tokens.introspect": {
         "oauth_issued_tokens_token_digest_key",
         "oauth_token_families_pkey",
