@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +69,9 @@ def create(
 @app.command("list")
 def show_list(where: Where) -> None:
     """Show the backups, and to which moment each can be restored at the least."""
-    for made in _folder(where).backups():
+    folder = _folder(where)
+    folder.find()  # none at all, as where the name is wrong, is no empty answer
+    for made in folder.backups():
         typer.echo(
             f"{made.id}  {made.kind:<11}  {made.finished:%Y-%m-%d %H:%M:%S%z}"
             f"  {made.size_bytes / 1e6:>10,.1f} MB  PostgreSQL {made.version}"
@@ -145,8 +148,9 @@ def restore(
         )
     typer.echo(
         f"Restored {done.backup.id} to {done.data} in {done.restore_s:.1f} s"
-        f" (verified in {done.verify_s:.1f} s). Start a server on it as its owner: it"
-        " recovers from the log, then takes writes."
+        f" (verified in {done.verify_s:.1f} s). Start a server on it as its owner, with"
+        f" `pg_ctl -D {shlex.quote(str(done.data))} start`: it recovers from the log,"
+        " then takes writes."
     )
     if done.previous is not None:
         typer.echo(f"What was there is at {done.previous}.")

@@ -63,7 +63,7 @@ def bench(
     """Measure what counting adds to an operation, on a lab of its own."""
     import authkit
     from authkit import lab
-    from authkit.cli.showing import progress
+    from authkit.cli.showing import print_figures, progress
     from authkit.ids import uuid7
     from authkit.ops.database import setup
     from authkit.ops.metrics.costing import cost
@@ -85,7 +85,5 @@ def bench(
             )
     if to is not None:
         report.write_json(to)
-    for found in report.figures:
-        goal = f"  (goal {found.goal})" if found.goal else ""
-        typer.echo(f"{found.name}: {found.value} {found.unit}{goal}", err=to == "-")
+    print_figures(report, err=to == "-")
     raise typer.Exit(report.exit_code)

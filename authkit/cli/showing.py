@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from authkit.figures import Report
     from authkit.ops.database import SetupSummary
     from authkit.ops.findings import Finding
     from authkit.ops.maintain import Maintained
@@ -53,6 +54,13 @@ def print_findings(findings: Iterable[Finding]) -> None:
         typer.echo(f"{finding.where}: {finding.what}")
         if finding.advice is not None:
             typer.echo(f"       -> {finding.advice}")
+
+
+def print_figures(report: Report, *, err: bool) -> None:
+    """Print each figure beside its goal; `err`: standard output holds JSON."""
+    for found in report.figures:
+        goal = f"  (goal {found.goal})" if found.goal else ""
+        typer.echo(f"{found.name}: {found.value} {found.unit}{goal}", err=err)
 
 
 def print_setup(summary: SetupSummary) -> None:

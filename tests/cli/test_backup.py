@@ -31,6 +31,7 @@ def test_a_backup_is_made_listed_and_verified(pair, tmp_path: Path):
 def test_bad_input_is_one_sentence_each(tmp_path: Path):
     for arguments, sentence in (
         (["verify", str(tmp_path)], "authkit backup create"),
+        (["list", str(tmp_path / "misspelt")], "holds no finished backup"),
         (["create", str(tmp_path)], "is the server running?"),
         (["restore", str(tmp_path), "to", "--time", "soon"], "no time"),
         (["restore", str(tmp_path), "to", "--lsn", "here"], "no time"),

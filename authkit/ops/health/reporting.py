@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from authkit.figures import Figure, Report, figure
 from authkit.ops.findings import faults
@@ -37,6 +38,30 @@ def report(health: Health) -> Report:
             "findings": [finding.as_dict() for finding in health.findings],
         },
     )
+
+
+def repeated(found: Sequence[Health]) -> Report:
+    """Return what asking took, over and over; each round connects anew."""
+    times = [1000 * health.seconds for health in found]
+    trips = [a.round_trips for health in found for a in health.answers]
+    lost = sum(len(health.unreachable) for health in found)
+    return Report(
+        "health",
+        found[0].at,
+        sum(health.seconds for health in found),
+        (
+            figure("health_p50_ms", round(median(times), 1), "ms"),
+            figure("health_max_ms", round(max(times), 1), "ms",
+                   goal=("<=", _GOAL_MS)),
+            figure("round_trips_per_node_max", max(trips, default=None),
+                   goal=("<=", 1)),
+            figure("nodes_silent", lost, goal=("==", 0)),
+            figure("faults", sum(faults(health.findings) for health in found),
+                   goal=("==", 0)),
+        ),
+        postgres=found[0].postgres,
+        extra={"rounds": len(found), "nodes": len(trips) // len(found)},
+    )  # fmt: skip
 
 
 def _figures(health: Health) -> Iterable[Figure]:
