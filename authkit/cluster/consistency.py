@@ -36,7 +36,7 @@ class Token:
         Raises:
             InvalidInput: the text is not a token.
         """
-        match = _TEXT.match(text) if len(text) <= 25 else None
+        match = _TEXT.match(text)
         if match is None:
             raise InvalidInput("this is not a consistency token")
         timeline = int(match["timeline"], 16)

@@ -49,3 +49,10 @@ def test_the_latest_of_two_contains_both():
     assert late.latest(early) is late
     assert late.latest(next_timeline) is next_timeline
     assert late.latest(None) is late
+
+
+def test_the_largest_token_is_read_and_nothing_longer():
+    largest = Token(2**32 - 1, 2**64 - 1)
+    assert Token.parse(str(largest)) == largest
+    with pytest.raises(InvalidInput, match="not a consistency token"):
+        Token.parse(f"{largest}0")

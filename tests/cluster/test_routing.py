@@ -81,3 +81,9 @@ def test_between_equals_the_quicker_one_serves():
     picked = Counter(choose([slow, quick], draw(i)).view.name for i in range(20))
     assert picked == {"b": 20}
     assert math.isinf(slow.view.staleness(1.0))
+
+
+def test_a_replica_whose_round_trip_is_unknown_is_tried_before_a_measured_one():
+    fresh, known = node("fresh"), node("known", round_trip_s=0.5)
+    for seed in range(8):
+        assert choose([fresh, known], draw(seed)) is fresh

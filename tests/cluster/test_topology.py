@@ -465,3 +465,8 @@ def test_the_verdict_does_not_depend_on_the_order_of_the_nodes():
     other = picture(*reversed(answers))
     assert one.primary == other.primary
     assert replace(one, version=0).verdict is other.verdict
+
+
+def test_a_node_is_in_its_zone_before_anybody_asked_it():
+    nodes = Topology.of([("a", "east"), ("b", None)]).nodes
+    assert [(node.name, node.zone) for node in nodes] == [("a", "east"), ("b", None)]

@@ -116,3 +116,34 @@ def test_a_key_that_the_table_cannot_hold_is_refused(key):
         key.checked()
     whole = LimitKey("x" * 200, "r" * 100)
     assert whole.checked() is whole
+
+
+def test_the_smallest_policy_is_one_unit_at_once():
+    least = RatePolicy("least", 1, 6 * SECOND, burst=1)
+    assert (least.interval, least.tolerance) == (6 * SECOND, 6 * SECOND)
+    assert least.increment(1) == 6 * SECOND
+    wider = RatePolicy("wider", 10, 60 * SECOND, burst=3)
+    assert wider.tolerance == 18 * SECOND
+
+
+def test_what_was_charged_under_a_wider_policy_leaves_nothing_and_no_debt():
+    # The row was charged when more was allowed at once than is now.
+    found = charged(60, allowed=False)
+    assert (found.remaining, found.retry_after) == (0, 48 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: RatePolicy("No Slug", 1, SECOND), "policy"),
+        (lambda: RatePolicy("login", 0, SECOND), "limit"),
+        (lambda: RatePolicy("login", 1, -SECOND), "period"),
+        (lambda: RatePolicy("login", 1, SECOND, burst=-1), "burst"),
+        (lambda: POLICY.increment(0), "cost"),
+        (lambda: LimitKey("", "login").checked(), "identifier"),
+        (lambda: LimitKey("me", "").checked(), "resource"),
+    ],
+)
+def test_what_is_refused_is_named(build, name: str):
+    with pytest.raises(InvalidInput, match=rf"\b{name}\b"):
+        build()

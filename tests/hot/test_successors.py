@@ -67,3 +67,12 @@ def test_every_salt_is_new_and_has_its_length():
     salts = {new_salt() for _ in range(100)}
     assert {len(salt) for salt in salts} == {SALT_BYTES}
     assert len(salts) == 100
+
+
+def test_a_token_is_as_long_as_every_other_whatever_it_ends_in():
+    made = [
+        successors(RING, key_id="new", **(BASE | {"generation": number}))
+        for number in range(300)
+    ]
+    assert {len(pair.refresh) for pair in made} == {43}
+    assert {len(pair.access) for pair in made} == {43}

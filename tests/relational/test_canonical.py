@@ -140,3 +140,10 @@ def test_nesting_without_end_is_refused_before_the_stack_is():
     value.append(value)
     with pytest.raises(InvalidInput, match="nested deeper"):
         canonical(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "0.5"), (-0.05, "-0.05"), (1.5, "1.5"), (1e-7, "1e-7")]
+)
+def test_a_fraction_is_written_plainly_while_it_is_short(value: float, text: str):
+    assert number(value) == text

@@ -372,3 +372,23 @@ def test_no_tampering_with_a_chain_goes_unseen(length: int, data: st.DataObject,
             stored[data.draw(st.integers(0, len(stored) - 1))] ^= 1
             entries[one] = replace(entries[one], canonical=bytes(stored))
     assert not check(entries, head).intact
+
+
+def test_the_quick_look_sees_a_gap_and_a_broken_link_each_by_itself():
+    entries = chain(3)
+    verifier = ChainVerifier()
+    verifier.feed(entries[0])
+    # Each with the hash that belongs to what it says, so that only one thing is wrong.
+    for seq, link in ((3, entries[0].hash), (2, b"x" * 32)):
+        second = entries[1]
+        own = entry_hash(0, seq, second.recorded_at, link, second.canonical)
+        assert not quick(second, verifier, seq=seq, prev_hash=link, hash=own)
+    assert quick(entries[1], verifier)
+
+
+def test_the_quick_look_leaves_what_is_excused_to_the_whole_one():
+    entries = chain(3)
+    verifier = ChainVerifier(excused=[Head(0, 3, b"x" * 32)])
+    verifier.feed(entries[0])
+    assert quick(entries[1], verifier)
+    assert not quick(entries[2], verifier)
