@@ -97,5 +97,6 @@ def _ready(attempts: DataFrame) -> DataFrame:
     for column in _MISSING:
         if column not in rows.columns:
             rows[column] = pd.Series(pd.NA, index=rows.index, dtype=kind)
-    rows.attrs = dict(attempts.attrs)
+    # Every slice copies them, deeply: no more than a detector asks for.
+    rows.attrs = {"masked": bool(attempts.attrs.get("masked"))}
     return rows

@@ -24,11 +24,16 @@ COLUMNS = (
     "addresses",
     "evidence",
 )
+# What a finding tells of its attempts; the other columns need not be taken for each.
+TOLD = ["id", "occurred_at", "user", "subject", "address"]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One finding; `first` where it began before its first attempt."""
+    """One finding; `first` where it began before its first attempt.
+
+    `rows` are its attempts, with the columns of `TOLD` at least.
+    """
 
     about: str
     rows: DataFrame

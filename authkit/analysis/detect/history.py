@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from authkit.analysis.detect.found import Found
+from authkit.analysis.detect.found import TOLD, Found
 from authkit.analysis.detect.travel import impossible_travel
 from authkit.errors import InvalidInput
 
@@ -55,8 +55,9 @@ def _dormant(rows: Rows, values: Values) -> Iterator[Found]:
 
 
 def _each(rows: Rows) -> Iterator[Found]:
-    for at, user in enumerate(rows["user"]):
-        yield Found(str(user), rows.iloc[at : at + 1], True)
+    told = rows[TOLD]
+    for at, user in enumerate(told["user"]):
+        yield Found(str(user), told.iloc[at : at + 1], True)
 
 
 def _listed(rows: Rows, values: Values) -> Iterator[Found]:
@@ -105,7 +106,7 @@ def _travel(rows: Rows, values: Values) -> Iterator[Found]:
         least_km=values["km"],
         km_per_hour=values["km_per_hour"],
     )
-    by_id = rows.set_index("id", drop=False)
+    by_id = rows[TOLD].set_index("id", drop=False)
     for user, evidence in zip(pairs["user"], pairs["evidence"], strict=True):
         yield Found(str(user), by_id.loc[evidence], True)
 

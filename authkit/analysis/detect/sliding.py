@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from authkit.analysis.detect.found import Found
+from authkit.analysis.detect.found import TOLD, Found
 from authkit.analysis.detect.windows import Inside, around, islands, microseconds
 
 Values = Mapping[str, Any]
@@ -54,6 +54,7 @@ class Sliding:
         ones, twos = (
             counted[half].where(whole, "").to_numpy(dtype=object) for half in (one, two)
         )
+        told = counted[TOLD]
         # The key of a single column comes bare, not as a tuple of one.
         groups: Any = (
             counted.groupby(list(self.key), sort=False).indices.items()
@@ -74,7 +75,7 @@ class Sliding:
                     and self.fulfils(inside, values)
                 ),
             ):
-                found = counted.iloc[positions[first : last + 1]]
+                found = told.iloc[positions[first : last + 1]]
                 yield Found(
                     " ".join(map(str, key)) or "everybody",
                     found,
@@ -87,7 +88,8 @@ class Sliding:
         if self.good is None:
             return True
         begin, end = found["occurred_at"].iloc[0], found["occurred_at"].iloc[-1] + span
-        soon = rows[(rows["occurred_at"] >= begin) & (rows["occurred_at"] <= end)]
+        times = rows["occurred_at"]
+        soon = rows.iloc[times.searchsorted(begin) : times.searchsorted(end, "right")]
         good = self.good(soon, found)
         for name, value in zip(self.key, key, strict=True):
             good &= soon[name] == value
