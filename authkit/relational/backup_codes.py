@@ -1,7 +1,8 @@
 """Backup codes: for the day the second factor is lost, each good once.
 
 A code has 120 random bits, so that its digest needs no slow hash (OWASP ASVS v5, 6.5.1
-to 6.5.3). They are a second factor and no way in by themselves.
+to 6.5.3). They are a second factor and no way in by themselves. Codes that another
+system made are not taken over: most are so short that such a digest tells them.
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ class Users:
             email: any writing of it; the normalised form is what is unique.
             name: what to call the user, up to 200 characters.
             image: URL of a picture, up to 2,048 characters.
-            password_hash: in the PHC string format; argon2id is what to use.
+            password_hash: in the PHC string format; argon2id is what to use. One made
+                elsewhere stays as it is, bcrypt's `$2b$` too; PBKDF2 is written
+                `$pbkdf2-sha256$i=600000$...$...`.
             email_verified: whether the address was proved already.
             user_id: a UUIDv7 made elsewhere; made here by default.
 
