@@ -16,35 +16,37 @@ CREATE TRIGGER auth_attempts_settle_once
 CREATE TABLE authkit.auth_attempts_default PARTITION OF authkit.auth_attempts DEFAULT
     WITH (fillfactor = 90);
 
-CREATE FUNCTION authkit.add_partition(
-    parent text, key text, partition text, lower_bound text, upper_bound text, is_open boolean
-) RETURNS boolean
+-- A table that may become a partition: alone it has no index, so rows are loaded fast.
+CREATE FUNCTION authkit.bare_partition(parent text, partition text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    -- Serialises makers of partitions; nobody else takes this lock.
+    PERFORM pg_advisory_xact_lock(hashtextextended('authkit.add_partition', 0));
+    IF to_regclass('authkit.' || quote_ident(partition)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    -- CREATE ... PARTITION OF would lock the parent against everybody; ATTACH does not.
+    EXECUTE 'CREATE TABLE authkit.' || quote_ident(partition) || ' (LIKE authkit.'
+        || quote_ident(parent)
+        || ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)'
+        || ' WITH (fillfactor = 90)';
+    RETURN true;
+END
+$body$;
+COMMENT ON FUNCTION authkit.bare_partition IS
+    'makes a table that attach_partition takes; false where there is one of the name';
+
+CREATE FUNCTION authkit.attach_partition(
+    parent text, key text, partition text, lower_bound text, upper_bound text
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    whole CONSTANT text := 'authkit.' || quote_ident(parent);
     spare CONSTANT text := 'authkit.' || quote_ident(parent || '_default');
     fresh CONSTANT text := 'authkit.' || quote_ident(partition);
     within CONSTANT text := quote_ident(key) || ' >= ' || quote_literal(lower_bound)
         || ' AND ' || quote_ident(key) || ' < ' || quote_literal(upper_bound);
-    stray bigint;
     found_some boolean;
 BEGIN
-    -- Serialises makers of partitions; nobody else takes this lock.
-    PERFORM pg_advisory_xact_lock(hashtextextended('authkit.add_partition', 0));
-    IF to_regclass(fresh) IS NOT NULL THEN
-        RETURN false;
-    END IF;
-    EXECUTE 'SELECT count(*) FROM (SELECT FROM ' || spare || ' WHERE ' || within
-        || ' LIMIT 10001) AS s' INTO stray;
-    -- Rows of a time that is not over may still be arriving in the default partition,
-    -- and moving many would hold them up: they wait until it is over.
-    IF is_open AND stray > 10000 THEN
-        RETURN false;
-    END IF;
-    -- CREATE ... PARTITION OF would lock the parent against everybody; ATTACH does not.
-    EXECUTE 'CREATE TABLE ' || fresh || ' (LIKE ' || whole
-        || ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)'
-        || ' WITH (fillfactor = 90)';
     -- ATTACH takes this lock anyway; taken now, no row can slip in behind the move.
     EXECUTE 'LOCK TABLE ' || spare || ' IN ACCESS EXCLUSIVE MODE';
     EXECUTE 'SELECT EXISTS (SELECT FROM ' || spare || ' WHERE ' || within || ')' INTO found_some;
@@ -54,12 +56,43 @@ BEGIN
             || ' RETURNING *) INSERT INTO ' || fresh || ' SELECT * FROM moved';
         EXECUTE 'ALTER TABLE ' || spare || ' ENABLE TRIGGER USER';
     END IF;
-    EXECUTE 'ALTER TABLE ' || whole || ' ATTACH PARTITION ' || fresh || ' FOR VALUES FROM ('
-        || quote_literal(lower_bound) || ') TO (' || quote_literal(upper_bound) || ')';
+    EXECUTE 'ALTER TABLE authkit.' || quote_ident(parent) || ' ATTACH PARTITION ' || fresh
+        || ' FOR VALUES FROM (' || quote_literal(lower_bound)
+        || ') TO (' || quote_literal(upper_bound) || ')';
     -- pg_dump reads partitions by name, so the backup role needs each of them.
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'authkit_backup') THEN
         EXECUTE 'GRANT SELECT ON ' || fresh || ' TO authkit_backup';
     END IF;
+END
+$body$;
+COMMENT ON FUNCTION authkit.attach_partition IS
+    'indexes and attaches a bare partition, with what the default one holds of it';
+
+CREATE FUNCTION authkit.add_partition(
+    parent text, key text, partition text, lower_bound text, upper_bound text, is_open boolean
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    stray bigint;
+BEGIN
+    -- First of all: whoever has looked at the default partition holds a lock on it.
+    PERFORM pg_advisory_xact_lock(hashtextextended('authkit.add_partition', 0));
+    IF to_regclass('authkit.' || quote_ident(partition)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE 'SELECT count(*) FROM (SELECT FROM authkit.' || quote_ident(parent || '_default')
+        || ' WHERE ' || quote_ident(key) || ' >= ' || quote_literal(lower_bound)
+        || ' AND ' || quote_ident(key) || ' < ' || quote_literal(upper_bound)
+        || ' LIMIT 10001) AS s' INTO stray;
+    -- Rows of a time that is not over may still be arriving in the default partition,
+    -- and moving many would hold them up: they wait until it is over.
+    IF is_open AND stray > 10000 THEN
+        RETURN false;
+    END IF;
+    IF NOT authkit.bare_partition(parent, partition) THEN
+        RETURN false;
+    END IF;
+    PERFORM authkit.attach_partition(parent, key, partition, lower_bound, upper_bound);
     RETURN true;
 END
 $body$;
@@ -128,5 +161,6 @@ $body$;
 COMMENT ON FUNCTION authkit.drop_attempt_partitions IS
     'drops the daily partitions that end before a day; the default one is left alone';
 
-REVOKE ALL ON FUNCTION authkit.add_partition, authkit.ensure_partitions,
-    authkit.drop_attempt_partitions FROM PUBLIC;
+REVOKE ALL ON FUNCTION authkit.bare_partition, authkit.attach_partition,
+    authkit.add_partition, authkit.ensure_partitions, authkit.drop_attempt_partitions
+    FROM PUBLIC;

@@ -27,7 +27,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("""
         DROP FUNCTION authkit.drop_attempt_partitions, authkit.ensure_partitions,
-            authkit.add_partition;
+            authkit.add_partition, authkit.attach_partition, authkit.bare_partition;
         DROP TABLE authkit.oauth_auth_codes, authkit.oauth_state_tracking,
             authkit.oauth_issued_tokens, authkit.oauth_token_cache,
             authkit.oauth_token_families, authkit.write_keys, authkit.user_auth_cache,

@@ -17,6 +17,8 @@ FUNCTIONS: dict[str, bool] = {
     "raise_versions_of_roles": True,
     "raise_versions_of_holders": True,
     "add_partition": True,
+    "attach_partition": True,
+    "bare_partition": True,
     "ensure_partitions": True,
     "drop_attempt_partitions": True,
     "audit_append": True,

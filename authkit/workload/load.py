@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from psycopg import sql
 
 from authkit.errors import AlreadyExists
 from authkit.workload import binary, members, rows, trail
 from authkit.workload.attempt import Attempt
 from authkit.workload.connection import connect, named_faults
+from authkit.workload.days import Days
 from authkit.workload.identifiers import stream_of
+from authkit.workload.lane import statement_of
 from authkit.workload.organisation import Organisation
 from authkit.workload.population import DAY_US, Person
 from authkit.workload.scorer import Scorer
@@ -163,11 +164,8 @@ class _Loading:
         roles = members.roles(self._connection, chance, founded_us)
         ready = time.perf_counter()
         with Spool() as sessions, Spool() as active, Spool() as labels:
-            self._copy(
-                "auth_attempts",
-                rows.ATTEMPTS,
-                self._attempts(people, sessions, active, labels),
-            )
+            with Days(self._connection, world.start, world.end) as days:
+                self._attempts(days, people, sessions, active, labels)
             attempts_s = time.perf_counter() - ready
             house = Organisation(
                 chance, people, start_us=world.start_us, end_us=self._end_us
@@ -209,21 +207,22 @@ class _Loading:
         connection.execute(
             "DELETE FROM authkit_world.labels WHERE seed = %s", (world.seed,)
         )
-        connection.execute(
-            "SELECT authkit.ensure_partitions(%s, %s)",
-            (world.start.date(), world.end.date()),
-        )
 
     def _attempts(
-        self, people: list[Person], sessions: Spool, active: Spool, labels: Spool
-    ) -> Iterator[bytes]:
+        self,
+        days: Days,
+        people: list[Person],
+        sessions: Spool,
+        active: Spool,
+        labels: Spool,
+    ) -> None:
         world, counts, score = self._world, self._counts, self._score
         followed = stream_of(world.seed, "sessions")
         start_us = world.start_us
         done = 0
         for done, made in enumerate(world.attempts(people), start=1):
             scored = None if score is None else self._judge(score, made)
-            yield rows.attempt(made, scored)
+            days.add(made.at_us, rows.attempt(made, scored))
             if done % _STEP == 0:
                 gc.collect(1)  # what a scorer leaves; the old are not looked at
                 day = (made.at_us - start_us) // DAY_US
@@ -306,10 +305,7 @@ class _Loading:
         whole: int | None = None,
     ) -> int:
         """Write rows and return how many."""
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-            sql.Identifier(schema, table),
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
-        )
+        statement = statement_of(schema, table, columns)
         waiting: list[bytes] = [binary.SIGNATURE]
         size = done = 0
         with self._connection.cursor().copy(statement) as copy:

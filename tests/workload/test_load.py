@@ -11,7 +11,8 @@ import authkit
 from authkit.errors import AlreadyExists, InvalidInput, SchemaMismatch, Unavailable
 from authkit.risk import PastOnly
 from authkit.schema import hot, metadata
-from authkit.workload import World, members, rows
+from authkit.workload import World, binary, members, rows
+from authkit.workload.lane import Lane, statement_of
 from authkit.workload.load import SeedSummary, seed
 
 END = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -234,6 +235,39 @@ def test_a_load_that_fails_half_way_leaves_nothing(database):
         fill(database.url, progress=stumble)
     assert fetch(database.url, "SELECT count(*) FROM authkit.auth_attempts") == [(0,)]
     assert gc.isenabled()
+
+
+def test_a_scorer_that_fails_amid_the_rows_is_heard_and_leaves_nothing(database):
+    asked = iter(range(400))
+
+    def stumble(**seen: object) -> None:
+        if next(asked) == 300:
+            raise RuntimeError("no score")
+
+    counted = "SELECT count(*) FROM pg_inherits"
+    before = fetch(database.url, counted)
+    with pytest.raises(RuntimeError, match="no score"):
+        fill(database.url, score=stumble)
+    assert fetch(database.url, counted) == before
+    assert fill(database.url).attempts > 300
+
+
+def send(connection: psycopg.Connection) -> None:
+    refused = binary.tuples(1, [binary.bigint(-1)])
+    with Lane(connection) as lane:
+        lane.run(statement_of("pg_temp", "small", ("n",)))
+        lane.rows(binary.SIGNATURE + refused + binary.TRAILER)
+        lane.end()
+
+
+def test_a_row_that_the_server_refuses_in_a_lane_is_told_and_the_connection_lives(
+    database,
+):
+    with psycopg.connect(database.url) as connection:
+        connection.execute("CREATE TEMPORARY TABLE small (n bigint CHECK (n > 0))")
+        with pytest.raises(psycopg.errors.CheckViolation), connection.transaction():
+            send(connection)
+        assert connection.execute("SELECT count(*) FROM small").fetchone() == (0,)
 
 
 def test_progress_ends_where_everything_is_done(database):
