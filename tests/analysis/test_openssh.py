@@ -270,10 +270,10 @@ def test_no_kind_of_line_of_a_public_log_is_turned_away():
 
 
 def test_every_readable_line_of_a_log_of_many_systems_is_understood():
-    # No machine's real log: lines of our own, one for each shape that public collections
-    # show (the test log of fail2ban's filter for sshd, Elastic's `system.auth` module,
-    # Loghub): BSD, Solaris, old and new OpenSSH, four syslogs, journalctl. Of shapes
-    # that are not among them it proves nothing.
+    # No machine's real log: lines of our own, one for each shape that public
+    # collections show (the test log of fail2ban's filter for sshd, Elastic's module
+    # `system.auth`, Loghub): BSD, Solaris, old and new OpenSSH, four syslogs,
+    # journalctl. Of shapes that are not among them it proves nothing.
     lines = (Path(__file__).parent / "logs/auth.log").read_bytes().splitlines(True)
     reader = OpenSSH(Clock(2026, now=NOW))
     items = list(reader.read(lines))
