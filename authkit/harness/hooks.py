@@ -54,6 +54,7 @@ class Hooks:
         self._final: set[str] = set()
         self._timer: Any = None
         self._strikes: list[Any] = []
+        self._due: list[faults.Fault] = []
         self._history: Path | None = None
         self._ended = False
         Interruption(lambda: self._ended).listen()
@@ -154,8 +155,9 @@ class Hooks:
         started = run.started_s or run.clock()
         if self.attendant is not None:
             self.attendant.marks.clear()
+            self._due = list(run.options.faults)
             self._strikes = [
-                gevent.spawn_later(fault.at_s, self.attendant.inflict, fault, number)
+                gevent.spawn_later(fault.at_s, self._strike, fault, number)
                 for number, fault in enumerate(run.options.faults)
             ]
         run.tell("started", at_s=started)
@@ -166,6 +168,11 @@ class Hooks:
                 return
             gevent.sleep(min(left, _PROGRESS_S))
             run.tell("progress", calls=run.calls, errors=run.errors)
+
+    def _strike(self, fault: faults.Fault, number: int) -> None:
+        if self.attendant is not None:
+            self._due.remove(fault)
+            self.attendant.inflict(fault, number)
 
     def fail(self, problem: str) -> None:
         """End a test that cannot start, with exit code 2 and the reason in one line."""
@@ -200,6 +207,8 @@ class Hooks:
             self.attendant.heal()
             self.run.marks = tuple(self.attendant.marks)
             self.failure = self.failure or self.attendant.problem
+            if self._due and self.failure is None:
+                self.failure = f"{self._due[0]}: the run was ended before that"
         self.run.unwatch()
         self.run.tell("stopped", at_s=self.run.stopped_s)
 

@@ -238,11 +238,18 @@ def test_a_failing_call_is_counted_by_its_class_and_ends_only_its_task(
 
 @pytest.mark.slow
 def test_ctrl_c_still_writes_the_figures_and_leaves_no_connection(locust):
-    process = locust.start("-u", "2", "-r", "2")
+    process = locust.start(
+        *("-u", "2", "-r", "2"), AUTHKIT_LOAD_FAULT="at=900s,kind=lock-table"
+    )
     locust.heard(process, '"progress"')
     process.send_signal(signal.SIGINT)
     ran = locust.ended(process)
     assert ran.figures["operations"] > 0
+    # A fault was asked for that never struck: of that the run proves nothing.
+    assert (ran.code, ran.json["valid"]) == (2, False), ran.said
+    assert ran.json["reason"] == (
+        "lock-table after 900 s: the run was ended before that"
+    )
     with psycopg.connect(locust.database.url, autocommit=True) as connection:
         assert connection.execute(LEFT).fetchone() == (0,)
 
