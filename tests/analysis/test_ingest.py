@@ -71,6 +71,21 @@ FROM authkit.auth_attempts GROUP BY method, outcome ORDER BY outcome
 """
 
 
+def test_a_log_of_many_systems_is_taken_whole_hosts_unnamed_or_long(
+    database: Database, tmp_path: Path
+):
+    lines = (Path(__file__).parent / "logs/auth.log").read_bytes().splitlines(True)
+    long = LOG[0].replace(b"gate", b"g" * 300)
+    found = take(database, tmp_path, [*lines, long])
+    assert (found.new, found.rejected) == (23, 0)
+    [(unnamed, longest)] = rows(
+        database,
+        "SELECT count(*) FILTER (WHERE client_id IS NULL), max(length(client_id))"
+        " FROM authkit.auth_attempts",
+    )
+    assert (unnamed, longest) == (1, 200)
+
+
 def test_a_log_is_taken_once_however_often_it_is_read(
     database: Database, tmp_path: Path
 ):

@@ -58,7 +58,6 @@ _PER_SECOND: dict[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _SLUG = re.compile(r"[^a-z0-9_.-]+")
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _ASN_MAX = 4_294_967_295
-_CLIENT_CHARS = 200
 _REASON_CHARS = 63
 
 Get = Callable[[str], object]
@@ -117,7 +116,7 @@ class Mapping:
                 outcome,
                 reason,
                 method,
-                _cut(told.get("client"), _CLIENT_CHARS),
+                told.get("client"),
                 asn,
                 country if _COUNTRY.fullmatch(country) else None,
                 _cut(told.get("user_agent"), USER_AGENT_CHARS),

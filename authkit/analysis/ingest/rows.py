@@ -28,6 +28,7 @@ COLUMNS = (
     "failure_reason",
 )
 _HEADER = b.header(len(COLUMNS))
+_CLIENT_CHARS = 200
 _ID_BYTES = 16
 _NAME_CHARS = 320
 # How many different contents are remembered at least, to tell equal ones apart.
@@ -106,7 +107,7 @@ class Rows:
         return made
 
     def _encoded(self, what: What) -> bytes:
-        device = what.device
+        device, client = what.device, what.client
         return b"".join(
             (
                 self._who(what.account, what.exists, what.subject),
@@ -115,7 +116,7 @@ class Rows:
                 b.text(what.country),
                 b.text(what.user_agent),
                 b.raw(None if device is None else self._hashing.device(device)),
-                b.text(what.client),
+                b.text(client[:_CLIENT_CHARS] if client else None),
                 b.text(what.method),
                 b.text(what.outcome),
                 b.text(what.reason),
