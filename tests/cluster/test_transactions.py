@@ -19,6 +19,7 @@ from authkit.errors import (
     InDoubt,
     InvalidInput,
     NodeLost,
+    NoPrimary,
     RetryLater,
     Unavailable,
 )
@@ -391,6 +392,25 @@ def test_a_lost_commit_with_a_key_is_settled_and_the_result_returned(deadly):
     with pytest.raises(InDoubt):
         numbers.run(insert(numbers, 13))
     assert rows(numbers) == [14]
+
+
+@pytest.mark.parametrize("later", [driver_errors.SerializationFailure, NoPrimary])
+def test_a_doubt_outlives_whatever_a_later_attempt_says(deadly, later):
+    """Nothing was applied is true of that attempt, and unknown of the first."""
+    numbers, key, attempts = deadly, f"unsettled {deadly.table}", []
+
+    def work(connection):
+        attempts.append(1)
+        if len(attempts) > 1:
+            raise later("made up")
+        insert(numbers, 13)(connection)
+
+    with pytest.raises(InDoubt) as caught:
+        numbers.run(work, key=key)
+    assert len(attempts) > 1
+    assert caught.value.key == key
+    assert numbers.wait(numbers.cluster.resolve(key)) is Resolution.VOID
+    assert rows(numbers) == []
 
 
 def test_a_token_of_a_commit_comes_in_the_same_round_trip(numbers):

@@ -103,7 +103,12 @@ class AsyncTransactions:
                         raise failed.pop()
                     return await self._attempt(run)
         except Again as last:
-            raise last.error from last.error.__cause__
+            raise _told(run, last.error) from last.error.__cause__
+        except (RetryLater, Unavailable) as exc:
+            told = _told(run, exc)
+            if told is exc:
+                raise
+            raise told from exc
         raise AssertionError("tenacity ended without an outcome")
 
     def _decide(self, again: Again, repetition: int, wanted: Wanted) -> float | None:
@@ -262,6 +267,17 @@ class AsyncTransactions:
             cursor = await connection.execute(CLAIM, (key, connection.node.timeline))
             row = await cursor.fetchone()
         return Resolution(row[0]) if row is not None else Resolution.VOID
+
+
+def _told(run: _Run[ResultT], error: Exception) -> Exception:
+    """An error of a later attempt says nothing of an earlier one in doubt."""
+    if run.doubted and isinstance(error, RetryLater | Unavailable):
+        return InDoubt(
+            "a commit was lost before it was confirmed, and no attempt after it could"
+            " settle it: resolve the key",
+            key=run.wanted.key,
+        )
+    return error
 
 
 def _failure(state: RetryCallState) -> Again:
