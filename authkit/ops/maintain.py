@@ -191,7 +191,11 @@ def report(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Maintained, Report]:
-    """Run `maintain`, and put it in figures."""
+    """Run `maintain`, whose arguments and errors these are, and put it in figures.
+
+    Figures count partitions, rows and logins; `extra` says whether it was a dry
+    run, whether another run held the lock (`busy`), and which partitions were dropped.
+    """
     started, began = datetime.now(UTC), perf_counter()
     done = maintain(
         url,

@@ -287,7 +287,18 @@ def verify(
     excused: Iterable[Head] = (),
     seals: Iterable[Seal] = (),
 ) -> Verification:
-    """Check entries in order of (period, shard, seq) against their heads."""
+    """Check entries in order of (period, shard, seq) against their heads.
+
+    It stops at the first entry that is broken; what broke is returned, not raised.
+
+    Args:
+        entries: read once, and not kept.
+        heads: where each shard ends, one a shard.
+        pruned: as for `ChainVerifier`, like those that follow.
+        witnesses: heads that were kept elsewhere.
+        excused: heads that a failover may have lost.
+        seals: of months that are over.
+    """
     verifier = ChainVerifier(
         pruned=pruned, witnesses=witnesses, excused=excused, seals=seals
     )

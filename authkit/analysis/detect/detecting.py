@@ -29,6 +29,13 @@ def findings(attempts: DataFrame, names: Iterable[str] = DEFAULT) -> DataFrame:
     """Return what several detectors find, in order of time; see `detect`.
 
     All but those of new devices, networks and countries, unless they are named.
+
+    Args:
+        attempts: as `frames.attempts()` returns them.
+        names: of the detectors.
+
+    Raises:
+        InvalidInput: no detector is named, or there is none of a name.
     """
     made = [detect(attempts, name) for name in names]
     if not made:
