@@ -18,8 +18,8 @@ from authkit.errors import InvalidInput
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-# 128 bits tell devices apart, as they do in a token; all 64 digits weigh twice as much.
-_DEVICE = "encode(substr(device_fingerprint, 1, 16), 'hex')"
+# Whole, so that what is found in a frame is found in the database too.
+_DEVICE = "encode(device_fingerprint, 'hex')"
 _NETWORK = "authkit.address_prefix(ip)::text"
 
 ATTEMPTS = Source(
