@@ -394,10 +394,48 @@ def test_a_lost_commit_with_a_key_is_settled_and_the_result_returned(deadly):
     assert rows(numbers) == [14]
 
 
-@pytest.mark.parametrize("later", [driver_errors.SerializationFailure, NoPrimary])
-def test_a_doubt_outlives_whatever_a_later_attempt_says(deadly, later):
+@pytest.fixture
+def barred(deadly, pair):
+    """Once `barred()` is called the server takes no write key of the run any more."""
+    name, flag = deadly.table.split(".")[1], f"{deadly.table}_barred"
+    with deadly.writer() as connection:
+        database = connection.execute("SELECT current_database()")[0][0]
+        connection.execute(
+            f"CREATE FUNCTION public.bar_{name}() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN IF to_regclass('{flag}') IS NOT NULL"
+            " THEN RAISE EXCEPTION 'barred'; END IF; RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER bar BEFORE INSERT ON authkit.write_keys"
+            f" FOR EACH ROW EXECUTE FUNCTION public.bar_{name}()"
+        )
+    yield lambda: pair.sql(f"CREATE TABLE {flag} ()", database=database)
+    pair.sql("DROP TRIGGER IF EXISTS bar ON authkit.write_keys", database=database)
+
+
+def test_a_doubt_outlives_an_attempt_that_came_to_no_key(deadly, barred):
     """Nothing was applied is true of that attempt, and unknown of the first."""
     numbers, key, attempts = deadly, f"unsettled {deadly.table}", []
+
+    def work(connection):
+        attempts.append(1)
+        insert(numbers, 13)(connection)
+        barred()
+
+    with pytest.raises(InDoubt) as caught:
+        numbers.run(work, key=key)
+    assert caught.value.key == key
+    assert isinstance(caught.value.__cause__, DatabaseError)
+    assert len(attempts) == 1
+    with numbers.writer() as connection:
+        connection.execute("DROP TRIGGER bar ON authkit.write_keys")
+    assert numbers.wait(numbers.cluster.resolve(key)) is Resolution.VOID
+    assert rows(numbers) == []
+
+
+@pytest.mark.parametrize("later", [InvalidInput, NoPrimary])
+def test_an_attempt_that_took_the_key_settles_the_doubt_of_the_first(deadly, later):
+    numbers, key, attempts = deadly, f"settled {deadly.table}", []
 
     def work(connection):
         attempts.append(1)
@@ -405,10 +443,9 @@ def test_a_doubt_outlives_whatever_a_later_attempt_says(deadly, later):
             raise later("made up")
         insert(numbers, 13)(connection)
 
-    with pytest.raises(InDoubt) as caught:
+    with pytest.raises(later, match="made up"):
         numbers.run(work, key=key)
-    assert len(attempts) > 1
-    assert caught.value.key == key
+    assert len(attempts) == 2
     assert numbers.wait(numbers.cluster.resolve(key)) is Resolution.VOID
     assert rows(numbers) == []
 

@@ -29,6 +29,7 @@ from authkit.cluster.keys import CLAIM, CONSTRAINT, INSERT, Resolution
 from authkit.cluster.retry import RetryBudget, RetryPolicy
 from authkit.errors import (
     AlreadyExists,
+    AuthkitError,
     Conflict,
     DatabaseError,
     DeadlineExceeded,
@@ -103,12 +104,11 @@ class AsyncTransactions:
                         raise failed.pop()
                     return await self._attempt(run)
         except Again as last:
-            raise _told(run, last.error) from last.error.__cause__
-        except (RetryLater, Unavailable) as exc:
-            told = _told(run, exc)
-            if told is exc:
-                raise
-            raise told from exc
+            _doubt(run, last.error)
+            raise last.error from last.error.__cause__
+        except AuthkitError as exc:
+            _doubt(run, exc)
+            raise
         raise AssertionError("tenacity ended without an outcome")
 
     def _decide(self, again: Again, repetition: int, wanted: Wanted) -> float | None:
@@ -188,6 +188,8 @@ class AsyncTransactions:
         await connection.execute(wanted.begin(monotonic()).encode())
         if wanted.key is not None:
             await connection.execute(INSERT, (wanted.key, connection.node.timeline))
+            # It waited for an earlier attempt's end, and found that it left no key.
+            run.doubted.clear()
         result = await run.work(connection)
         returned.append(result)
         status = connection.pgconn.transaction_status
@@ -269,15 +271,18 @@ class AsyncTransactions:
         return Resolution(row[0]) if row is not None else Resolution.VOID
 
 
-def _told(run: _Run[ResultT], error: Exception) -> Exception:
-    """An error of a later attempt says nothing of an earlier one in doubt."""
-    if run.doubted and isinstance(error, RetryLater | Unavailable):
-        return InDoubt(
+def _doubt(run: _Run[ResultT], error: AuthkitError) -> None:
+    """An attempt that came to no key says nothing of an earlier one in doubt.
+
+    Raises:
+        InDoubt: there is one.
+    """
+    if run.doubted and not isinstance(error, InDoubt):
+        raise InDoubt(
             "a commit was lost before it was confirmed, and no attempt after it could"
             " settle it: resolve the key",
             key=run.wanted.key,
-        )
-    return error
+        ) from error
 
 
 def _failure(state: RetryCallState) -> Again:
