@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from authkit.errors import ConfigError
+from authkit.errors import ConfigError, InvalidInput
 from authkit.evaluation.collect import LEGITIMATE, Case
 from authkit.risk.features import FACETS
 
@@ -24,21 +24,29 @@ def scores(
 
     Raises:
         ConfigError: scikit-learn is not installed.
+        InvalidInput: there is no such attack among what it may learn from.
     """
+    chosen = [case for case in training if case.kind in {*kinds, LEGITIMATE}]
+    if not any(case.attack for case in chosen):
+        raise InvalidInput(
+            "no attack to train the ceiling on: a larger world or file, or no ceiling"
+        )
     if find_spec("sklearn") is None:
         raise ConfigError(
             ["the ceiling needs scikit-learn: install authkit with its extra `bench`"]
         )
     room: Any = import_module("sklearn.ensemble")
     limits: Any = import_module("threadpoolctl")
-    chosen = [case for case in training if case.kind in {*kinds, LEGITIMATE}]
     classifier = room.HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.06, l2_regularization=1.0, random_state=1
     )
     # Its threads spin while they wait: on a busy machine that costs minutes.
     with limits.threadpool_limits(1):
-        classifier.fit(_matrix(chosen), np.array([case.attack for case in chosen]))
-        made: Scores = classifier.predict_proba(_matrix(evaluated))[:, 1]
+        given = _matrix(chosen)
+        # What nobody has, as the hour of published logins, is no column to learn from.
+        known = ~np.isnan(given).all(axis=0)
+        classifier.fit(given[:, known], np.array([case.attack for case in chosen]))
+        made: Scores = classifier.predict_proba(_matrix(evaluated)[:, known])[:, 1]
     return made
 
 

@@ -96,7 +96,7 @@ def evaluate(
         progress("worlds scored", len(parts), len(worlds))
     kinds = sorted({str(k) for part in parts for k in part.kinds} - {LEGITIMATE})
     if not kinds:
-        raise InvalidInput("there is no attack to evaluate by: a larger world")
+        raise InvalidInput("there is no attack to evaluate by: a larger world or file")
     unscored = sum(case.evidence.n == 0 for cases in worlds for case in cases)
     measured: dict[str, dict[str, Measured]] = {}
     for kind in kinds:
@@ -137,7 +137,9 @@ def _part(cases: Sequence[Case], *, supervised: bool) -> _Part:
     )
     for kind in {str(k) for k in part.kinds} | {LEGITIMATE}:
         if (part.kinds == kind).sum() < _FEWEST:
-            raise InvalidInput(f"fewer than {_FEWEST} cases of {kind}: a larger world")
+            raise InvalidInput(
+                f"fewer than {_FEWEST} cases of {kind}: a larger world or file"
+            )
     for name, model in MODELS.items():
         part.scores[name] = _values([model.judge(c.evidence).value for c in chosen])
     for name, variant in VARIANTS.items():

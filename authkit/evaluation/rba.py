@@ -14,7 +14,9 @@ from pathlib import Path
 
 from authkit.errors import InvalidInput
 from authkit.evaluation.collect import LEGITIMATE, Case, Collector, Progress
+from authkit.hot.inputs import optional_address
 from authkit.risk import Features
+from authkit.risk.features import microseconds
 
 TAKEOVER = "account takeover"
 COLUMNS = (
@@ -46,9 +48,11 @@ def read(path: Path, progress: Progress | None = None) -> list[Case]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return list(_cases(csv.DictReader(file), progress))
+            return list(_cases(csv.DictReader(file, restval=""), progress))
     except OSError as exc:
         raise InvalidInput(f"cannot read {path}: {exc.strerror}") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise InvalidInput(f"{path} is no CSV file in UTF-8") from exc
 
 
 def _cases(rows: csv.DictReader[str], progress: Progress | None) -> Iterator[Case]:
@@ -72,14 +76,18 @@ def _cases(rows: csv.DictReader[str], progress: Progress | None) -> Iterator[Cas
             TAKEOVER if taken else LEGITIMATE,
             user,
             at_us,
-            _features(row),
+            _features(row, number),
             learn=not taken,
         )
 
 
-def _features(row: dict[str, str]) -> Features:
+def _features(row: dict[str, str], number: int) -> Features:
+    try:
+        ip = optional_address(row["IP Address"] or None)
+    except InvalidInput:
+        raise InvalidInput(f"line {number} has an IP address that is none") from None
     return Features(
-        row["IP Address"] or None,
+        ip,
         f"AS{row['ASN']}" if row["ASN"] else None,
         row["Country"] or None,
         row["User Agent String"] or None,
@@ -96,7 +104,7 @@ def _moment(text: str, number: int) -> int:
         raise InvalidInput(f"line {number} has no timestamp") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000_000)
+    return microseconds(moment)
 
 
 def _truth(text: str, number: int) -> bool:

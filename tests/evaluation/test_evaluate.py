@@ -83,9 +83,17 @@ def row(
     )
 
 
+def published() -> list[str]:
+    return [
+        row(n, f"u{n % 7}", f"8.8.8.{n // 11}", taken=True)
+        if n % 11 == 10
+        else row(n, f"u{n % 7}", f"10.0.0.{n % 7}")
+        for n in range(770)
+    ]
+
+
 def test_the_published_data_set_is_read_and_evaluated(tmp_path: Path):
-    rows = [row(n, f"u{n % 7}", f"10.0.0.{n % 7}") for n in range(700)]
-    rows += [row(700 + n, f"u{n % 7}", "8.8.8.8", taken=True) for n in range(70)]
+    rows = published()
     rows += [row(800, "u1", "9.9.9.9", ok=False)]
     file = tmp_path / "rba.csv"
     file.write_text(csv_of(rows))
@@ -107,6 +115,41 @@ def test_the_published_data_set_is_read_and_evaluated(tmp_path: Path):
         rba.read(file)
     file.write_text("a,b\n1,2\n")
     with pytest.raises(InvalidInput, match="not the published data set"):
+        rba.read(file)
+
+
+@pytest.mark.slow
+def test_the_ceiling_learns_from_published_logins_though_their_hour_is_not_known(
+    tmp_path: Path,
+):
+    file = tmp_path / "rba.csv"
+    rows = published()
+    file.write_text(csv_of(rows))
+    found = evaluate([rba.read(file)], resamples=2)
+    assert found.measured[rba.TAKEOVER][CEILING].auc > 0.9
+    late = [
+        one for n, one in enumerate(rows) if n > 470 or "True,False,True" not in one
+    ]
+    file.write_text(csv_of(late))
+    with pytest.raises(InvalidInput, match="no attack to train the ceiling"):
+        evaluate([rba.read(file)], resamples=2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("1", "line 3 has no timestamp"),
+        (row(1, "u1", "300.1.1.1"), "line 3 has an IP address that is none"),
+        (row(1, "u1", "").replace("Chrome", "Chröme"), "no CSV file in UTF-8"),
+        (row(1, "u1", "").replace("Chrome", "c" * 200_000), "no CSV file in UTF-8"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_and_not_left_out(
+    tmp_path: Path, fault: str, told: str
+):
+    file = tmp_path / "rba.csv"
+    file.write_text(csv_of([row(0, "u0", "::ffff:10.0.0.1"), fault]), "latin-1")
+    with pytest.raises(InvalidInput, match=told):
         rba.read(file)
 
 
