@@ -6,6 +6,7 @@ of several processes stand in one place. A line is the one shape of `authkit.fig
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,19 +23,26 @@ def append(folder: Path, made: Report) -> Path:
     """Add one report to the store, making the folder where it is missing.
 
     A line goes out in one `write` to a file opened for appending: lines of several
-    processes do not mix.
+    processes do not mix. After one without its end a new one is begun, so that what a
+    process left that died costs no other run.
 
     Raises:
-        InvalidInput: the folder cannot be written to.
+        InvalidInput: the folder cannot be written to, or not the whole line.
     """
     path = folder / f"{made.command}{SUFFIX}"
     line = json.dumps(made.as_dict(), default=str, separators=(",", ":")) + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, flags, 0o644)
         try:
-            os.write(handle, line.encode("utf-8"))
+            # Who is in the middle of a long line must not seem to have died there.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            whole = (b"\n" if torn else b"") + line.encode("utf-8")
+            if os.write(handle, whole) < len(whole):
+                raise InvalidInput(f"cannot write {path}: only a part of the line went")
         finally:
             os.close(handle)
     except OSError as exc:

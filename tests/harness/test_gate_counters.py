@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +68,32 @@ def test_a_higher_cost_is_a_fault_unless_the_budget_file_was_raised_to_it():
     assert len(raised.accepted) == 1
 
 
+def test_what_was_raised_in_the_file_is_accepted_on_another_processor_too():
+    there = {"postgres": "18", "processor": "a", "python": "3.11"}
+    here = there | {"processor": "b", "python": "3.13"}
+    one = replace(COST, instructions=1000)
+    raised = replace(one, blocks=4, instructions=1100)
+    before, after = Budgets(there, {"a": one}), Budgets(there, {"a": raised})
+
+    def judged(instructions: float, file: Budgets, blocks: float = 4) -> budgets.Judged:
+        head = replace(one, blocks=blocks, instructions=instructions)
+        base = Budgets(here, {"a": replace(one, instructions=800)})
+        return budgets.judge_versions(base, Budgets(here, {"a": head}), file, before)
+
+    assert judged(900, after).faults == ()
+    assert {one.counter for one in judged(900, after).accepted} == {
+        "blocks",
+        "instructions",
+    }
+    # By far more than the file says, and by more than it says: each for itself.
+    assert [one.counter for one in judged(1200, after).faults] == ["instructions"]
+    assert [one.counter for one in judged(900, after, 5).faults] == ["blocks"]
+    assert len(judged(900, before).faults) == 2
+    # Counts of another server say nothing of this one.
+    foreign = Budgets(there | {"postgres": "15"}, {"a": raised})
+    assert len(judged(900, foreign).faults) == 2
+
+
 def test_a_budget_file_reads_back_as_it_was_written(tmp_path: Path):
     path = tmp_path / "budgets.toml"
     odd = counted(**{"a.b": replace(COST, plan='Scan "x" \\ y', blocks=3.05)})
@@ -113,6 +141,23 @@ def test_an_unknown_revision_is_refused():
     with (
         pytest.raises(InvalidInput, match="no revision 'nonesuch'"),
         arms.tree_of(ROOT, "nonesuch", "base"),
+    ):
+        pass
+
+
+def test_a_clone_that_is_shallow_says_why_a_revision_is_missing(tmp_path: Path):
+    git = shutil.which("git") or "git"
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    subprocess.run([git, "init", "--quiet", source], check=True)
+    for message in ("one", "two"):
+        empty = ("commit", "--quiet", "--allow-empty", "-m", message)
+        subprocess.run([git, "-C", source, *who, *empty], check=True)
+    shallow = ("clone", "--quiet", "--depth", "1", source.as_uri(), clone)
+    subprocess.run([git, *shallow], check=True)
+    with (
+        pytest.raises(InvalidInput, match="the clone is shallow"),
+        arms.tree_of(clone, "HEAD~1", "base"),
     ):
         pass
 

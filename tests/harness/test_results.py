@@ -43,6 +43,14 @@ def test_a_trend_is_one_figure_of_the_valid_runs_that_are_alike(tmp_path: Path):
     ]
 
 
+def test_a_run_after_a_line_without_its_end_has_a_line_of_its_own(tmp_path: Path):
+    path = results.append(tmp_path, MADE)
+    whole = path.read_text()
+    path.write_text(whole + '{"started"')
+    results.append(tmp_path, MADE)
+    assert path.read_text() == whole + '{"started"\n' + whole
+
+
 def test_a_line_without_its_end_is_left_out_and_a_broken_one_is_named(tmp_path: Path):
     path = results.append(tmp_path, MADE)
     whole = path.read_text()

@@ -60,7 +60,9 @@ def tree_of(root: Path, revision: str | None, name: str) -> Generator[Tree]:
         return
     commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit is None:
-        raise InvalidInput(f"there is no revision {revision!r} here")
+        shallow = _git(root, "rev-parse", "--is-shallow-repository") == "true"
+        why = ": the clone is shallow (git fetch --unshallow)" if shallow else ""
+        raise InvalidInput(f"there is no revision {revision!r} here{why}")
     with tempfile.TemporaryDirectory(prefix="authkit-arm-") as folder:
         at = Path(folder) / "tree"
         added = _run(root, "git", "worktree", "add", "--detach", str(at), commit)

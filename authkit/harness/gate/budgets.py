@@ -26,6 +26,9 @@ FILE: Final = Path("bench", "budgets.toml")
 _PACKAGES: Final = ("psycopg",)
 # Where these differ, only the number of instructions is another one.
 _OF_INSTRUCTIONS: Final = {"valgrind", "processor", "python"}
+# The same lines of Python are not as many instructions in another interpreter: what
+# was raised on purpose may have grown up to so many times as much there.
+_ELSEWHERE: Final = 2.0
 _HEAD: Final = """\
 # What one call of each operation costs, counted: `authkit bench budgets --update`
 # writes this file and prints what changed.
@@ -212,11 +215,7 @@ def judge(committed: Budgets | None, counted: Budgets) -> Judged:
     if committed is None:
         return Judged((), (), binding=False, why_not="there are no budgets yet")
     found = differences(committed.costs, counted.costs)
-    other = {
-        name: f"{name} {was} there, {counted.fingerprint.get(name, 'none')} here"
-        for name, was in committed.fingerprint.items()
-        if counted.fingerprint.get(name) != was
-    }
+    other = _elsewhere(committed, counted)
     if other.keys() - _OF_INSTRUCTIONS:
         why = f"counted in another environment: {', '.join(other.values())}"
         return Judged(found, (), binding=False, why_not=why)
@@ -224,30 +223,58 @@ def judge(committed: Budgets | None, counted: Budgets) -> Judged:
     return Judged(found, (), binding=True, informs=informs)
 
 
-def judge_versions(base: Budgets, head: Budgets, committed: Budgets | None) -> Judged:
+def judge_versions(
+    base: Budgets,
+    head: Budgets,
+    committed: Budgets | None,
+    before: Budgets | None = None,
+) -> Judged:
     """Compare two versions counted side by side: always binding.
 
-    A cost that head's own budget file names, as counted, was raised on purpose.
+    A cost that head's own budget file names, as counted, was raised on purpose. Where
+    instructions are others than in the file, they were if they are over those in the
+    file of the base, `before`, by about as much.
     """
     found = differences(base.costs, head.costs)
+    other = {"": "no file"} if committed is None else _elsewhere(committed, head)
     allowed: Mapping[str, Cost] = {}
-    if committed is not None and committed.fingerprint == head.fingerprint:
+    if committed is not None and not other.keys() - _OF_INSTRUCTIONS:
         allowed = committed.costs
+    was: Mapping[str, Cost] = {} if before is None else before.costs
 
     def accepted(one: Difference) -> bool:
-        budget = allowed.get(one.operation)
-        counted = head.costs.get(one.operation)
-        return (
-            budget is not None
-            and counted is not None
-            and not differences({"": budget}, {"": counted})
-        )
+        name = one.operation
+        if name not in allowed or name not in head.costs:
+            return False
+        if other and one.counter == "instructions":
+            return _as_raised(one, was.get(name), allowed[name])
+        of_file = differences({"": allowed[name]}, {"": head.costs[name]})
+        return one.counter not in {d.counter for d in of_file}
 
     return Judged(
         tuple(d for d in found if not (d.worse and accepted(d))),
         tuple(d for d in found if d.worse and accepted(d)),
         binding=True,
     )
+
+
+def _elsewhere(committed: Budgets, counted: Budgets) -> dict[str, str]:
+    """Return what of the environment is not as when the file was written."""
+    return {
+        name: f"{name} {was} there, {counted.fingerprint.get(name, 'none')} here"
+        for name, was in committed.fingerprint.items()
+        if counted.fingerprint.get(name) != was
+    }
+
+
+def _as_raised(one: Difference, was: Cost | None, now: Cost) -> bool:
+    """Tell whether the files say of instructions that they grew about as much."""
+    if was is None or not was.instructions or now.instructions is None:
+        return False
+    if not (isinstance(one.before, float | int) and isinstance(one.after, float | int)):
+        return False
+    raised = now.instructions / was.instructions - 1
+    return one.after / one.before - 1 <= _ELSEWHERE * raised
 
 
 def _quoted(text: str) -> str:

@@ -42,12 +42,13 @@ def run(
         trees = [
             stack.enter_context(tree_of(root, one, one or HEAD)) for one in revisions
         ]
+        before = budgets.load(trees[0].root / budgets.FILE)
         counted = budgets.count(
             trees, only=only, first=order, client=client, progress=progress
         )
     head = counted[-1]
     if base is not None:
-        judged = budgets.judge_versions(counted[0], head, committed)
+        judged = budgets.judge_versions(counted[0], head, committed, before)
     else:
         judged = budgets.judge(_of(committed, only), head)
     lines = list(describe(judged))

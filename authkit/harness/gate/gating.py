@@ -76,16 +76,18 @@ def run(
     """
     started, began = datetime.now(UTC), monotonic()
     root = repository()
-    committed = budgets.load(root / budgets.FILE) if head is None else None
     before = comparing.processor_times()
     with ExitStack() as stack:
         old = stack.enter_context(tree_of(root, base, BASE))
         new = stack.enter_context(tree_of(root, head, HEAD if head is None else head))
+        before_change, committed = (
+            budgets.load(tree.root / budgets.FILE) for tree in (old, new)
+        )
         order = () if committed is None else tuple(committed.costs)
         was, now = budgets.count(
             (old, new), only=only, first=order, client=client, progress=progress
         )
-        costs = budgets.judge_versions(was, now, committed)
+        costs = budgets.judge_versions(was, now, committed, before_change)
         timing = _Timing()
         if timed:
             again = Tree(CONTROL, old.root, old.python)
