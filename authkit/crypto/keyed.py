@@ -28,14 +28,17 @@ def normalise_email(email: str) -> str:
     5321 section 2.4 leaves the local part to its host, and some tell them apart.
 
     Raises:
-        InvalidInput: it is empty, too long or holds a control character.
+        InvalidInput: it is no text, empty, too long or holds a control character.
     """
+    if not isinstance(email, str):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker
+        raise InvalidInput("the e-mail address or name is not a text")
     name = unicodedata.normalize("NFKC", email).strip().lower()
     if not name:
         raise InvalidInput("the e-mail address or name is empty")
     if len(name) > _MAX_NAME_CHARS:
         raise InvalidInput("the e-mail address or name is longer than 320 characters")
-    if any(unicodedata.category(char) == "Cc" for char in name):
+    # Cs is half of a surrogate pair, which UTF-8 has no writing for.
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
         raise InvalidInput("the e-mail address or name holds a control character")
     return name
 

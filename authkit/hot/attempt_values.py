@@ -19,8 +19,6 @@ from authkit.schema.vocabulary import (
     AttemptStage,
 )
 
-_MAX_ASN = 2**32 - 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
@@ -65,9 +63,7 @@ class AttemptRecord:
             inputs.fingerprint(self.subject, "subject"),
             inputs.optional_identifier(self.user_id, "user id"),
             inputs.optional_address(self.ip),
-            None
-            if self.asn is None
-            else inputs.count(self.asn, "autonomous system", low=0, high=_MAX_ASN),
+            inputs.optional_asn(self.asn),
             inputs.country(self.country),
             inputs.user_agent(self.user_agent),
             inputs.fingerprint(self.device),

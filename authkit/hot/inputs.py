@@ -26,6 +26,7 @@ _MAX_SCORE = 3e38
 
 # A NUL as JSON writes it, and no backslash that somebody wrote before "u0000".
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000", re.ASCII)
+_MAX_ASN = 2**32 - 1
 _SLUG = re.compile(r"[a-z][a-z0-9_.-]{0,62}", re.ASCII)
 
 Address = str | IPv4Address | IPv6Address
@@ -109,6 +110,8 @@ def address(value: Address) -> str:
             raise InvalidInput("an IP address with a scope is local to one machine")
         if value.ipv4_mapped is not None:
             value = value.ipv4_mapped
+    elif not isinstance(value, IPv4Address):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker pass numbers
+        raise InvalidInput("the IP address is not valid")
     return str(value)
 
 
@@ -182,6 +185,13 @@ def count(value: int, what: str, *, low: int, high: int) -> int:
     if not low <= value <= high:
         raise InvalidInput(f"the {what} must be between {low} and {high}")
     return value
+
+
+def optional_asn(value: int | None) -> int | None:
+    """Return the number of an autonomous system (32 bits, RFC 6793), or None."""
+    if value is None:
+        return None
+    return count(value, "autonomous system", low=0, high=_MAX_ASN)
 
 
 def risk_score(value: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -188,6 +188,16 @@ def test_the_line_above_which_to_ask_again_is_drawn_from_history(kit, ada):
     line = kit.risk.threshold(reauth_rate=0.2)
     assert line.scores == 5  # the first had no history
     assert line.value is not None
+    wrong = [begin(kit, ip=f"198.51.{n}.9", asn=64900, country="BR") for n in range(3)]
+    for attempt in wrong:
+        kit.logins.fail(attempt)
+    ids = [attempt.key.id for attempt in wrong]
+    for tpr in (0.3, 0.5, 0.9):  # above the line, where one is asked again
+        caught = kit.risk.threshold(tpr=tpr, attacks=ids)
+        above = [w for w in wrong if w.score.value > caught.value]
+        assert len(above) >= tpr * caught.scores == tpr * 3
+    with pytest.raises(InvalidInput, match="UUID"):
+        kit.risk.threshold(tpr=0.5, attacks=["x"])
     with pytest.raises(InvalidInput, match="either"):
         kit.risk.threshold()
     with pytest.raises(InvalidInput, match="between 0 and 1"):
@@ -195,13 +205,25 @@ def test_the_line_above_which_to_ask_again_is_drawn_from_history(kit, ada):
 
 
 def test_what_cannot_be_explained_is_said(kit, owner, ada):
-    with pytest.raises(NotFound, match="no attempt"):
-        kit.risk.explain(uuid7())
+    for unknown in (
+        uuid7(),
+        uuid4(),
+        UUID(int=2**128 - 1),
+        UUID(int=253402300799000 << 80),
+    ):
+        for ask in (kit.risk.explain, kit.risk.rescore):
+            with pytest.raises(NotFound, match="no attempt"):
+                ask(unknown)
     pending = begin(kit)
     with pytest.raises(NotFound, match="not scored"):
         kit.risk.explain(pending.key.id)
     with pytest.raises(InvalidInput, match="IP address"):
         kit.logins.begin(EMAIL, ip="300.1.1.1")
+    with pytest.raises(InvalidInput, match="IP address"):
+        kit.logins.begin(EMAIL, ip=5)
+    for name in ("a\ud800@example.com", b"ada", None):
+        with pytest.raises(InvalidInput, match="address or name"):
+            kit.logins.begin(name)
 
 
 def test_where_the_application_says_no_network_it_is_looked_up(keyed, owner, ada):

@@ -57,6 +57,11 @@ def test_without_history_or_anything_known_a_login_is_unscored_and_says_why(kit,
     for wrong in ("300.1.1.1", "192.0.2.1; --", "", "fe80::1%eth0"):
         with pytest.raises(InvalidInput, match="address"):
             kit.risk.score(ada, ip=wrong)
+    for wrong in (-1, 2**32, "AS1"):
+        with pytest.raises(InvalidInput, match="autonomous system"):
+            kit.risk.score(ada, asn=wrong)
+    with pytest.raises(InvalidInput, match="future"):
+        kit.risk.score(ada, user_agent=AGENT, at=now + timedelta(days=2))
 
 
 def test_an_attempt_is_scored_as_of_now_and_one_that_is_not_there_is_named(kit, owner):

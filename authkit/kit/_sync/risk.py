@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from math import inf, nextafter
 from uuid import UUID
 
 from authkit.errors import InvalidInput, NotFound
@@ -52,13 +53,15 @@ class Risk:
         Raises:
             InvalidInput: a part of it is not acceptable.
         """
-        at = datetime.now(UTC) if at is None else at
-        if at.tzinfo is None:
-            raise InvalidInput("the time has no time zone")
+        now = datetime.now(UTC)
+        if at is not None and inputs.moment(at, "time") > now + _SLACK:
+            raise InvalidInput("the time lies in the future")
         address = inputs.optional_address(ip)
-        asn, country = self._networks.complete(address, asn, inputs.country(country))
+        asn, country = self._networks.complete(
+            address, inputs.optional_asn(asn), inputs.country(country)
+        )
         agent = inputs.user_agent(user_agent)
-        seen = features(address, asn, country, agent, microseconds(at))
+        seen = features(address, asn, country, agent, microseconds(at or now))
         params = (inputs.identifier(user_id, "user id"), None, counters.keys(seen))
         counted = self._runner.fetch_one(counters.EVIDENCE, params)
         if counted is None:
@@ -116,7 +119,8 @@ class Risk:
 
         Args:
             reauth_rate: at most this share of completed logins lies above it.
-            tpr: at least this share of the attempts in `attacks` lies at or above it.
+            tpr: at least this share of the attempts in `attacks` lies above it; those
+                that were not scored are not counted.
             attacks: attempts that were found to be attacks.
             since: from when on; the last 30 days unless said.
 
@@ -130,11 +134,14 @@ class Risk:
         if reauth_rate is not None:
             share = 1.0 - _share(reauth_rate)
             rows = self._runner.fetch_all(flow.OF_LOGINS, (*by, share))
-        else:
-            share = 1.0 - _share(tpr or 0.0)
-            params = (*by, share, list(attacks))
-            rows = self._runner.fetch_all(flow.OF_ATTEMPTS, params)
-        return rows[0]
+            return rows[0]
+        share = 1.0 - _share(tpr or 0.0)
+        params = (*by, share, [inputs.identifier(one, "attempt id") for one in attacks])
+        found = (self._runner.fetch_all(flow.OF_ATTEMPTS, params))[0]
+        if found.value is None:
+            return found
+        # The attack at the line is to be caught, and what is at a line is let through.
+        return Quantile(nextafter(found.value, -inf), found.scores)
 
     def merge(self, most: int = _BATCH) -> int:
         """Add recent logins to the counts over everybody; returns how many.
@@ -163,8 +170,11 @@ class Risk:
 def _where(attempt_id: UUID) -> tuple[UUID, datetime, datetime]:
     """Return an id and between which times its attempt was: it carries its own."""
     key = inputs.identifier(attempt_id, "attempt id")
-    made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
-    return key, made - _SLACK, made + _SLACK
+    try:
+        made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
+        return key, made - _SLACK, made + _SLACK
+    except (ValueError, OverflowError):  # of another version: no time of ours
+        raise NotFound("there is no attempt of this id") from None
 
 
 def _share(value: float) -> float:
