@@ -160,7 +160,9 @@ CREATE TABLE authkit.sessions (
     CONSTRAINT sessions_risk_score_finite_check
         CHECK (risk_score > '-Infinity' AND risk_score < 'Infinity'),
     CONSTRAINT sessions_end_whole_check CHECK (num_nulls(ended_at, end_reason) IN (0, 2)),
-    CONSTRAINT sessions_end_reason_slug_check CHECK (end_reason ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+    CONSTRAINT sessions_end_reason_slug_check
+        CHECK (octet_length(end_reason) <= 63 AND ascii(end_reason) BETWEEN 97 AND 122
+            AND btrim(end_reason, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''),
     CONSTRAINT sessions_user_id_fkey
         FOREIGN KEY (user_id) REFERENCES authkit.users (id) ON DELETE CASCADE
 );

@@ -32,7 +32,8 @@ CREATE TABLE authkit.active_sessions (
     CONSTRAINT active_sessions_revocation_whole_check
         CHECK (num_nulls(revoked_at, revoke_reason) IN (0, 2)),
     CONSTRAINT active_sessions_revoke_reason_slug_check
-        CHECK (revoke_reason ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+        CHECK (octet_length(revoke_reason) <= 63 AND ascii(revoke_reason) BETWEEN 97 AND 122
+            AND btrim(revoke_reason, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''),
     CONSTRAINT active_sessions_token_digest_key UNIQUE (token_digest)
 ) WITH (fillfactor = 80);
 CREATE INDEX active_sessions_by_family_idx
@@ -107,7 +108,8 @@ CREATE TABLE authkit.auth_attempts (
     CONSTRAINT auth_attempts_outcome_known_check
         CHECK (outcome IN ('pending', 'succeeded', 'failed', 'denied', 'abandoned')),
     CONSTRAINT auth_attempts_failure_reason_slug_check
-        CHECK (failure_reason ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+        CHECK (octet_length(failure_reason) <= 63 AND ascii(failure_reason) BETWEEN 97 AND 122
+            AND btrim(failure_reason, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''),
     CONSTRAINT auth_attempts_failure_reason_fits_check
         CHECK (failure_reason IS NULL OR outcome IN ('failed', 'denied', 'abandoned')),
     CONSTRAINT auth_attempts_pending_unsettled_check
@@ -162,7 +164,9 @@ CREATE TABLE authkit.rate_limit_tracking (
         CHECK (char_length(identifier) BETWEEN 1 AND 200),
     CONSTRAINT rate_limit_tracking_resource_length_check
         CHECK (char_length(resource) BETWEEN 1 AND 100),
-    CONSTRAINT rate_limit_tracking_policy_slug_check CHECK (policy ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+    CONSTRAINT rate_limit_tracking_policy_slug_check
+        CHECK (octet_length(policy) <= 63 AND ascii(policy) BETWEEN 97 AND 122
+            AND btrim(policy, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''),
     CONSTRAINT rate_limit_tracking_hits_range_check CHECK (hits >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE authkit.rate_limit_tracking IS 'rate limiter and attempt counters; a row that says nothing may go';

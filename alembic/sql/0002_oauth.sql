@@ -14,7 +14,8 @@ CREATE TABLE authkit.oauth_token_families (
     CONSTRAINT oauth_token_families_revocation_whole_check
         CHECK (num_nulls(revoked_at, revoke_reason) IN (0, 2)),
     CONSTRAINT oauth_token_families_revoke_reason_slug_check
-        CHECK (revoke_reason ~ '^[a-z][a-z0-9_.-]{0,62}$')
+        CHECK (octet_length(revoke_reason) <= 63 AND ascii(revoke_reason) BETWEEN 97 AND 122
+            AND btrim(revoke_reason, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = '')
 ) WITH (fillfactor = 90);
 CREATE INDEX oauth_token_families_expires_at_idx ON authkit.oauth_token_families (expires_at);
 CREATE INDEX oauth_token_families_live_by_session_idx

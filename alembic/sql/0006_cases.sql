@@ -45,7 +45,8 @@ CREATE TABLE authkit.attempt_labels (
     CONSTRAINT attempt_labels_case_id_fkey FOREIGN KEY (case_id)
         REFERENCES authkit.cases (id) ON DELETE CASCADE,
     CONSTRAINT attempt_labels_label_slug_check
-        CHECK (label ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+        CHECK (octet_length(label) <= 63 AND ascii(label) BETWEEN 97 AND 122
+            AND btrim(label, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''),
     CONSTRAINT attempt_labels_note_length_check CHECK (char_length(note) BETWEEN 1 AND 2000)
 );
 CREATE INDEX attempt_labels_attempt_id_idx ON authkit.attempt_labels (attempt_id);

@@ -64,8 +64,16 @@ def one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
 
 
 def slug(column: str) -> CheckConstraint:
-    """Hold a column to one lower-case word, as reasons and policy names are."""
-    return check(f"{column}_slug", rf"{column} ~ '^[a-z][a-z0-9_.-]{{0,62}}$'")
+    """Hold a column to one lower-case word, as reasons and policy names are.
+
+    It is `^[a-z][a-z0-9_.-]{0,62}$` without a regular expression, which costs every row
+    about 4 us here: what is trimmed away whole has no other character.
+    """
+    return check(
+        f"{column}_slug",
+        f"octet_length({column}) <= 63 AND ascii({column}) BETWEEN 97 AND 122"
+        f" AND btrim({column}, 'abcdefghijklmnopqrstuvwxyz0123456789_.-') = ''",
+    )
 
 
 def length(column: str, longest: int, *, shortest: int = 1) -> CheckConstraint:

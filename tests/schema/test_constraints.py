@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from authkit.ids import uuid7
+from authkit.schema.columns import slug
 
 DAY = "2026-01-01T00:00:00Z"
 
@@ -265,3 +266,19 @@ def test_a_credential_id_of_1023_bytes_fits(rows: Any):
 
 def test_the_largest_sign_count_and_backup_of_an_eligible_credential_fit(rows: Any):
     rows.credential(sign_count=2**32 - 1, backup_eligible=True, backup_state=True)
+
+
+def test_a_word_is_held_to_what_its_regular_expression_says(rows: Any):
+    """The check is written without one, for speed; it must admit the same texts."""
+    inside = [chr(code) for code in range(1, 0x180)] + ["\u0301", "\u212a", "\uff41"]
+    texts = ["", *inside, *(f"a{char}" for char in inside), "a\n", "\na", "ab c", "aBc"]
+    texts += ["a" * 63, "a" * 64, "a" * 61 + "é", "a" * 62 + "é", "_a", "a_", "a.b-c"]
+    form = str(slug("word").sqltext)
+    found = rows.connection.execute(
+        f"SELECT word, {form}, word ~ '^[a-z][a-z0-9_.-]{{0,62}}$'"
+        " FROM unnest(%s::text[]) AS word",
+        (texts,),
+    ).fetchall()
+    assert len(found) == len(texts)
+    assert [row for row in found if row[1] != row[2]] == []
+    assert sum(row[1] for row in found) > 26
