@@ -66,6 +66,7 @@ def run(
         figures=(
             figure("operations counted", len(head.costs)),
             figure("operations over budget", len(judged.faults), goal=("<=", 0)),
+            figure("counters that differ", len(judged.differences)),
         ),
         postgres=head.fingerprint["postgres"],
         extra={
