@@ -164,9 +164,9 @@ def status(
     """Show the revision, the partitions, the tables and their size."""
     from authkit.ops.connection import transaction
     from authkit.ops.findings import faults
-    from authkit.ops.status import database_status, judge
+    from authkit.ops.status import ENOUGH, database_status, judge
 
-    with transaction(_url(_settings(env_file))) as connection:
+    with transaction(_url(_settings(env_file)), enough=ENOUGH) as connection:
         state = database_status(connection)
     findings = judge(state)
     if as_json:
@@ -193,9 +193,10 @@ def validate(
     """Compare the live schema, its guards and its privileges with the code."""
     from authkit.ops.connection import transaction
     from authkit.ops.findings import faults
+    from authkit.ops.status import ENOUGH
     from authkit.ops.validate import validate as compare
 
-    with transaction(_url(_settings(env_file))) as connection:
+    with transaction(_url(_settings(env_file)), enough=ENOUGH) as connection:
         findings = compare(connection)
     if as_json:
         typer.echo(json.dumps([f.as_dict() for f in findings], indent=2))

@@ -28,6 +28,7 @@ from authkit.errors import (
 from authkit.settings import plain_url
 
 CONNECT_TIMEOUT_S = 5
+OWNER = "the role that owns the schema"
 
 
 def where(url: str) -> str:
@@ -82,8 +83,12 @@ def connect_fault(url: str, fault: psycopg.OperationalError) -> AuthkitError:
 
 
 @contextmanager
-def transaction(url: str) -> Generator[Connection]:
+def transaction(url: str, *, enough: str = OWNER) -> Generator[Connection]:
     """Give a SQLAlchemy connection in one transaction, committed on a clean exit.
+
+    Args:
+        url: of the database.
+        enough: the login that has the right, in words, for who lacks it.
 
     Raises:
         AuthkitError: whatever the server or the network said, named.
@@ -94,27 +99,39 @@ def transaction(url: str) -> Generator[Connection]:
         poolclass=NullPool,
     )
     try:
-        with named_faults(), engine.begin() as connection:
+        with named_faults(enough=enough), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
 
 
 @contextmanager
-def named_faults() -> Generator[None]:
-    """Turn a driver's error into authkit's, by SQLSTATE and constraint name."""
+def named_faults(*, enough: str = OWNER) -> Generator[None]:
+    """Turn a driver's error into authkit's, as `named` does."""
     try:
         yield
     except exc.DBAPIError as fault:
         if isinstance(fault.orig, psycopg.Error):
-            raise named(fault.orig) from fault
+            raise named(fault.orig, enough=enough) from fault
         raise
     except psycopg.Error as fault:
-        raise named(fault) from fault
+        raise named(fault, enough=enough) from fault
 
 
-def named(fault: psycopg.Error) -> AuthkitError:
-    """Return the error of authkit that a driver's error amounts to."""
+def member_of(*groups: str) -> str:
+    """Say which logins have a right: the members of these group roles, or the owner."""
+    return f"a member of {' or '.join(groups)}, or {OWNER}"
+
+
+def named(fault: psycopg.Error, *, enough: str = OWNER) -> AuthkitError:
+    """Return the error of authkit that a driver's error amounts to.
+
+    By SQLSTATE and constraint name, never by its words.
+
+    Args:
+        fault: what the driver raised.
+        enough: the login that has the right, in words, for who lacks it.
+    """
     state = fault.sqlstate
     constraint = fault.diag.constraint_name
     if state is None:
@@ -122,7 +139,7 @@ def named(fault: psycopg.Error) -> AuthkitError:
     if state == "42501":
         # "permission denied for table x": it names an object, never a row.
         said = fault.diag.message_primary or "the database role may not do this"
-        return NotPermitted(f"{said}: use the role that owns the schema")
+        return NotPermitted(f"{said}: use {enough}")
     if state == "23505":
         return AlreadyExists("it is there already", constraint=constraint)
     if state.startswith("23"):

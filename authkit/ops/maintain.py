@@ -32,11 +32,12 @@ from authkit.hot import (
     session_views,
 )
 from authkit.hot.operation import AnyOperation
-from authkit.ops.connection import connect, named_faults
+from authkit.ops.connection import connect, member_of, named_faults
 from authkit.ops.partitions import AHEAD
 from authkit.ops.purging import BATCH, REST, Progress, count, purge
 from authkit.risk.history import HORIZON
 from authkit.risk.recount import upkeep
+from authkit.schema.roles import MAINTENANCE
 
 LOCK_WAIT: LiteralString = "5s"
 # A purge that a crash undid is done by the next run, so nobody waits for a disk or a
@@ -158,7 +159,11 @@ def maintain(
     if not timedelta(0) <= ahead <= timedelta(days=3660):
         raise InvalidInput("partitions are made ahead, and for ten years at most")
     tell = progress or _quiet
-    with named_faults(), connect(url) as connection, _alone(connection) as alone:
+    with (
+        named_faults(enough=member_of(MAINTENANCE)),
+        connect(url) as connection,
+        _alone(connection) as alone,
+    ):
         if not alone:
             return Maintained(busy=True)
         connection.execute(f"SET lock_timeout = '{LOCK_WAIT}'")

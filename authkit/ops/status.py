@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, text
 
 from authkit.ops.catalogue import rows
+from authkit.ops.connection import member_of
 from authkit.ops.findings import Finding, fault, good, note
 from authkit.ops.migrate import SchemaVersion, version
 from authkit.ops.partitions import PartitionState, partition_state
 from authkit.ops.privileges import present_roles
-from authkit.schema.roles import ROLES
+from authkit.schema.roles import APP, BACKUP, MAINTENANCE, ROLES
+
+# Who may look at the state of the database.
+ENOUGH = member_of(APP, MAINTENANCE, BACKUP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_the_application_and_the_backup_may_check_and_the_others_may_not(
     for group in (APP, BACKUP):
         assert check(logins[group]).clean
     for group in (ANALYST, MAINTENANCE):
-        with pytest.raises(NotPermitted):
+        with pytest.raises(NotPermitted, match=f"a member of {APP} or {BACKUP}, or"):
             check(logins[group])
 
 
@@ -58,7 +58,7 @@ def test_the_application_and_the_backup_may_check_and_the_others_may_not(
 def test_whoever_may_not_maintain_is_told_so_and_holds_up_nobody(
     logins: dict[str, str], migrated_url: str, group: str
 ):
-    with pytest.raises(NotPermitted):
+    with pytest.raises(NotPermitted, match=f"use a member of {MAINTENANCE}, or the"):
         maintain(logins[group])
     # The lock that keeps two runs apart is not left behind.
     assert not maintain(migrated_url, dry_run=True).busy
@@ -71,7 +71,7 @@ def test_none_may_copy_the_cluster_or_name_a_point_without_more_rights(
     # REPLICATION reads every database of the server: it is given to a login by itself.
     with pytest.raises(BackupError, match=r"(?i)permission denied"):
         create(logins[group], Folder(tmp_path))
-    with pytest.raises(NotPermitted):
+    with pytest.raises(NotPermitted, match=f"superuser, or a member of {BACKUP} that"):
         mark(logins[group])
 
 

@@ -14,10 +14,12 @@ from authkit.errors import AuthkitError, BackupError
 from authkit.ops.backup.wal import position
 from authkit.ops.connection import connect, named
 from authkit.schema import SCHEMA
+from authkit.schema.roles import BACKUP
 
 # Between a snapshot and the position a transaction may commit; how often to try for a
 # pair without one.
 _TRIES = 200
+_ENOUGH = f"a superuser, or a member of {BACKUP} that was granted this function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +114,4 @@ def _explained(exc: psycopg.Error) -> AuthkitError:
         exc.sqlstate == "55000"
     ):
         return BackupError("the server is a replica: drill with the primary's URL")
-    return named(exc)
+    return named(exc, enough=_ENOUGH)

@@ -12,10 +12,11 @@ from psycopg import sql
 
 from authkit.errors import AuthkitError, SchemaMismatch
 from authkit.figures import Figure, figure
-from authkit.ops.connection import connect, named, where
+from authkit.ops.connection import connect, member_of, named, where
 from authkit.ops.findings import Finding, fault, good, note
 from authkit.ops.fsck.invariant import Invariant
 from authkit.ops.fsck.invariants import INVARIANTS
+from authkit.schema.roles import APP, BACKUP
 
 SHOWN = 5
 Told = Callable[[str, int, int], None]
@@ -95,7 +96,7 @@ def check(
     """Check a database; changes nothing and works on a replica.
 
     Args:
-        url: where it is; members of authkit_app may look.
+        url: where it is; members of authkit_app and authkit_backup may look.
         session_cap: how many live sessions a user may have; None: not asked.
         pruned: old partitions of the audit trail were dropped on purpose.
         invariants: which ones.
@@ -158,7 +159,7 @@ def _explained(exc: psycopg.Error) -> AuthkitError:
         return SchemaMismatch(
             "the database lacks a table of the newest schema: authkit db migrate"
         )
-    return named(exc)
+    return named(exc, enough=member_of(APP, BACKUP))
 
 
 def _self(connection: psycopg.Connection) -> tuple[bool, str]:
