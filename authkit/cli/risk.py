@@ -31,6 +31,7 @@ app.command()(evaluate)
 app.command()(generate)
 
 _MODELS = typer.Option(["mismatch", "hdir"], help="Models, side by side.")
+_RATES = typer.Option([0.05], help="Logins that may be asked again, side by side.")
 _ONLY = typer.Option([], help="Detectors; all of them unless said.")
 _SINCE = typer.Option(..., help="From when on (UTC).")
 _SCORES = typer.Option(None, help="Write each attempt's scores there, as CSV.")
@@ -47,12 +48,12 @@ def replay(
     model: list[str] = _MODELS,
     since: datetime = _SINCE,
     until: datetime | None = _UNTIL,
-    rate: float = typer.Option(0.05, help="Logins that may be asked again."),
+    rate: list[float] = _RATES,
     scores: Path | None = _SCORES,
     env_file: Path = _ENV,
     json_file: str | None = _JSON,
 ) -> None:
-    """Rescore history with models side by side; repeat what was kept.
+    """Rescore history with models and rates side by side; repeat what was kept.
 
     Nothing is written, unless --scores names a file for every score.
     """
@@ -64,8 +65,10 @@ def replay(
     from authkit.risk import model as named
     from authkit.risk.replay import replay as rescore
 
-    if not 0.0 < rate < 1.0:
+    if not all(0.0 < one < 1.0 for one in rate):
         raise InvalidInput("a rate lies between 0 and 1")
+    if len(set(model)) < len(model) or len(set(rate)) < len(rate):
+        raise InvalidInput("a model or a rate is named twice")
     started, began = datetime.now(UTC), time.perf_counter()
     models = [named(name) for name in model]
     rows: list[list[object]] = []
@@ -91,10 +94,11 @@ def replay(
     ]
     for each in found.models:
         made.append(figure(f"unscored, {each.model}", each.unscored))
-        if (line := each.asked_again(rate)) is not None:
-            label = f"{rate:.0%} of logins asked again, {each.model}"
-            made.append(figure(f"line where {label}", line[0]))
-            made.append(figure(f"others above it where {label}", line[1]))
+        for one in rate:
+            if (line := each.asked_again(one)) is not None:
+                label = f"{one * 100:g}% of logins asked again, {each.model}"
+                made.append(figure(f"line where {label}", line[0]))
+                made.append(figure(f"others above it where {label}", line[1]))
     spent = time.perf_counter() - began
     _finish(Report("risk replay", started, spent, tuple(made)), json_file)
 
@@ -134,6 +138,8 @@ def detect(
             f"no detector {', '.join(sorted(unknown))}; there is: {known}"
         )
     if world is not None:
+        if json_file != "-":
+            typer.echo(f"Results on a synthetic world, of seed {world}.")
         _finish(searched(world, users, days), json_file)
     if since is None:
         raise InvalidInput("say from when on, with --since, or which --world")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from authkit.risk.models import MODELS
 from authkit.risk.scoring import Model
 
 _STEP = 2_000
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 _HISTORY = """
     SELECT id, user_id, occurred_at, host(ip), asn, country, user_agent,
@@ -96,7 +97,8 @@ def replay(
     made = [Rescored(model.name, model.version) for model in models]
     histories = Histories()
     attempts = repeated = differing = foreign = 0
-    for row in _history(connection, since - HORIZON, until):
+    before = max(since, _FIRST + HORIZON) - HORIZON
+    for row in _history(connection, before, until):
         attempt, user, at, ip, asn, country, agent, completed, *kept = row
         at_us = microseconds(at)
         seen = features(ip, asn, country, agent, at_us)

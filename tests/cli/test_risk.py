@@ -32,6 +32,20 @@ def test_history_is_replayed_searched_and_counted_anew(database, tmp_path: Path)
     figures = {f["name"]: f for f in json.loads(target.read_text())["figures"]}
     assert figures["kept scores that differ"]["value"] == 0
     assert figures["kept scores repeated bit for bit"]["value"] > 0
+    words = "--model hdir --model freeman2016 --rate 0.005 --rate 0.2"
+    done = run(f"risk replay --since 0001-01-01 {words} --json {target}", database.url)
+    assert done.exit_code == 0, done.output
+    every = {f["name"]: f["value"] for f in json.loads(target.read_text())["figures"]}
+    assert every["attempts"] > figures["attempts"]["value"]
+    for one in ("hdir", "freeman2016"):
+        few, many = (
+            every[f"others above it where {rate}% of logins asked again, {one}"]
+            for rate in ("0.5", "20")
+        )
+        assert few < many
+    for twice in ("--model hdir --model hdir", "--rate 0.1 --rate 0.1", "--rate nan"):
+        wrong = run(f"risk replay {SPAN} {twice}", database.url)
+        assert isinstance(wrong.exception, InvalidInput)
     each = tmp_path / "scores.csv"
     done = run(f"risk replay {SPAN} --scores {each}", database.url)
     assert done.exit_code == 0, done.output
@@ -76,6 +90,7 @@ def test_a_world_is_searched_on_a_server_of_its_own(tmp_path: Path):
     report = json.loads(target.read_text())
     figures = {f["name"]: f for f in report["figures"]}
     assert report["synthetic"] is True
+    assert "synthetic world" in done.output
     assert done.exit_code in {0, 1}, done.output
     assert figures["campaigns, mfa_fatigue"]["value"] >= 1
     assert figures["campaigns missed, mfa_fatigue"]["holds"] is True
