@@ -44,10 +44,15 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 -- some column; one that decides nothing is enough.
 GRANT SELECT, DELETE ON
     authkit.active_sessions, authkit.sessions, authkit.rate_limit_tracking,
-    authkit.user_auth_cache, authkit.write_keys, authkit.user_roles,
-    authkit.oauth_token_families, authkit.oauth_issued_tokens, authkit.oauth_token_cache,
+    authkit.write_keys, authkit.user_roles,
+    authkit.oauth_token_families, authkit.oauth_issued_tokens,
     authkit.oauth_state_tracking, authkit.oauth_auth_codes, authkit.auth_attempts
     TO authkit_maintenance;
+-- Where passwords' hashes and providers' tokens stand it sees whose, and how old.
+GRANT DELETE, SELECT (user_id, cached_at, expires_at) ON authkit.user_auth_cache
+    TO authkit_maintenance;
+GRANT DELETE, SELECT (user_id, provider, provider_account_id, created_at, updated_at)
+    ON authkit.oauth_token_cache TO authkit_maintenance;
 GRANT UPDATE (created_at) ON
     authkit.active_sessions, authkit.sessions, authkit.write_keys,
     authkit.oauth_token_families, authkit.oauth_issued_tokens, authkit.oauth_token_cache,

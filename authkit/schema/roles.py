@@ -67,15 +67,15 @@ _PURGED = (
     "auth_attempts",
     "sessions",
     "rate_limit_tracking",
-    "user_auth_cache",
     "write_keys",
     "user_roles",
     "oauth_token_families",
     "oauth_issued_tokens",
-    "oauth_token_cache",
     "oauth_state_tracking",
     "oauth_auth_codes",
 )
+# The same, with hashes of passwords and tokens of providers beside: those stay unread.
+_PURGED_UNREAD = ("user_auth_cache", "oauth_token_cache")
 _EVERYTHING = (
     *_KEPT,
     *_DELETED,
@@ -106,7 +106,9 @@ TABLE_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
         | _each(_APPENDED, _APPEND)
         | _each(_SEEN, _READ),
         ANALYST: _each((*MASKED_VIEWS, *CASE_VIEWS), _READ),
-        MAINTENANCE: _each(_PURGED, _PURGE) | _each(_SEEN, _READ),
+        MAINTENANCE: _each(_PURGED, _PURGE)
+        | _each(_PURGED_UNREAD, frozenset({"DELETE"}))
+        | _each(_SEEN, _READ),
         BACKUP: _each(_EVERYTHING, _READ),
     }
 )
@@ -122,14 +124,27 @@ COLUMN_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
                 "write_keys.created_at",
                 "oauth_token_families.created_at",
                 "oauth_issued_tokens.created_at",
-                "oauth_token_cache.created_at",
                 "oauth_state_tracking.created_at",
                 "oauth_auth_codes.created_at",
                 "rate_limit_tracking.updated_at",
-                "user_auth_cache.cached_at",
                 "user_roles.granted_at",
             ),
             frozenset({"UPDATE"}),
+        )
+        | _each(
+            ("oauth_token_cache.created_at", "user_auth_cache.cached_at"),
+            frozenset({"SELECT", "UPDATE"}),
+        )
+        | _each(
+            (
+                "oauth_token_cache.user_id",
+                "oauth_token_cache.provider",
+                "oauth_token_cache.provider_account_id",
+                "oauth_token_cache.updated_at",
+                "user_auth_cache.user_id",
+                "user_auth_cache.expires_at",
+            ),
+            _READ,
         )
     }
 )

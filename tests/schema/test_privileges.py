@@ -48,6 +48,9 @@ FORBIDDEN: list[tuple[str, str]] = [
     (ANALYST, "CREATE TABLE authkit.mine (id int)"),
     # Maintenance removes what is old, and changes nothing else.
     (MAINTENANCE, "SELECT email FROM authkit.users"),
+    (MAINTENANCE, "SELECT password_hash FROM authkit.user_auth_cache"),
+    (MAINTENANCE, "SELECT access_token_sealed FROM authkit.oauth_token_cache"),
+    (MAINTENANCE, "DELETE FROM authkit.user_auth_cache RETURNING password_hash"),
     (MAINTENANCE, "UPDATE authkit.active_sessions SET revoked_at = NULL"),
     (MAINTENANCE, "UPDATE authkit.user_roles SET role_id = gen_random_uuid()"),
     (MAINTENANCE, "INSERT INTO authkit.write_keys VALUES ('k', 'applied')"),
@@ -77,6 +80,7 @@ ALLOWED: list[tuple[str, str]] = [
     (MAINTENANCE, PURGE.format("active_sessions", "id")),
     (MAINTENANCE, PURGE.format("rate_limit_tracking", "identifier")),
     (MAINTENANCE, PURGE.format("user_auth_cache", "user_id")),
+    (MAINTENANCE, PURGE.format("oauth_token_cache", "provider_account_id")),
     (MAINTENANCE, PURGE.format("user_roles", "user_id")),
     (MAINTENANCE, PURGE.format("oauth_issued_tokens", "id")),
     (MAINTENANCE, PURGE.format("write_keys", "key")),
