@@ -73,8 +73,11 @@ def peers_hot(
             help="File for the figures; - is standard output.", metavar="FILE"
         ),
     ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File for the table.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Sessions, attempts and limits: authkit, pgbench, drivers alone, Drizzle.
+    """Sessions, attempts and limits: authkit, pgbench, drivers, SQLAlchemy, Drizzle.
 
     Every figure is a ratio of two arms on the same server and the same rows.
     """
@@ -90,7 +93,7 @@ def peers_hot(
             sizes=Sizes(sessions, sessions, sessions // 10),
             progress=show,
         )
-    _shown(report, json)
+    _tabled(report, json, markdown)
 
 
 @peers.command("growth")

@@ -35,6 +35,11 @@ def test_a_peer_that_cannot_run_is_said_to_be_missing():
     assert figures([Row("hasql", "async", missing="not installed")]) == []
 
 
+def test_what_is_over_the_bare_pool_has_its_interval():
+    row = Row("hasql", "async", 75.0, 70.0, within_us=(69.5, 71.25))
+    assert "| 70.0 (69.50 to 71.25) |" in markdown([row])
+
+
 def test_only_our_own_line_has_goals():
     failover = Failover(9_000.0, 9_000.0, 400, 100, 0)
     judged_names = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from math import sqrt
+from pathlib import Path
+from statistics import median
 from uuid import UUID
 
 import psycopg
@@ -11,7 +13,7 @@ import pytest
 
 import authkit
 from authkit.errors import LabError
-from authkit.harness.peers import hot, hot_timing
+from authkit.harness.peers import hot, hot_sqlalchemy, hot_table, hot_timing
 from authkit.harness.peers import hot_clients as clients
 from authkit.harness.peers import hot_world as world
 from authkit.settings import Settings
@@ -66,27 +68,54 @@ def test_keys_follow_zipf_and_the_same_seed_draws_the_same():
 
 
 def test_a_ratio_is_the_median_of_ratios_within_a_round():
-    cells = hot._Cells()
+    cells = hot_table.Cells()
     for ours, theirs, best in ((10, 5, 8), (100, 100, 50), (30, 10, 20)):
         cells.add("ours", ours)
         cells.add("theirs 1", theirs)
         cells.add("theirs 2", best)
-        cells.add("missing", None)
-    assert cells.ratio("ours", "theirs 1") == 2
-    assert cells.ratio("ours", "theirs 1", "theirs 2") == 1.25
-    assert cells.ratio("ours", "missing") is None
-    assert cells.ratio("missing", "ours") is None
+    assert median(cells.ratios("ours", "theirs 1")) == 2
+    assert median(cells.ratios("ours", "theirs 1", "theirs 2")) == 1.25
+    assert cells.ratios("ours", "missing") == []
+    assert cells.ratios("missing", "ours") == []
 
 
-def test_what_was_not_measured_has_no_figure_and_a_goal_missed_fails_the_report():
-    cells = hot._Cells()
-    for name in ("threads validate 8", "pgbench validate 8"):
-        cells.add(name, 100)
-    figures = {f.name: f for f in hot._figures(cells, [(20.0, 10.0)], 2.0)}
+def test_a_stack_that_is_missing_has_no_figure_and_the_table_says_why():
+    cells = hot_table.Cells()
+    for rate in (80, 100, 120):
+        cells.add("threads validate 8", rate)
+        cells.add("pgbench validate 8", 100)
+    missing = {"drizzle": "no node here"}
+    ratios = hot_table.ratios(cells, [(20.0, 10.0)], missing)
+    figures = {one.name: one for one in hot_table.figures(ratios)}
     assert figures["validate over pgbench, 8 clients"].holds
-    assert figures["client CPU of a validate"].holds is False
     assert figures["client CPU over bare libpq's"].value == 2
-    assert not any("Drizzle" in name or "asyncpg" in name for name in figures)
+    # Not missing, and not measured: a goal that does not hold.
+    assert figures["validate over asyncpg, 8 clients"].holds is False
+    assert not any("Drizzle" in name for name in figures)
+    table = hot_table.markdown(tuple(figures.values()), ratios, missing).splitlines()
+    assert "| validate over pgbench, 8 clients | 1 x | 0.8 to 1.2 | >= 0.75 |" in table
+    assert "| validate over Drizzle, 8 clients | missing: no node here | | |" in table
+    assert sum("missing: no node here" in line for line in table) == 5
+
+
+def test_sqlalchemy_finds_the_sessions_by_core_and_by_orm(database):
+    world.load(database.url, world.Sizes(sessions=20, attempts=0, limits=0))
+    for orm in (False, True):
+        with hot_sqlalchemy.validation(database.url, orm=orm) as validate:
+            found = validate(7)
+            assert found is not None
+            assert found.id == world.session_id(7)
+            assert validate(21) is None
+
+
+def test_without_node_drizzle_is_missing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert hot._drizzle(tmp_path / "node", None) == (
+        None,
+        {"drizzle": "node or npm is not installed"},
+    )
 
 
 def test_welchs_t_sees_a_shift_and_leaves_the_slowest_twentieth_out():

@@ -30,6 +30,7 @@ from authkit.harness.peers.cluster_failover import (
     frozen_and_thawed,
     judged,
 )
+from authkit.harness.peers.interval import interval
 
 if TYPE_CHECKING:
     from authkit.harness.drills.servers import Servers
@@ -64,6 +65,7 @@ class Row:
     over_bare_us: float | None = None
     failover: Failover | None = None
     missing: str = ""
+    within_us: tuple[float, float] | None = None
 
 
 def run(
@@ -124,12 +126,14 @@ async def _measured(
             other for other in peers if type(other) is type(peer) and other.name == BARE
         )
         pairs = zip(costs[id(peer)], costs[id(bare)], strict=True)
+        over = [ours - its for ours, its in pairs]
         rows.append(
             Row(
                 peer.name,
                 colour,
                 acquire_us=round(median(costs[id(peer)]), 2),
-                over_bare_us=round(median(ours - its for ours, its in pairs), 2),
+                over_bare_us=round(median(over), 2),
+                within_us=interval(over),
                 failover=judged(written[id(peer)], moments)
                 if id(peer) in written
                 else None,
@@ -250,7 +254,10 @@ def markdown(rows: Sequence[Row]) -> str:
             cells += [f"missing: {row.missing}", *[""] * 6]
         else:
             found = row.failover
-            cells += [_cell(row.acquire_us), _cell(row.over_bare_us)]
+            within = ""
+            if row.within_us is not None and row.peer != BARE:
+                within = " ({:.2f} to {:.2f})".format(*row.within_us)
+            cells += [_cell(row.acquire_us), _cell(row.over_bare_us) + within]
             cells += (
                 ["does not fail over", *[""] * 4]
                 if found is None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 from authkit.figures import Figure, Report, figure
 from authkit.harness.drills.progress import Progress, silent
+from authkit.harness.peers.interval import interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 OURS, BARE = "authkit frames", "ADBC alone"
 READ_SQL, ROWS, COPY = "read_sql on SQLAlchemy", "psycopg, tuples", "COPY CSV, Arrow"
 _PACKAGES: Final = ("adbc-driver-postgresql", "sqlalchemy", "psycopg", "pyarrow")
-_DRAWS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +156,7 @@ def opened(
 
 def _row(name: str, took: Mapping[str, Sequence[float]]) -> Row:
     ratios = [ours / bare for ours, bare in zip(took[name], took[BARE], strict=True)]
-    return Row(name, median(took[name]), median(ratios), _interval(ratios))
-
-
-def _interval(ratios: Sequence[float]) -> tuple[float, float]:
-    """Return a 95 % interval of the median, by bootstrap over rounds."""
-    chance = Random(1)  # noqa: S311 # drawing again, no secret
-    drawn = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(_DRAWS))
-    return drawn[int(0.025 * _DRAWS)], drawn[int(0.975 * _DRAWS)]
+    return Row(name, median(took[name]), median(ratios), interval(ratios))
 
 
 def _rounded(value: float | None) -> float | None:

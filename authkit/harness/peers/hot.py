@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -20,12 +20,16 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 import authkit
+from authkit.errors import LabError
 from authkit.figures import Figure, Report, figure
 from authkit.harness.drills.progress import Progress, silent
 from authkit.harness.peers import hot_clients as clients
+from authkit.harness.peers import hot_table as table
 from authkit.harness.peers import hot_timing
 from authkit.harness.peers import hot_world as world
 from authkit.harness.peers.hot_drizzle import Drizzle, present
+from authkit.harness.peers.hot_sqlalchemy import sqlalchemy_in_threads
+from authkit.harness.peers.hot_table import CLIENTS, FEW, Cells
 from authkit.harness.peers.hot_timing import Timing
 from authkit.harness.peers.hot_world import Sizes
 from authkit.settings import Settings
@@ -34,36 +38,8 @@ if TYPE_CHECKING:
     from authkit.lab import Lab
 
 DEFAULT_SIZES: Final = Sizes(100_000, 100_000, 10_000)
-CLIENTS: Final = (1, 2, 4, 8, 32)
 IN_FLIGHT: Final = 256
-FEW: Final = (1, 2, 4, 8)
 _KEYS: Final = 50_000
-
-# Of pgbench at its best, coalesced; and over Drizzle.
-_FOLDED_GOALS: Final = {"validate": 1.5, "touch": 4.5, "attempt": 2.8, "limiter": 4.4}
-_DRIZZLE_GOALS: Final = {"validate": 5, "touch": 6, "attempt": 4, "limiter": 7}
-
-
-@dataclass(slots=True)
-class _Cells:
-    """Calls a second of every arm, a value for each round."""
-
-    rates: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-
-    def add(self, arm: str, rate: float | None) -> None:
-        if rate is not None:
-            self.rates.setdefault(arm, []).append(rate)
-
-    def ratio(self, arm: str, *others: str) -> float | None:
-        """Return the median over rounds of one arm over the best of others."""
-        rates = self.rates.get(arm, [])
-        against = [self.rates[other] for other in others if other in self.rates]
-        found = [
-            rate / best
-            for place, rate in enumerate(rates)
-            if (best := max((other[place] for other in against), default=0.0))
-        ]
-        return median(found) if found else None
 
 
 def run(
@@ -81,12 +57,13 @@ def run(
         seconds: of one arm in one round.
         rounds: of all arms in turn.
         sizes: of the tables.
-        drizzle: whether to install and measure it; None: where node and npm are.
+        drizzle: whether to install and measure it; None: where that can be done. What
+            is not measured is told as missing, and why.
         bindir: PostgreSQL's programs; None: the lab's own choice.
         progress: told of each arm.
 
     Raises:
-        LabError: the lab, pgbench, npm or node failed.
+        LabError: the lab, pgbench or node failed, or npm where `drizzle` is True.
     """
     from authkit.lab import cluster
     from authkit.ops.migrate import upgrade
@@ -98,10 +75,12 @@ def run(
             url = world.by_socket(lab)
             upgrade(lab.url())
             world.load(url, sizes, progress)
-            wanted = present() if drizzle is None else drizzle
-            node = Drizzle(_made(folder / "node")) if wanted else None
+            node, missing = _drizzle(folder / "node", drizzle)
+            if find_spec("asyncpg") is None:
+                missing["asyncpg"] = "asyncpg is not installed"
             arms = _arms(url, lab, folder, sizes, seconds, node)
-            cells = _Cells()
+            arms = {n: arm for n, arm in arms.items() if n.split()[0] not in missing}
+            cells = Cells()
             for turn in range(rounds):
                 for place, (name, arm) in enumerate(arms.items()):
                     cells.add(name, arm())
@@ -126,13 +105,21 @@ def run(
             version = str(lab.sql("SHOW server_version")[0][0])
     finally:
         shutil.rmtree(folder)
+    ratios = table.ratios(cells, cpu, missing)
+    figures = (
+        *table.figures(ratios),
+        *_of_client([ours for ours, _ in cpu], kept),
+        *_timed(timing),
+    )
     return Report(
         "bench peers hot",
         started,
         perf_counter() - began,
-        (*_figures(cells, cpu, median(kept)), *_timed(timing)),
+        figures,
         postgres=version,
         extra={
+            "table": table.markdown(figures, ratios, missing),
+            "missing": missing,
             "rates": {
                 name: [round(r) for r in rates] for name, rates in cells.rates.items()
             },
@@ -152,12 +139,12 @@ def _arms(
     sizes: Sizes,
     seconds: float,
     node: Drizzle | None,
-) -> dict[str, Callable[[], float | None]]:
+) -> Mapping[str, Callable[[], float]]:
     """Return every arm, each beside those that it is compared with."""
     settings = Settings.load(None, database_url=url)
     keys = {op: world.drawn(sizes, op, _KEYS) for op in world.OPERATIONS}
     validate = keys["validate"]
-    arms: dict[str, Callable[[], float | None]] = {}
+    arms: dict[str, Callable[[], float]] = {}
 
     def bench(operation: str, count: int) -> Callable[[], float]:
         return lambda: world.pgbench(lab, folder, operation, count, seconds, sizes)
@@ -175,13 +162,18 @@ def _arms(
             settings, operation, drawn, count, seconds, coalesced=fold
         )
 
-    def drizzled(op: str, count: int) -> Callable[[], float | None]:
-        return lambda: node and node.rate(url, op, keys[op], count, seconds)
+    def drizzled(op: str, count: int) -> Callable[[], float]:
+        return lambda: node.rate(url, op, keys[op], count, seconds) if node else 0.0
+
+    def alchemy(*, orm: bool) -> Callable[[], float]:
+        return lambda: sqlalchemy_in_threads(url, validate, 8, seconds, orm=orm)
 
     arms["threads validate 8"] = threads("validate", 8)
     arms["asyncpg validate 8"] = lambda: clients.asyncpg_in_tasks(
         url, validate, 8, seconds
     )
+    arms["core validate 8"] = alchemy(orm=False)
+    arms["orm validate 8"] = alchemy(orm=True)
     arms["drizzle validate 8"] = drizzled("validate", 8)
     arms["threads touched 8"] = threads("touched", 8)
     arms["threads validate folded 32"] = threads("validate", 32, fold=True)
@@ -199,50 +191,29 @@ def _arms(
     return arms
 
 
-def _figures(
-    cells: _Cells, cpu: list[tuple[float, float]], kept: float
-) -> tuple[Figure, ...]:
-    ratio = cells.ratio
-    one = "threads validate 8"
-    found = [
-        figure("validate over pgbench, 8 clients", ratio(one, "pgbench validate 8"),
-               "x", goal=(">=", 0.75)),
-        figure("client CPU of a validate", median(ours for ours, _ in cpu),
-               "us", goal=("<=", 11)),
-        figure("of which lease, breaker and checks", kept, "us", goal=("<=", 1.5)),
-        figure("client CPU over bare libpq's", median(o / b for o, b in cpu), "x"),
-        figure("sync coalescer over psycopg_pool, 32 threads",
-               ratio("threads validate folded 32", "psycopg_pool validate 32"),
-               "x", goal=(">=", 3.5)),
-        figure("validate with throttled touch over validate",
-               ratio("threads touched 8", one), "x", goal=(">=", 0.9)),
-    ]  # fmt: skip
-    if (rate := ratio(one, "asyncpg validate 8")) is not None:
-        found.append(
-            figure("validate over asyncpg, 8 clients", rate, "x", goal=(">=", 1.05))
-        )
-    if (rate := ratio(one, "drizzle validate 8")) is not None:
-        found.append(
-            figure("validate over Drizzle, 8 clients", rate, "x", goal=(">=", 1.6))
-        )
-    for name in world.OPERATIONS:
-        folded = f"tasks {name} folded"
-        best = ratio(folded, *(f"pgbench {name} {count}" for count in CLIENTS))
-        found.append(
-            figure(f"{name} coalesced over pgbench at its best", best, "x",
-                   goal=(">=", _FOLDED_GOALS[name]))
-        )  # fmt: skip
-        if (rate := ratio(folded, f"drizzle {name}")) is not None:
-            found.append(
-                figure(f"{name} coalesced over Drizzle", rate, "x",
-                       goal=(">=", _DRIZZLE_GOALS[name]))
-            )  # fmt: skip
-    few = [ratio(f"tasks validate folded {n}", f"tasks validate {n}") for n in FEW]
-    least = min((rate for rate in few if rate is not None), default=None)
-    found.append(
-        figure("coalescer over plain calls, 1 to 8", least, "x", goal=(">=", 0.95))
+def _of_client(cpu: list[float], kept: list[float]) -> tuple[Figure, ...]:
+    return (
+        figure("client CPU of a validate", median(cpu), "us", goal=("<=", 11)),
+        figure(
+            "of which lease, breaker and checks", median(kept), "us", goal=("<=", 1.5)
+        ),
     )
-    return tuple(found)
+
+
+def _drizzle(
+    folder: Path, wanted: bool | None
+) -> tuple[Drizzle | None, dict[str, str]]:
+    """Install it where that is wanted and can be done; or say why it is missing."""
+    if wanted is False:
+        return None, {"drizzle": "it was not asked for"}
+    if wanted is None and not present():
+        return None, {"drizzle": "node or npm is not installed"}
+    try:
+        return Drizzle(_made(folder)), {}
+    except LabError as exc:
+        if wanted:
+            raise
+        return None, {"drizzle": str(exc)}
 
 
 def _timed(timing: Timing) -> tuple[Figure, ...]:

@@ -220,14 +220,9 @@ def psycopg_pool_in_threads(
         return in_threads(call, keys, clients, seconds)
 
 
-def asyncpg_in_tasks(
-    url: str, keys: list[int], clients: int, seconds: float
-) -> float | None:
-    """Return validations a second of asyncpg's pool; None where it is missing."""
-    try:
-        asyncpg: Any = import_module("asyncpg")
-    except ModuleNotFoundError:
-        return None
+def asyncpg_in_tasks(url: str, keys: list[int], clients: int, seconds: float) -> float:
+    """Return validations a second of asyncpg's pool."""
+    asyncpg: Any = import_module("asyncpg")
 
     async def run() -> float:
         sql = world.SINGLE["validate"].sql

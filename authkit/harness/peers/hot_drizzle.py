@@ -30,18 +30,14 @@ class Drizzle:
         self._folder = folder
         source = files("authkit.harness.peers").joinpath("drizzle.mjs")
         (folder / "drizzle.mjs").write_text(source.read_text("utf-8"), "utf-8")
-        ran = subprocess.run(
+        ran = _installed(
             (
                 *(shutil.which("npm") or "npm", "install"),
                 *("--no-audit", "--no-fund", "--ignore-scripts"),
                 *("--prefix", str(folder), "--cache", str(folder / "cache"), *PACKAGES),
-            ),
-            capture_output=True,
-            text=True,
-            timeout=_INSTALL_S,
-            check=False,
+            )
         )
-        if ran.returncode:
+        if not ran:
             raise LabError("npm could not install Drizzle: is a registry reachable?")
 
     def rate(
@@ -73,6 +69,16 @@ class Drizzle:
             said = [line for line in ran.stderr.splitlines() if "rror" in line]
             raise LabError(f"node could not run Drizzle: {(said or ['?'])[0]}")
         return float(json.loads(ran.stdout))
+
+
+def _installed(command: tuple[str, ...]) -> bool:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def present() -> bool:
