@@ -59,7 +59,7 @@ class AttemptRecord:
         at, client = self.occurred_at, self.client_id
         return (
             None if at is None else inputs.moment(at, "time of the attempt"),
-            uuid7(),
+            uuid7(at),  # by which an attempt is found again without its time
             inputs.fingerprint(self.subject, "subject"),
             inputs.optional_identifier(self.user_id, "user id"),
             inputs.optional_address(self.ip),

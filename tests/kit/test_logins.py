@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 import authkit
 from authkit.errors import InvalidInput, NotFound
-from authkit.hot import Allowance, NewSession, Throttle, Throttled
+from authkit.hot import Allowance, AttemptRecord, NewSession, Throttle, Throttled
 from authkit.ids import uuid7
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused
 from authkit.settings import Settings
@@ -224,6 +224,19 @@ def test_what_cannot_be_explained_is_said(kit, owner, ada):
     for name in ("a\ud800@example.com", b"ada", None):
         with pytest.raises(InvalidInput, match="address or name"):
             kit.logins.begin(name)
+
+
+def test_an_attempt_that_is_recorded_late_is_found_by_its_id(kit, ada):
+    log_in(kit)
+    at = datetime.now(UTC) - timedelta(days=9)
+    made = [
+        kit.attempts.record(
+            AttemptRecord(outcome="failed", user_id=ada, ip="192.0.2.7", occurred_at=at)
+        )
+        for _ in range(2)
+    ]
+    assert made[0].id != made[1].id
+    assert [kit.risk.rescore(key.id).n for key in made] == [1, 1]
 
 
 def test_where_the_application_says_no_network_it_is_looked_up(keyed, owner, ada):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -207,5 +207,50 @@ def test_a_shared_attack_is_critical_once_one_of_its_addresses_comes_in(owner, n
     [finding] = found(owner, name)
     assert not finding.critical  # its owner, from somewhere else
     attempt(owner, 9, user_id=users[1], subject_hash=b"\1" * 32, ip="192.0.2.3")
+    [finding] = found(owner, name)
+    assert finding.critical
+
+
+# Of one attempt by its number, and where it came from: what a detector just finds.
+BARELY: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {
+    "brute_force": (10, lambda _: {"subject_hash": b"a" * 32, "ip": "192.0.2.1"}),
+    "distributed_brute_force": (
+        10,
+        lambda n: {"subject_hash": b"a" * 32, "ip": f"192.0.2.{n % 5}"},
+    ),
+    "password_spray": (
+        15,
+        lambda n: {"subject_hash": bytes([n % 5]) * 32, "ip": "192.0.2.1"},
+    ),
+    "credential_stuffing": (
+        25,
+        lambda n: {"subject_hash": bytes([n]) * 32, "ip": "192.0.2.1"},
+    ),
+    "mfa_fatigue": (
+        5,
+        lambda _: {
+            "user_id": UUID(int=7),
+            "stage": "second_factor",
+            "method": "push",
+            "outcome": "denied",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BARELY)
+def test_one_attempt_fewer_is_no_finding_and_a_success_soon_after_makes_it_critical(
+    owner, name
+):
+    enough, planted = BARELY[name]
+    for n in range(enough - 1):
+        attempt(owner, n * 0.1, **{"outcome": "failed", **planted(n)})
+    assert found(owner, name) == []
+    last = planted(enough - 1)
+    attempt(owner, enough * 0.1, **{"outcome": "failed", **last})
+    attempt(owner, 120, **{**last, "outcome": "succeeded"})  # too late to be theirs
+    [finding] = found(owner, name)
+    assert (finding.critical, len(finding.evidence)) == (False, enough)
+    attempt(owner, 4, **{**last, "outcome": "succeeded"})
     [finding] = found(owner, name)
     assert finding.critical
