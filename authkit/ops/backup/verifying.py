@@ -41,4 +41,5 @@ def verify_files(tools: Tools, data: Path, *, tell: Told | None = None) -> None:
     Raises:
         BackupError: with what pg_verifybackup says.
     """
-    tools.run("pg_verifybackup", ["-P", data], phase="Verifying", tell=tell)
+    progress = ["-P"] if tools.programs.major >= 16 else []  # 15 has no such option
+    tools.run("pg_verifybackup", [*progress, data], phase="Verifying", tell=tell)
