@@ -38,3 +38,12 @@ def test_outside_a_checkout_nothing_can_be_compared(no_env: None, tmp_path: Path
     done = RUNNER.invoke(app, ["bench", "budgets"])
     assert isinstance(done.exception, InvalidInput)
     assert "no git checkout" in str(done.exception)
+
+
+def test_without_git_the_reason_is_that(
+    no_env: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = RUNNER.invoke(app, ["bench", "budgets"])
+    assert isinstance(done.exception, InvalidInput)
+    assert "No such file or directory: 'git'" in str(done.exception)

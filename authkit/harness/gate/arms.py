@@ -41,10 +41,12 @@ def repository(start: Path | None = None) -> Path:
     Raises:
         InvalidInput: there is none.
     """
-    found = _git(start or Path.cwd(), "rev-parse", "--show-toplevel")
-    if found is None:
-        raise InvalidInput("this is no git checkout: nothing can be compared")
-    return Path(found)
+    found = _run(start or Path.cwd(), "git", "rev-parse", "--show-toplevel")
+    if found.returncode:
+        # git may be absent, or not trust whose folder it is.
+        said = found.stderr.strip().partition("\n")[0].removeprefix("fatal: ")
+        raise InvalidInput(f"this is no git checkout: nothing can be compared ({said})")
+    return Path(found.stdout.strip())
 
 
 @contextmanager
