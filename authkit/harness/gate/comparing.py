@@ -54,10 +54,14 @@ Team = tuple[Arm, ...]
 Teams = Sequence[Team]
 
 
-def may_pin() -> bool:
-    """Tell whether processes may be given processors of their own here."""
+def may_pin(server: int) -> bool:
+    """Tell whether processes may be given processors of their own here.
+
+    Root in a container may pin itself and not the server, which is another account's.
+    """
     try:
-        os.sched_setaffinity(0, os.sched_getaffinity(0))
+        for process in (0, server):
+            os.sched_setaffinity(process, os.sched_getaffinity(process))
     except (OSError, AttributeError):
         return False
     return True
@@ -70,7 +74,7 @@ def opened(ground: Ground, teams: int) -> Generator[tuple[Teams, tuple[str, ...]
     Where nothing can be pinned, chance would give one version's backend the client's
     own processor: there, versions share a process and a connection if they can.
     """
-    if not may_pin() and ground.alike:
+    if not may_pin(ground.server) and ground.alike:
         with ground.shared(teams) as made:
             yield made, ("no permission to pin: both versions on one connection",)
         return

@@ -73,6 +73,14 @@ class Ground:
         return len(self._trees)
 
     @property
+    def server(self) -> int:
+        """One of the server's processes."""
+        ((found,),) = self._lab.sql(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+        )
+        return int(found)
+
+    @property
     def alike(self) -> bool:
         """Whether one database and one interpreter do for all versions."""
         return len(self._templates) == len({tree.python for tree in self._trees}) == 1
