@@ -52,6 +52,7 @@ def get(server: MetricsServer, path: str) -> tuple[int, str]:
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
+        assert "Python" not in (answer.getheader("Server") or "")
         return answer.status, answer.read().decode()
     finally:
         connection.close()

@@ -56,6 +56,8 @@ class MetricsServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server_version = "authkit"
+    sys_version = ""
     server: MetricsServer  # pyright: ignore[reportIncompatibleVariableOverride] # it is made by that server alone
 
     def do_GET(self) -> None:
