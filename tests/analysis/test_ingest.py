@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -263,6 +264,14 @@ def test_a_torn_csv_record_does_not_take_the_next_with_it():
     told = found(CsvRecords(read_mapping("rba")), torn)
     assert [type(one) for one in told[:2]] == [Unreadable, Event]
     assert isinstance(told[2], Unreadable)
+
+
+def test_long_fields_are_read_and_the_limit_of_others_stays_as_it_was():
+    before = csv.field_size_limit()
+    long = RBA.replace('"a, b"', '"' + "a" * (before + 1) + '"')
+    told = found(CsvRecords(read_mapping("rba")), long)
+    assert [type(one) for one in told] == [Event, Event]
+    assert csv.field_size_limit() == before
 
 
 def test_a_csv_file_of_something_else_is_refused():

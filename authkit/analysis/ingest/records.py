@@ -56,6 +56,15 @@ def _within(record: dict[str, Any], name: str) -> object:
     return None if isinstance(found, dict | list) else found
 
 
+def _next(records: Iterator[list[str]]) -> list[str]:
+    """Take a record, of long fields too; what others may read stays as it is."""
+    before = csv.field_size_limit(_FIELD_CHARS)
+    try:
+        return next(records)
+    finally:
+        csv.field_size_limit(before)
+
+
 class CsvRecords:
     """A CSV file (RFC 4180) whose first record names the fields."""
 
@@ -69,10 +78,9 @@ class CsvRecords:
             InvalidInput: the first record does not name what the mapping asks for.
         """
         source = _Lines(lines)
-        csv.field_size_limit(_FIELD_CHARS)
         records = csv.reader(source, strict=True)
         try:
-            header = [name.strip() for name in next(records)]
+            header = [name.strip() for name in _next(records)]
         except (StopIteration, csv.Error):
             return
         places = {name: place for place, name in enumerate(header)}
@@ -85,7 +93,7 @@ class CsvRecords:
         while True:
             source.begin()
             try:
-                record = next(records)
+                record = _next(records)
             except StopIteration:
                 return
             except csv.Error:
