@@ -291,3 +291,56 @@ def test_every_readable_line_of_a_log_of_many_systems_is_understood():
         ("abandoned", None): 2,
         ("succeeded", None): 3,
     }
+
+
+# One line for each of the 27 kinds in a log of a real server: J. Zhu et al., "Loghub: A
+# Large Collection of System Log Datasets for AI-driven Log Analytics" (ISSRE 2023), the
+# templates of its OpenSSH sample. Names and addresses are ours; the sample's own lines
+# are not here. The number is how many attempts the line tells of.
+OF_A_REAL_SERVER = {
+    "Accepted password for ann from 192.0.2.7 port 49116 ssh2": 1,
+    "Connection closed by 192.0.2.7 [preauth]": 0,
+    "Did not receive identification string from 192.0.2.7": 0,
+    "Disconnecting: Too many authentication failures for admin [preauth]": 0,
+    "Disconnecting: Too many authentication failures for root [preauth]": 0,
+    "error: Received disconnect from 192.0.2.7: 3: com.jcraft.jsch.JSchException:"
+    " Auth fail [preauth]": 0,
+    "error: Received disconnect from 192.0.2.7: 14: No more user authentication"
+    " methods available. [preauth]": 0,
+    "Failed none for invalid user 0 from 192.0.2.7 port 51889 ssh2": 0,
+    "Failed password for root from 192.0.2.7 port 44328 ssh2": 1,
+    "Failed password for invalid user bob from 192.0.2.7 port 38926 ssh2": 1,
+    "fatal: Write failed: Connection reset by peer [preauth]": 0,
+    "input_userauth_request: invalid user bob [preauth]": 0,
+    "Invalid user bob from 192.0.2.7": 0,
+    "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 42393]": 5,
+    "PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser="
+    " rhost=192.0.2.7": 0,
+    "PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser="
+    " rhost=192.0.2.7": 0,
+    "PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser="
+    " rhost=192.0.2.7  user=root": 0,
+    "PAM service(sshd) ignoring max retries; 6 > 3": 0,
+    "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh"
+    " ruser= rhost=192.0.2.7 ": 0,
+    "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh"
+    " ruser= rhost=192.0.2.7  user=root": 0,
+    "pam_unix(sshd:auth): check pass; user unknown": 0,
+    "pam_unix(sshd:session): session closed for user ann": 0,
+    "pam_unix(sshd:session): session opened for user ann by (uid=0)": 0,
+    "Received disconnect from 192.0.2.7: 11: Bye Bye [preauth]": 0,
+    "Received disconnect from 192.0.2.7: 11: Closed due to user request. [preauth]": 0,
+    "Received disconnect from 192.0.2.7: 11: disconnected by user": 0,
+    "reverse mapping checking getaddrinfo for host.example [192.0.2.7] failed"
+    " - POSSIBLE BREAK-IN ATTEMPT!": 0,
+}
+
+
+def test_every_kind_of_line_in_a_log_of_a_real_server_is_understood():
+    assert len(OF_A_REAL_SERVER) == 27
+    told = {
+        message: one.times if isinstance(one, Event) else type(one).__name__
+        for message, one in zip(OF_A_REAL_SERVER, read(*OF_A_REAL_SERVER), strict=True)
+    }
+    expected = {line: times or "Passed" for line, times in OF_A_REAL_SERVER.items()}
+    assert told == expected
