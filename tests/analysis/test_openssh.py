@@ -313,7 +313,7 @@ OF_A_REAL_SERVER = {
     "fatal: Write failed: Connection reset by peer [preauth]": 0,
     "input_userauth_request: invalid user bob [preauth]": 0,
     "Invalid user bob from 192.0.2.7": 0,
-    "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 42393]": 5,
+    "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 4]": 5,
     "PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser="
     " rhost=192.0.2.7": 0,
     "PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser="
