@@ -433,6 +433,26 @@ def test_a_doubt_outlives_an_attempt_that_came_to_no_key(deadly, barred):
     assert rows(numbers) == []
 
 
+def test_a_key_that_was_declared_void_meanwhile_leaves_no_doubt(deadly, pair):
+    numbers, key = deadly, f"voided {deadly.table}"
+    with numbers.writer() as connection:
+        database = connection.execute("SELECT current_database()")[0][0]
+
+    def settle(event):
+        if isinstance(event, Doubted):
+            pair.sql(
+                "INSERT INTO authkit.write_keys (key, status, epoch)"
+                " VALUES (%s, 'void', 1)",
+                [key],
+                database=database,
+            )
+
+    numbers.cluster.events.subscribe(settle)
+    with pytest.raises(Conflict, match="void"):
+        numbers.run(insert(numbers, 13), key=key)
+    assert rows(numbers) == []
+
+
 @pytest.mark.parametrize("later", [InvalidInput, NoPrimary])
 def test_an_attempt_that_took_the_key_settles_the_doubt_of_the_first(deadly, later):
     numbers, key, attempts = deadly, f"settled {deadly.table}", []

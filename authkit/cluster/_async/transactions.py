@@ -235,6 +235,7 @@ class AsyncTransactions:
         left = run.wanted.deadline - monotonic()
         resolution = await self.resolve(key, min(left, run.wanted.acquire_s))
         if resolution is Resolution.VOID:
+            run.doubted.clear()  # so nothing of an earlier attempt was applied either
             raise Conflict(
                 "this write key was declared void by `resolve`: take a new one",
                 constraint=CONSTRAINT,

@@ -231,6 +231,7 @@ class Transactions:
         left = run.wanted.deadline - monotonic()
         resolution = self.resolve(key, min(left, run.wanted.acquire_s))
         if resolution is Resolution.VOID:
+            run.doubted.clear()  # so nothing of an earlier attempt was applied either
             raise Conflict(
                 "this write key was declared void by `resolve`: take a new one",
                 constraint=CONSTRAINT,
