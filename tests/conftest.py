@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+
+from authkit.lab import Lab
 
 pytest_plugins = ["authkit.testing.plugin"]
 
@@ -46,3 +50,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         key=lambda at: (places.get(files[at], len(LONGEST)), -tests[files[at]]),
     )
     items[:] = [items[at] for at in order]
+
+
+@pytest.fixture
+def replay_paused(pair: Lab) -> Callable[[], AbstractContextManager[None]]:
+    """A block in which the replica receives and does not replay.
+
+    A commit that waits for it (`remote_apply`) ends after the block only: commit with
+    `synchronous_commit = local` inside.
+    """
+
+    @contextmanager
+    def paused() -> Generator[None]:
+        pair.sql("SELECT pg_wal_replay_pause()", node="replica")
+        try:
+            yield
+        finally:
+            pair.sql("SELECT pg_wal_replay_resume()", node="replica")
+
+    return paused

@@ -51,6 +51,15 @@ class Token:
         return other
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How far a node had replayed when it was asked, on the client's clock in s."""
+
+    timeline: int
+    lsn: int
+    at: float
+
+
 def lsn_number(text: str) -> int:
     """Read a log position as PostgreSQL prints it (`16/B374D848`).
 

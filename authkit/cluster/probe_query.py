@@ -1,4 +1,4 @@
-"""The one question a probe asks, and how its answer is read."""
+"""What a probe asks, and how its answer is read; what a reader asks that waits."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ SELECT pg_is_in_recovery()::int,
        pg_control_recovery() AS r
 """
 COLUMNS = 11
+
+# How far a replica has come, and on which timeline.
+REPLAYED: LiteralString = """
+SELECT pg_last_wal_replay_lsn()::text,
+       coalesce((SELECT max(received_tli) FROM pg_stat_wal_receiver),
+                greatest(c.timeline_id, r.min_recovery_end_timeline))
+  FROM pg_control_checkpoint() AS c, pg_control_recovery() AS r
+"""
 
 
 def read_answer(

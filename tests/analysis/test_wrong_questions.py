@@ -85,15 +85,14 @@ def test_a_url_that_cannot_be_read_is_not_repeated():
     assert caught.value.__cause__ is None
 
 
-def test_a_replica_that_is_behind_the_asked_time_says_so(seeded, pair):
+def test_a_replica_that_is_behind_the_asked_time_says_so(seeded, pair, replay_paused):
     said: list[str] = []
     frames = seeded.frames(say=said.append, now=lambda: datetime.now(UTC))
 
     def late() -> bool:
         return frames.attempts(since="1h").attrs["lag_s"] >= 1.0
 
-    pair.sql("SELECT pg_wal_replay_pause()", node="replica")
-    try:
+    with replay_paused():
         pair.sql("SELECT txid_current()")
         until(late, "the replica behind")
         assert frames.attempts(since="1h").attrs["behind"] is True
@@ -101,8 +100,6 @@ def test_a_replica_that_is_behind_the_asked_time_says_so(seeded, pair):
         long_ago = frames.attempts(since="30d", until="7d")
         assert long_ago.attrs["behind"] is False
         assert "missing" not in said[-1]
-    finally:
-        pair.sql("SELECT pg_wal_replay_resume()", node="replica")
     unknown = Standing("replica", None)
     assert unknown.misses(END, END)
 

@@ -212,6 +212,24 @@ def test_an_unknown_reader_engine_follows_the_readers_rules(drive, small):
     assert engine.use(lambda c: c.scalar(text("SELECT pg_is_in_recovery()"))) is False
 
 
+def test_the_engine_for_a_read_after_a_token_is_of_a_node_that_holds_it(
+    drive, settings, table, pair, replay_paused
+):
+    driver = drive(settings).open()
+    with driver.writer() as connection:
+        connection.execute(f"CREATE TABLE {table} (n int)")
+    pair.wait_replayed()
+    with replay_paused():
+        with driver.writer() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute(f"INSERT INTO {table} VALUES (1)")
+            connection.execute("RESET synchronous_commit")
+            token = driver.call("token", connection.raw)
+        engine = Engine(driver, driver.call("reader_engine", after=token))
+        count = text(f"SELECT count(*) FROM {table}")
+        assert engine.use(lambda c: c.scalar(count)) == 1
+
+
 def test_no_engine_holds_a_connection_after_close(drive, small):
     driver = drive(small).open()
     engine = primary_engine(driver)

@@ -78,6 +78,22 @@ def test_the_commit_gives_a_token_that_a_replica_can_be_asked_for(kit, email):
         assert uow.users.find(user.id) is not None
 
 
+def test_a_unit_of_work_after_a_token_sees_the_commit_where_the_replica_does_not_yet(
+    kit, email, replay_paused
+):
+    wait_for_a_replica_of_known_lag(kit)
+    with replay_paused():
+        with kit.unit_of_work(token=True) as uow:
+            uow.work.session.execute(text("SET LOCAL synchronous_commit = local"))
+            user = uow.users.create(email)
+        for bound in (None, timedelta(minutes=1)):
+            with kit.unit_of_work(
+                read_only=True, max_lag=bound, after=uow.token
+            ) as later:
+                assert later.users.find(user.id) is not None
+                assert later.node.role is Role.PRIMARY
+
+
 def test_a_read_only_unit_runs_on_a_replica_when_staleness_is_allowed(kit):
     wait_for_a_replica_of_known_lag(kit)
     with kit.unit_of_work(read_only=True, max_lag=timedelta(seconds=60)) as uow:

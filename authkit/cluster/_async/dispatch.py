@@ -177,31 +177,6 @@ class AsyncDispatch:
                 return node
             await self._wait(seen, deadline, self._no_writer)
 
-    async def pick_reader(
-        self,
-        limit_s: float,
-        *,
-        max_lag_s: float,
-        after: Token | None,
-        stale_ok: bool,
-        prefer: str | None,
-    ) -> AsyncNode:
-        """Return a node that may serve a read, waiting for one.
-
-        Raises:
-            NoReplica: nothing fresh enough, and no primary, came in time.
-        """
-        deadline = monotonic() + limit_s
-        while True:
-            self.check()
-            seen = self._roster.changed.count
-            node = self._reader(
-                max_lag_s, after, set(), stale_ok=stale_ok, prefer=prefer
-            )
-            if node is not None:
-                return node
-            await self._wait(seen, deadline, self._no_reader)
-
     async def wait_for(
         self, primary: str | None, replicas: int, limit_s: float
     ) -> None:

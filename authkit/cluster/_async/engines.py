@@ -8,6 +8,7 @@ topology and one breaker.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import psycopg
 from sqlalchemy import ExceptionContext, event
@@ -17,10 +18,13 @@ from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.engine_pool import AsyncEnginePool
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.roster import AsyncRoster
-from authkit.cluster._primitives.aio import Engine, core
+from authkit.cluster._primitives.aio import Connection, Engine, core
 from authkit.cluster._primitives.alchemy import driver_connection
 from authkit.cluster.classify import Intent
 from authkit.errors import NotFound
+
+# What the next checkout of an engine is to be, in this context: chosen beforehand.
+_chosen: ContextVar[AsyncNodeConnection | None] = ContextVar("chosen", default=None)
 
 
 class AsyncEngines:
@@ -45,6 +49,17 @@ class AsyncEngines:
             engine = self._engines.setdefault(name, self._make(node))
         return engine
 
+    async def connect(self, chosen: AsyncNodeConnection) -> Connection:
+        """Return SQLAlchemy's connection over one that was taken; it gives it back."""
+        before = _chosen.set(chosen)
+        try:
+            return await self.of(chosen.home.name).connect()
+        finally:
+            left = _chosen.get()
+            _chosen.reset(before)
+            if left is not None:  # it failed before the checkout
+                await left.home.release(left)
+
     async def dispose(self) -> None:
         """Forget the engines; they hold no connection."""
         for engine in self._engines.values():
@@ -59,8 +74,11 @@ class AsyncEngines:
 
     def _drawer(self, node: AsyncNode) -> Callable[[], Awaitable[AsyncNodeConnection]]:
         async def draw() -> AsyncNodeConnection:
-            intent = Intent.WRITE if self._roster.writer is node else Intent.READ
-            connection = await node.acquire(intent, self._timeout)
+            connection = _chosen.get()
+            if connection is None:
+                intent = Intent.WRITE if self._roster.writer is node else Intent.READ
+                connection = await node.acquire(intent, self._timeout)
+            _chosen.set(None)
             connection.begin_by_itself(begins=True)
             return connection
 

@@ -26,7 +26,7 @@ from authkit.cluster._primitives.aio import (
 )
 from authkit.cluster.breaker import CLOSED, Breaker
 from authkit.cluster.classify import Intent
-from authkit.cluster.consistency import Token
+from authkit.cluster.consistency import Found
 from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
@@ -60,8 +60,8 @@ class AsyncNode:
         self.pool: AsyncNodePool | None = None
         self.out: set[AsyncNodeConnection] = set()
         self.served = 0
-        # Where a reader found it, if that is further than the last probe did.
-        self.replayed: Token | None = None
+        # What a reader that waited for a commit found last.
+        self.found: Found | None = None
         self._returned = Signal()
         self._burials: list[Worker] = []
         self._pool_name = f"authkit {target.name} {id(self):x}"

@@ -10,12 +10,13 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Engine as CoreEngine
 from sqlalchemy.dialects.postgresql.psycopg import AsyncAdapt_psycopg_connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 from authkit.cluster._primitives.outside import beside
 
 Lock = asyncio.Lock
+Connection: TypeAlias = AsyncConnection
 Engine: TypeAlias = AsyncEngine
 Worker: TypeAlias = "asyncio.Task[None]"
 Result = TypeVar("Result")

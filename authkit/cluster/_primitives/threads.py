@@ -24,6 +24,7 @@ from authkit.cluster._primitives.outside import beside
 psycopg_pool.pool.CLIENT_EXCEPTIONS = BaseException  # pyright: ignore[reportAttributeAccessIssue] # declared as type[Exception]
 
 Lock = threading.Lock
+Connection: TypeAlias = sqlalchemy.Connection
 Engine: TypeAlias = sqlalchemy.Engine
 Worker: TypeAlias = threading.Thread
 Result = TypeVar("Result")

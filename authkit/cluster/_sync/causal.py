@@ -8,6 +8,7 @@ token of an earlier timeline is held against the point at which that one was lef
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 
 from psycopg.errors import InsufficientPrivilege, UndefinedFile
@@ -16,7 +17,8 @@ from authkit.cluster._primitives.threads import nap
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
-from authkit.cluster.consistency import Token, lsn_number
+from authkit.cluster.consistency import Found, Token, lsn_number
+from authkit.cluster.probe_query import REPLAYED
 from authkit.cluster.routing import contains
 from authkit.cluster.timelines import HISTORY
 from authkit.cluster.views import NodeView, Role
@@ -27,14 +29,29 @@ REPLICA_WAIT_S = 0.02
 FIRST_NAP_S = 0.001
 
 
-def known(roster: Roster, node: Node, token: Token) -> bool:
-    """Whether a node is known to hold it without being asked."""
-    view, replayed = node.view, node.replayed
-    if contains(view, token):
-        return True
-    if replayed is not None and replayed.timeline == token.timeline == view.timeline:
-        return replayed.lsn >= token.lsn
-    return view.timeline > token.timeline and _held(roster, view, token)
+def known(roster: Roster, node: Node, token: Token, born: float = -inf) -> bool:
+    """Whether a node is known to hold it without being asked.
+
+    Args:
+        roster: knows where timelines were left.
+        node: which one.
+        token: the commit.
+        born: when the connection was made that is to be read from. A replica that
+            restarts may have replayed less than it had: what was learnt before a
+            connection was there says nothing of what is at its other end.
+    """
+    view, found = node.view, node.found
+    if view.observed_at >= born:
+        if contains(view, token):
+            return True
+        if view.timeline > token.timeline:
+            return _held(roster, view, token)
+    return (
+        found is not None
+        and found.at >= born
+        and found.timeline == token.timeline == view.timeline
+        and found.lsn >= token.lsn
+    )
 
 
 def _held(roster: Roster, view: NodeView, token: Token) -> bool:
@@ -56,7 +73,7 @@ def contained(roster: Roster, connection: NodeConnection, token: Token) -> bool:
         TokenLost: it cannot be shown to be part of the present timeline.
     """
     node, view = connection.home, connection.node
-    if known(roster, node, token):
+    if known(roster, node, token, connection.born):
         return True
     if view.role is not Role.PRIMARY:
         return view.timeline == token.timeline and _replays(connection, token)
@@ -83,10 +100,13 @@ def _replays(connection: NodeConnection, token: Token) -> bool:
     until = monotonic() + REPLICA_WAIT_S
     pause = FIRST_NAP_S
     while True:
-        cursor = connection.execute("SELECT pg_last_wal_replay_lsn()::text")
+        asked = monotonic()
+        cursor = connection.execute(REPLAYED)
         row = cursor.fetchone()
-        lsn = lsn_number(row[0]) if row is not None and row[0] is not None else 0
-        node.replayed = Token(token.timeline, lsn).latest(node.replayed)
+        if row is None or row[0] is None or row[1] != token.timeline:
+            return False  # it follows another timeline since it was last seen
+        lsn = lsn_number(row[0])
+        node.found = Found(token.timeline, lsn, asked)
         if lsn >= token.lsn:
             return True
         if monotonic() + pause > until:

@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TypeVar
 
-from authkit.cluster._primitives.threads import Engine
+from authkit.cluster._primitives.threads import Connection, Engine
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.lease import Lease, end
 from authkit.cluster._sync.life import Life
@@ -234,14 +234,53 @@ class Cluster(Life):
         Raises:
             NoReplica: nothing fresh enough, and no primary, came in time.
         """
-        node = self._dispatch.pick_reader(
+        taken = self._dispatch.take_reader(
             self._patience(timeout),
             max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else seconds(max_lag),
             after=after,
             stale_ok=stale_ok,
             prefer=prefer,
         )
-        return self._engines.of(node.name)
+        taken.home.release(taken)
+        return self._engines.of(taken.home.name)
+
+    def connect(
+        self,
+        intent: Intent = Intent.WRITE,
+        *,
+        max_lag: Seconds | None = None,
+        after: Token | None = None,
+        timeout: Seconds | None = None,  # the house's word for a bounded wait
+    ) -> Connection:
+        """Return SQLAlchemy's connection to a node that may serve, not yet begun.
+
+        The very connection that was chosen as `writer` and `reader` choose one; it goes
+        back to its node when it is closed.
+
+        Args:
+            intent: `READ` for a node that may serve reads: a replica, or the primary.
+            max_lag: for a read, as in `reader`.
+            after: for a read, as in `reader`.
+            timeout: how long to wait for a node and a free connection.
+
+        Raises:
+            NoPrimary: there is none, and none came in time.
+            SplitBrain: two nodes claim to be it.
+            NoReplica: nothing fresh enough, and no primary, came in time.
+            Saturated: no connection became free in time.
+        """
+        patience = self._patience(timeout)
+        if intent is Intent.WRITE:
+            taken = self._dispatch.take_writer(patience)
+        else:
+            taken = self._dispatch.take_reader(
+                patience,
+                max_lag_s=DEFAULT_MAX_LAG_S if max_lag is None else seconds(max_lag),
+                after=after,
+                stale_ok=False,
+                prefer=None,
+            )
+        return self._engines.connect(taken)
 
     def token(self, connection: NodeConnection) -> Token:
         """Return a token for everything committed so far; costs a round trip.

@@ -179,31 +179,6 @@ class Dispatch:
                 return node
             self._wait(seen, deadline, self._no_writer)
 
-    def pick_reader(
-        self,
-        limit_s: float,
-        *,
-        max_lag_s: float,
-        after: Token | None,
-        stale_ok: bool,
-        prefer: str | None,
-    ) -> Node:
-        """Return a node that may serve a read, waiting for one.
-
-        Raises:
-            NoReplica: nothing fresh enough, and no primary, came in time.
-        """
-        deadline = monotonic() + limit_s
-        while True:
-            self.check()
-            seen = self._roster.changed.count
-            node = self._reader(
-                max_lag_s, after, set(), stale_ok=stale_ok, prefer=prefer
-            )
-            if node is not None:
-                return node
-            self._wait(seen, deadline, self._no_reader)
-
     def wait_for(self, primary: str | None, replicas: int, limit_s: float) -> None:
         """Wait until there is a primary (this one, if named) and so many replicas.
 

@@ -10,18 +10,22 @@ topology and one breaker.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import psycopg
 from sqlalchemy import ExceptionContext, create_engine, event
 
 from authkit.cluster._primitives.alchemy import driver_connection
-from authkit.cluster._primitives.threads import Engine, core
+from authkit.cluster._primitives.threads import Connection, Engine, core
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.engine_pool import EnginePool
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.classify import Intent
 from authkit.errors import NotFound
+
+# What the next checkout of an engine is to be, in this context: chosen beforehand.
+_chosen: ContextVar[NodeConnection | None] = ContextVar("chosen", default=None)
 
 
 class Engines:
@@ -46,6 +50,17 @@ class Engines:
             engine = self._engines.setdefault(name, self._make(node))
         return engine
 
+    def connect(self, chosen: NodeConnection) -> Connection:
+        """Return SQLAlchemy's connection over one that was taken; it gives it back."""
+        before = _chosen.set(chosen)
+        try:
+            return self.of(chosen.home.name).connect()
+        finally:
+            left = _chosen.get()
+            _chosen.reset(before)
+            if left is not None:  # it failed before the checkout
+                left.home.release(left)
+
     def dispose(self) -> None:
         """Forget the engines; they hold no connection."""
         for engine in self._engines.values():
@@ -60,8 +75,11 @@ class Engines:
 
     def _drawer(self, node: Node) -> Callable[[], NodeConnection]:
         def draw() -> NodeConnection:
-            intent = Intent.WRITE if self._roster.writer is node else Intent.READ
-            connection = node.acquire(intent, self._timeout)
+            connection = _chosen.get()
+            if connection is None:
+                intent = Intent.WRITE if self._roster.writer is node else Intent.READ
+                connection = node.acquire(intent, self._timeout)
+            _chosen.set(None)
             connection.begin_by_itself(begins=True)
             return connection
 

@@ -132,10 +132,11 @@ class AsyncUnitOfWork:
         if self._connection is not None:
             raise Closed("a unit of work is used once")
         if self._read_only and (self._max_lag is not None or self._after is not None):
-            engine = await self._cluster.reader_engine(self._max_lag, self._after)
+            connection = await self._cluster.connect(
+                Intent.READ, max_lag=self._max_lag, after=self._after
+            )
         else:
-            engine = await self._cluster.writer_engine()
-        connection = await engine.connect()
+            connection = await self._cluster.connect()
         self._connection = connection
         try:
             await self._begin(connection)

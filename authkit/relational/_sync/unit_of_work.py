@@ -140,10 +140,11 @@ class UnitOfWork:
         if self._connection is not None:
             raise Closed("a unit of work is used once")
         if self._read_only and (self._max_lag is not None or self._after is not None):
-            engine = self._cluster.reader_engine(self._max_lag, self._after)
+            connection = self._cluster.connect(
+                Intent.READ, max_lag=self._max_lag, after=self._after
+            )
         else:
-            engine = self._cluster.writer_engine()
-        connection = engine.connect()
+            connection = self._cluster.connect()
         self._connection = connection
         try:
             self._begin(connection)
