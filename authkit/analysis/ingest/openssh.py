@@ -1,8 +1,10 @@
 """OpenSSH's log: what `sshd` says of logins, as attempts.
 
 `auth.c` (`auth_log`) writes `Failed METHOD for [invalid user ]NAME from ADDRESS port N
-ssh2`, and `Accepted` likewise. NAME is whatever the client sent, spaces and a forged
-` from 192.0.2.1 port 1 ssh2` included, so the *last* address counts, never the first.
+ssh2[: KEY]`, and `Accepted` likewise. Of an unknown user NAME is whatever the client
+sent, a forged ` from 192.0.2.1 port 1 ssh2` included: the *last* address counts. Of a
+known one the client chooses what stands after it (KEY tells a certificate's id and the
+name on the client's machine): the *first* address that the rest may follow counts.
 
 A connection that ends before anything was tried is an abandoned attempt, if it got so
 far as to name somebody. What was tried already is not counted again when the connection
@@ -37,8 +39,8 @@ from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome
 _PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth"})
 _TRIED = re.compile(
     r"(?P<verb>Failed|Accepted) (?P<method>\S+) for "
-    r"(?P<unknown>(?:invalid|illegal) user )?(?P<name>.*) from (?P<address>\S+)"
-    r"(?: port \d+)?(?: ssh2?\d?)?(?:: .*|\s*)",
+    r"(?P<unknown>(?:invalid|illegal) user )?(?P<name>(?(unknown).*|.*?)) "
+    r"from (?P<address>\S+)(?: port \d+)?(?: ssh\d?(?:: .*)?)?\s*",
     re.ASCII | re.DOTALL,
 )
 _REPEATED = re.compile(
@@ -67,6 +69,7 @@ _CLOSED = re.compile(
     r"(?P<name>.*) (?P<address>\S+) port \d+)?",
     re.DOTALL,
 )
+_PEER = re.compile(r".*? (?:by|from|for)(?: connection from)? (\S+?):?(?: |$)")
 _REFUSED = re.compile(
     r"User (?P<name>.*?)(?: from (?P<address>\S+))? not allowed because |"
     r"ROOT LOGIN REFUSED FROM (?P<root>\S+)",
@@ -229,10 +232,12 @@ class OpenSSH:
         if match is None:
             return Passed("nothing about an attempt")
         before = self._before(line)
-        kind, name, address = match["kind"], match["name"], match["address"]
-        known = kind == "authenticating"
+        name, address = match["name"], match["address"]
+        known = match["kind"] == "authenticating"
         if before is not None and before.name is not None and not before.settled:
             name, address = before.name, address or before.address
+            if address is None and (peer := _PEER.match(message)) is not None:
+                address = peer[1]
             known = before.refused
         if name is None or (before is not None and before.settled):
             return Passed("the end of a connection")

@@ -48,10 +48,11 @@ _PROGRAM = re.compile(
     r"(?:\[(?P<pid>\d+)\])?(?::|(?<=\])) ?(?P<message>.*)",
     re.ASCII | re.DOTALL,
 )
-# RFC 5424 section 6: HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG.
+# RFC 5424 section 6: HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG. A bracket in a
+# value should be escaped (6.3.3); some write it bare, and its quotes tell it apart.
 _RFC_5424 = re.compile(
     r"(?P<host>\S+) (?P<program>\S+)() (?P<pid>\S+) \S+"
-    r" (?:-|(?:\[(?:\\.|[^\]\\])*\])+)(?: \ufeff?(?P<message>.*))?",
+    r" (?:-|(?:\[(?:\"(?:\\.|[^\"\\])*\"|[^\]\"])*\])+)(?: \ufeff?(?P<message>.*))?",
     re.DOTALL,
 )
 # A log may be a little out of order; a step back of half a year is a new year.
