@@ -10,13 +10,20 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from authkit.errors import LabError
 from authkit.lab import memory
 from authkit.lab.account import Account
-from authkit.lab.processes import Process, alive, arguments_of, identify, postmaster
+from authkit.lab.processes import (
+    Process,
+    alive,
+    arguments_of,
+    identify,
+    postmaster,
+    with_children,
+)
 from authkit.lab.replication import wait_until
 
 # -S: nothing of that interpreter's own packages mixes with ours.
@@ -88,21 +95,6 @@ def postmaster_of(data: Path) -> Process | None:
     except (FileNotFoundError, ValueError):
         return None
     return postmaster(pid, data)
-
-
-def with_children(roots: Sequence[Process]) -> tuple[Process, ...]:
-    """Return processes and all that descend from them, parents first."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                fields = (entry / "stat").read_text().rpartition(") ")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    pids = [process.pid for process in roots]
-    for pid in pids:  # it grows while it is walked
-        pids.extend(child for child in parents.get(pid, ()) if child not in pids)
-    found = (identify(pid) for pid in pids)
-    return tuple(process for process in found if process is not None)
 
 
 def of_lab(folder: Path) -> tuple[Process, ...]:

@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def _of_data(
     wanted: Callable[[Path], bool], title: str | None = None
 ) -> tuple[Process, ...]:
     found: list[tuple[bool, Process]] = []
-    for pid in _pids():
+    for pid in pids():
         arguments = arguments_of(pid)
         child = (
             title is not None
@@ -87,6 +87,20 @@ def _holds(arguments: list[str], wanted: Callable[[Path], bool]) -> bool:
     )
 
 
+def with_children(roots: Sequence[Process]) -> tuple[Process, ...]:
+    """Return processes and all that descend from them, parents first."""
+    parents: dict[int, list[int]] = {}
+    for pid in pids():
+        fields = _stat(pid)
+        if fields is not None:
+            parents.setdefault(int(fields[1]), []).append(pid)
+    family = [process.pid for process in roots]
+    for pid in family:  # it grows while it is walked
+        family.extend(child for child in parents.get(pid, ()) if child not in family)
+    found = (identify(pid) for pid in family)
+    return tuple(process for process in found if process is not None)
+
+
 def kill_all(data: Path, cluster_name: str) -> int:
     """Kill every process of a server as a power cut would; return how many.
 
@@ -102,10 +116,14 @@ def kill_all(data: Path, cluster_name: str) -> int:
 def kill_under(folder: Path) -> int:
     """Kill every program whose data folder lies below a folder; return how many.
 
+    Their children go with them: a frozen one would not notice that it is alone.
+
     Raises:
         LabError: one does not end.
     """
-    return _kill(lambda: _of_data(lambda data: data.is_relative_to(folder)))
+    return _kill(
+        lambda: with_children(_of_data(lambda data: data.is_relative_to(folder)))
+    )
 
 
 def _kill(find: Callable[[], tuple[Process, ...]], *, wait_s: float = 10.0) -> int:
@@ -166,10 +184,11 @@ def _signal(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def _pids() -> Iterator[int]:
-    for entry in os.scandir(_PROC):
-        if entry.name.isdigit():
-            yield int(entry.name)
+def pids() -> Iterator[int]:
+    """Return the number of every process."""
+    for name in os.listdir(_PROC):  # noqa: PTH208 # thousands of paths for a number
+        if name.isdigit():
+            yield int(name)
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -19,6 +19,7 @@ from authkit.lab.configuration import DATABASE
 from authkit.lab.ending import remove
 from authkit.lab.lab import Lab, Progress, silent
 from authkit.lab.processes import Process, identify
+from authkit.lab.reaping import reap
 from authkit.lab.server import server_of
 from authkit.lab.state import LabState
 
@@ -83,6 +84,8 @@ def up(
 ) -> Lab:
     """Start a lab that outlives this program; returns once it is ready to write.
 
+    Labs whose program and watcher were killed together are removed first.
+
     Args:
         name: what it is called; two labs of one name cannot be.
         replicas: how many replicas follow the primary.
@@ -118,6 +121,7 @@ def up(
     root = places.state_root(root)
     bindir = bindir or _configured_bindir()
     who = account.choose()
+    reap()
     nodes = places.plan_nodes(replicas, port, _ports_of(labs(root=root)))
     folder = places.make_folder(root, name, who)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -59,11 +60,15 @@ def spawn(
 
 
 def watch(folder: Path) -> None:
-    """Look after a lab until it is gone or its owner is."""
+    """Look after a lab until it is gone or its owner is.
+
+    Where its folder was deleted, its servers are ended: a frozen one does not notice.
+    """
     bell: int | None = None
     degrading: Degrading | None = None
     while (lab := _load(folder)) is not None:
         if lab.owner is not None:
+            outlast_the_owner()
             bell = bell if bell is not None else bell_of(lab.owner)
             if not processes.alive(lab.owner):
                 _remove(folder)
@@ -76,6 +81,17 @@ def watch(folder: Path) -> None:
             degrading.consider(lab, lab.degrade_after_s)
             tick = _WATCH_TICK_S
         rest(bell, tick)
+    if not folder.exists():
+        processes.kill_under(folder)
+
+
+def outlast_the_owner() -> None:
+    """Ignore what asks a program to end: who ends them all means the owner first.
+
+    The watcher of a lab that is owned ends with the lab.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def rest(bell: int | None, seconds: float) -> None:

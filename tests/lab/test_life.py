@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,6 +214,8 @@ def test_a_named_state_folder_goes_before_memory(
 
 def test_what_is_left_behind_is_found_named_and_removed(roomy: Path) -> None:
     lab = up("left", 0, root=roomy, config=FAST)
+    # Nothing of it runs: the next lab to be started leaves it as it is.
+    lab.kill()
     # As if program and watcher had been killed together; the pid lives again, but
     # belongs to a process that began later.
     stranger = Process(os.getpid(), 1)
@@ -222,6 +225,60 @@ def test_what_is_left_behind_is_found_named_and_removed(roomy: Path) -> None:
     assert "authkit lab down left" in found.findings[0]
     lab.down()
     assert _processes_below(lab.folder) == []
+
+
+FROZEN = """
+    import sys
+    from pathlib import Path
+    from authkit.lab import cluster
+    with cluster(0, root=Path(sys.argv[1]), config={"fsync": "off"}) as lab:
+        lab.freeze()
+        print(lab.folder, lab.state.watcher.pid, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_frozen_lab_whose_program_and_watcher_were_killed_goes_with_the_next_start(
+    roomy: Path,
+) -> None:
+    with _program(FROZEN, roomy) as program:
+        folder, watcher = _said(program).rsplit(" ", 1)
+        os.kill(int(watcher), signal.SIGKILL)
+        program.kill()
+    assert _processes_below(Path(folder)) != []
+    with cluster(0, root=roomy, config=FAST):
+        until(lambda: not Path(folder).exists(), "the lab's folder is gone")
+        until(lambda: _processes_below(Path(folder)) == [], "its processes are gone")
+
+
+def test_a_watcher_that_is_asked_to_end_takes_the_frozen_lab_along_first(
+    roomy: Path,
+) -> None:
+    with _program(FROZEN, roomy) as program:
+        folder, watcher = _said(program).rsplit(" ", 1)
+        os.kill(int(watcher), signal.SIGTERM)
+        program.kill()
+    until(lambda: not Path(folder).exists(), "the lab's folder is gone")
+    until(lambda: _processes_below(Path(folder)) == [], "its processes are gone")
+
+
+def test_a_frozen_lab_whose_folder_is_deleted_leaves_no_process(roomy: Path) -> None:
+    code = FROZEN.replace("cluster(0", "cluster(0, name='deleted'")
+    with _program(code, roomy) as program:
+        folder = Path(_said(program).rsplit(" ", 1)[0])
+        servers = [p for p in processes.pids() if _is_of("deleted", p)]
+        assert len(servers) > 2
+        shutil.rmtree(folder)
+        until(
+            lambda: not any(_is_of("deleted", p) for p in processes.pids()),
+            "its processes are gone",
+        )
+        program.kill()
+
+
+def _is_of(name: str, pid: int) -> bool:
+    said = " ".join(processes.arguments_of(pid))
+    return f"/labs/{name}/" in said or f"postgres: {name}." in said
 
 
 def test_a_half_made_lab_is_found_and_removed(roomy: Path) -> None:
