@@ -42,16 +42,31 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 
 -- Maintenance: bounded purges and partitions. FOR UPDATE SKIP LOCKED asks for UPDATE on
 -- some column; one that decides nothing is enough.
-GRANT SELECT, DELETE ON
+GRANT DELETE ON
     authkit.active_sessions, authkit.sessions, authkit.rate_limit_tracking,
-    authkit.write_keys, authkit.user_roles,
-    authkit.oauth_token_families, authkit.oauth_issued_tokens,
+    authkit.write_keys, authkit.user_roles, authkit.user_auth_cache,
+    authkit.oauth_token_families, authkit.oauth_issued_tokens, authkit.oauth_token_cache,
     authkit.oauth_state_tracking, authkit.oauth_auth_codes, authkit.auth_attempts
     TO authkit_maintenance;
--- Where passwords' hashes and providers' tokens stand it sees whose, and how old.
-GRANT DELETE, SELECT (user_id, cached_at, expires_at) ON authkit.user_auth_cache
+-- Which row, and how old: no hash of a password, no digest or sealed value of a token, and
+-- no address or device of anybody is read for that.
+GRANT SELECT (id, created_at, expires_at) ON
+    authkit.active_sessions, authkit.sessions,
+    authkit.oauth_token_families, authkit.oauth_issued_tokens
     TO authkit_maintenance;
-GRANT DELETE, SELECT (user_id, provider, provider_account_id, created_at, updated_at)
+GRANT SELECT (state_digest, created_at, expires_at) ON authkit.oauth_state_tracking
+    TO authkit_maintenance;
+GRANT SELECT (code_digest, created_at, expires_at) ON authkit.oauth_auth_codes
+    TO authkit_maintenance;
+GRANT SELECT (identifier, resource, theoretical_arrival_at, blocked_until, updated_at)
+    ON authkit.rate_limit_tracking TO authkit_maintenance;
+GRANT SELECT (key, created_at) ON authkit.write_keys TO authkit_maintenance;
+GRANT SELECT (user_id, role_id, granted_at, expires_at) ON authkit.user_roles
+    TO authkit_maintenance;
+GRANT SELECT (occurred_at, id) ON authkit.auth_attempts TO authkit_maintenance;
+GRANT SELECT (user_id, cached_at, expires_at) ON authkit.user_auth_cache
+    TO authkit_maintenance;
+GRANT SELECT (user_id, provider, provider_account_id, created_at, updated_at)
     ON authkit.oauth_token_cache TO authkit_maintenance;
 GRANT UPDATE (created_at) ON
     authkit.active_sessions, authkit.sessions, authkit.write_keys,
@@ -68,7 +83,8 @@ GRANT EXECUTE ON FUNCTION authkit.audit_append, authkit.ensure_partitions,
 
 -- `authkit db status` counts the rows that came at a time without a partition; reading a
 -- partition by its own name asks for a privilege of its own.
-GRANT SELECT ON authkit.auth_attempts_default TO authkit_app, authkit_maintenance;
+GRANT SELECT ON authkit.auth_attempts_default TO authkit_app;
+GRANT SELECT (occurred_at) ON authkit.auth_attempts_default TO authkit_maintenance;
 
 -- Analysts read the masked views and no table.
 GRANT SELECT ON authkit.attempts_masked, authkit.sessions_masked, authkit.audit_masked

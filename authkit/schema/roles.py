@@ -25,7 +25,8 @@ _READ = frozenset({"SELECT"})
 _KEEP = frozenset({"SELECT", "INSERT", "UPDATE"})
 _ALL = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _APPEND = frozenset({"INSERT"})
-_PURGE = frozenset({"SELECT", "DELETE"})
+_DELETE = frozenset({"DELETE"})
+_LOCK = frozenset({"SELECT", "UPDATE"})
 
 # What is ended or marked, and so never deleted by the application.
 _KEPT = (
@@ -61,21 +62,41 @@ _DELETED = (
 _MERGED = ("risk_counts", "risk_totals")
 _APPENDED = ("risk_deltas",)
 _SEEN = (VERSION_TABLE, "audit_logs", "audit_chain_heads")
-# What grows, and so is purged by maintenance.
-_PURGED = (
-    "active_sessions",
-    "auth_attempts",
-    "sessions",
-    "rate_limit_tracking",
-    "write_keys",
-    "user_roles",
-    "oauth_token_families",
-    "oauth_issued_tokens",
-    "oauth_state_tracking",
-    "oauth_auth_codes",
+# What grows, and so is purged by maintenance: which row, and how old, is all it sees. A
+# row's digests, sealed values, addresses and devices stay unread.
+_PURGED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "active_sessions": ("id", "created_at", "expires_at"),
+        "auth_attempts": ("occurred_at", "id"),
+        "sessions": ("id", "created_at", "expires_at"),
+        "rate_limit_tracking": (
+            "identifier",
+            "resource",
+            "theoretical_arrival_at",
+            "blocked_until",
+            "updated_at",
+        ),
+        "write_keys": ("key", "created_at"),
+        "user_roles": ("user_id", "role_id", "granted_at", "expires_at"),
+        "user_auth_cache": ("user_id", "cached_at", "expires_at"),
+        "oauth_token_cache": (
+            "user_id",
+            "provider",
+            "provider_account_id",
+            "created_at",
+            "updated_at",
+        ),
+        "oauth_token_families": ("id", "created_at", "expires_at"),
+        "oauth_issued_tokens": ("id", "created_at", "expires_at"),
+        "oauth_state_tracking": ("state_digest", "created_at", "expires_at"),
+        "oauth_auth_codes": ("code_digest", "created_at", "expires_at"),
+    }
 )
-# The same, with hashes of passwords and tokens of providers beside: those stay unread.
-_PURGED_UNREAD = ("user_auth_cache", "oauth_token_cache")
+# FOR UPDATE SKIP LOCKED asks for UPDATE on some column; one that decides nothing will
+# do.
+_LOCKED = frozenset({"created_at", "updated_at", "granted_at", "cached_at"})
+# Its other column is.
+_NOT_LOCKED = frozenset({"oauth_token_cache.updated_at"})
 _EVERYTHING = (
     *_KEPT,
     *_DELETED,
@@ -106,46 +127,23 @@ TABLE_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
         | _each(_APPENDED, _APPEND)
         | _each(_SEEN, _READ),
         ANALYST: _each((*MASKED_VIEWS, *CASE_VIEWS), _READ),
-        MAINTENANCE: _each(_PURGED, _PURGE)
-        | _each(_PURGED_UNREAD, frozenset({"DELETE"}))
-        | _each(_SEEN, _READ),
+        MAINTENANCE: _each(tuple(_PURGED), _DELETE) | _each(_SEEN, _READ),
         BACKUP: _each(_EVERYTHING, _READ),
     }
 )
 
-# FOR UPDATE SKIP LOCKED asks for UPDATE on some column; one that decides nothing will
-# do. `table.column`.
+# `table.column`.
 COLUMN_PRIVILEGES: Mapping[str, Privileges] = MappingProxyType(
     {
-        MAINTENANCE: _each(
-            (
-                "active_sessions.created_at",
-                "sessions.created_at",
-                "write_keys.created_at",
-                "oauth_token_families.created_at",
-                "oauth_issued_tokens.created_at",
-                "oauth_state_tracking.created_at",
-                "oauth_auth_codes.created_at",
-                "rate_limit_tracking.updated_at",
-                "user_roles.granted_at",
-            ),
-            frozenset({"UPDATE"}),
-        )
-        | _each(
-            ("oauth_token_cache.created_at", "user_auth_cache.cached_at"),
-            frozenset({"SELECT", "UPDATE"}),
-        )
-        | _each(
-            (
-                "oauth_token_cache.user_id",
-                "oauth_token_cache.provider",
-                "oauth_token_cache.provider_account_id",
-                "oauth_token_cache.updated_at",
-                "user_auth_cache.user_id",
-                "user_auth_cache.expires_at",
-            ),
-            _READ,
-        )
+        MAINTENANCE: {
+            f"{table}.{column}": _LOCK
+            if column in _LOCKED and f"{table}.{column}" not in _NOT_LOCKED
+            else _READ
+            for table, columns in _PURGED.items()
+            for column in columns
+        }
+        # Counted by its own name: rows that came at a time without a partition.
+        | _each(("auth_attempts_default.occurred_at",), _READ)
     }
 )
 
