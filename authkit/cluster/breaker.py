@@ -107,7 +107,7 @@ class Breaker:
             self.state is BreakerState.OPEN
             and now - self.opened_at >= self.policy.cool_off_s
         ):
-            return replace(self, state=BreakerState.HALF_OPEN, trying_since=None)
+            return replace(self, state=BreakerState.HALF_OPEN)
         return self
 
     def _opened(self, now: float) -> Breaker:

@@ -99,6 +99,8 @@ def test_only_a_probe_after_the_cool_off_half_opens_it():
 def test_half_open_lets_one_request_through():
     half = failed(3).probed(2.0)
     assert half.allows(2.0)
+    # What was answered then had set out before it opened, and proves nothing.
+    assert half.succeeded() is half
     trying = half.tried(2.0)
     assert not trying.allows(2.1)
     assert trying.succeeded().state is BreakerState.CLOSED

@@ -39,7 +39,7 @@ def test_what_is_no_token_is_refused(text):
 
 @pytest.mark.parametrize("text", ["", "1", "1.", ".1", "0.5", "1.g", "1.5 ", "1.5\n"])
 def test_near_misses_are_refused(text):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="not a consistency token"):
         Token.parse(text)
 
 

@@ -139,6 +139,7 @@ def test_what_was_charged_under_a_wider_policy_leaves_nothing_and_no_debt():
         (lambda: RatePolicy("login", 0, SECOND), "limit"),
         (lambda: RatePolicy("login", 1, -SECOND), "period"),
         (lambda: RatePolicy("login", 1, SECOND, burst=-1), "burst"),
+        (lambda: RatePolicy("login", 7, timedelta(microseconds=6)), "microsecond"),
         (lambda: POLICY.increment(0), "cost"),
         (lambda: LimitKey("", "login").checked(), "identifier"),
         (lambda: LimitKey("me", "").checked(), "resource"),

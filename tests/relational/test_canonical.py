@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.errors import InvalidInput
-from authkit.relational.canonical import MAX_SAFE_INTEGER, canonical, number
+from authkit.relational.canonical import (
+    MAX_DEPTH,
+    MAX_SAFE_INTEGER,
+    canonical,
+    number,
+)
 
 # RFC 8785 appendix B: IEEE 754 bits and their JSON writing.
 NUMBERS = [
@@ -114,25 +119,38 @@ def test_writing_what_was_read_changes_nothing(value: object):
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "why"),
     [
-        float("nan"),
-        float("inf"),
-        2**53,
-        -(2**53),
-        "\ud800",
-        {"\ud800": 1},
-        "a\x00b",
-        {1: "a"},
-        b"bytes",
-        {"a"},
-        object(),
+        (float("nan"), "NaN and infinities are not"),
+        (float("inf"), "NaN and infinities are not"),
+        (2**53, "beyond 2**53 - 1"),
+        (-(2**53), "beyond 2**53 - 1"),
+        ("\ud800", "a lone surrogate"),
+        ({"\ud800": 1}, "a lone surrogate"),
+        ("a\x00b", "a NUL character"),
+        ({1: "a"}, "the names of a JSON object"),
+        (b"bytes", "a bytes is not"),
+        ({"a"}, "a set is not"),
+        (object(), "a object is not"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_not_json_is_refused_by_name(value: object):
-    with pytest.raises(InvalidInput):
+def test_what_is_not_json_is_refused_by_name(value: object, why: str):
+    with pytest.raises(InvalidInput) as refused:
         canonical(value)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "around", [lambda inner: [inner], lambda inner: {"in": inner}], ids=["list", "name"]
+)
+def test_values_nest_as_deep_as_is_allowed_and_no_deeper(around):
+    value: object = 1
+    for _ in range(MAX_DEPTH):
+        value = around(value)
+    assert json.loads(canonical(value)) == value
+    with pytest.raises(InvalidInput, match="nested deeper than 64"):
+        canonical(around(value))
 
 
 def test_nesting_without_end_is_refused_before_the_stack_is():

@@ -147,6 +147,7 @@ def test_a_column_edited_beside_untouched_bytes_is_found(column: str, value: obj
     assert broken(found) == (3, Fault.COLUMN_EDITED)
     assert found.broken is not None
     assert found.broken.column == column
+    assert str(found.broken).endswith(f"({column})")
 
 
 def test_a_moved_clock_is_found():
@@ -243,6 +244,7 @@ def test_a_chain_rewritten_whole_is_found_by_a_witness():
 def test_a_dropped_prefix_is_a_fault_unless_pruning_is_known():
     entries = chain(6)
     assert broken(check(entries[3:])) == (4, Fault.MISSING)
+    assert ChainVerifier().feed(entries[3]) is not None
     assert check(entries[3:], pruned=True).intact
 
 
@@ -268,6 +270,10 @@ def test_what_is_broken_names_its_shard():
     assert place(verify([*whole, *cut], heads, witnesses=witnesses)) == (1, 9)
     told = str(verify([*whole, *cut[:2]], heads).broken)
     assert told == "audit entry 3 of shard 1: entries are missing at the end"
+    gap = verify([*whole, *cut[:1], *cut[2:]], heads)
+    assert place(gap) == (1, 3)
+    assert gap.broken is not None
+    assert gap.broken.period == date(2026, 11, 1)
 
 
 def test_a_quiet_shard_whose_months_were_dropped_hides_nothing_of_the_next():

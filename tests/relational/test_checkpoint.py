@@ -235,6 +235,22 @@ def test_a_dropped_month_is_known_by_its_seal_and_nothing_more_may_be_missing():
         assert not judged(gone, kept, tail=end(entries[:7])).intact
 
 
+def test_what_was_seen_in_a_dropped_month_is_its_seal_s_to_show():
+    entries = chain(4, 1)
+    kept = [at(1, end(entries[:4])), at(2, seals=(seal(entries, SEPTEMBER),))]
+    # The head that was seen is the very last entry of what was dropped.
+    found = judged(entries[4:], kept)
+    assert (found.intact, found.dropped) == (True, (SEPTEMBER,))
+
+
+def test_a_trail_of_which_every_month_was_sealed_and_dropped_is_intact():
+    entries = chain(4, 3)
+    kept = [at(1, seals=(seal(entries, SEPTEMBER), seal(entries, OCTOBER)))]
+    found = judged([], kept, tail=end(entries))
+    assert (found.intact, found.dropped) == (True, (SEPTEMBER, OCTOBER))
+    assert not judged([], kept, tail=end(chain(4, 4))).intact
+
+
 def test_a_chain_rewritten_within_a_sealed_month_is_found_without_its_root():
     entries = chain(4, 3)
     kept = [at(1, seals=(seal(entries, SEPTEMBER),))]

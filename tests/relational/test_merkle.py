@@ -179,6 +179,22 @@ def test_proofs_are_those_of_the_text_and_prove(entries: list[bytes], data):
     assert verify_consistency(first, size, model_root(entries[:first]), root, proof)
 
 
+@pytest.mark.parametrize("size", range(1, 18))
+def test_every_proof_of_a_short_list_shows_its_place_and_no_other(size: int):
+    entries = [bytes([number]) for number in range(size)]
+    root = tree_hash(entries)
+    for index, entry in enumerate(entries):
+        path = inclusion_proof(index, entries)
+        for place in range(size):
+            shown = verify_inclusion(leaf_hash(entry), place, size, path, root)
+            assert shown is (place == index)
+        first = index + 1
+        older, proof = tree_hash(entries[:first]), consistency_proof(first, entries)
+        for other in range(1, size + 1):
+            shown = verify_consistency(other, size, older, root, proof)
+            assert shown is (other == first)
+
+
 @given(lists, st.data())
 def test_no_other_entry_place_root_or_proof_is_proved(entries, data):
     size = len(entries)
@@ -219,10 +235,10 @@ def test_a_tree_of_a_list_that_streams_keeps_a_logarithm_of_it():
 
 def test_what_is_not_there_cannot_be_proved():
     for index in (-1, 8):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput, match="no entry of this index"):
             inclusion_proof(index, ENTRIES)
     for first in (0, 9):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput, match="the older list has"):
             consistency_proof(first, ENTRIES)
 
 
