@@ -1,4 +1,4 @@
-"""Every command of the README exists with its options; its Python runs as it stands.
+"""Every command of the README and of CI exists with its options; its Python runs.
 
 The two commands at its top are what CI runs itself; the load test, the benchmark suite
 and the notebooks have tests of their own that really run them.
@@ -7,6 +7,7 @@ and the notebooks have tests of their own that really run them.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -39,9 +40,39 @@ def commands() -> list[list[str]]:
     return [command[2:] for command in words if command[:2] == ["uv", "run"]]
 
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.is_file())
+
+
+def commands_of_ci() -> list[list[str]]:
+    """What the workflows, the scripts they call and the lines for GitLab run."""
+    texts = [path.read_text(encoding="utf-8") for path in (*WORKFLOWS, *SCRIPTS)]
+    lines = "\n".join([*texts, *blocks("yaml")]).replace("\\\n", " ").splitlines()
+    found = [re.search(r"uv run (?:--no-sync )?authkit (.*)", line) for line in lines]
+    return [
+        shlex.split(line[1].partition("||")[0].replace('"$@"', ""), comments=True)
+        for line in found
+        if line
+    ]
+
+
+def test_ci_and_the_lines_for_gitlab_run_the_tests_the_gate_and_the_trend():
+    called = {" ".join(command[:2]) for command in commands_of_ci()}
+    assert called == {"bench budgets", "bench gate", "bench trend"}
+    (gitlab,) = blocks("yaml")
+    for text in (gitlab, "".join(path.read_text() for path in WORKFLOWS)):
+        named = set(re.findall(r"(?<=[ \[])\.ci/\w+", text))
+        assert named == {".ci/run", ".ci/trend"}
+        assert "authkit bench gate" in text
+    assert [path.name for path in SCRIPTS if not os.access(path, os.X_OK)] == []
+
+
 @pytest.mark.parametrize(
     "command",
-    [command[1:] for command in commands() if command[0] == "authkit"],
+    [
+        *(command[1:] for command in commands() if command[0] == "authkit"),
+        *commands_of_ci(),
+    ],
     ids=" ".join,
 )
 def test_every_documented_command_parses(command: list[str]):
