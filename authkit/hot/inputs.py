@@ -65,7 +65,7 @@ def country(value: str | None) -> str | None:
     """
     if value is None:
         return None
-    code = value.upper()
+    code = value.upper() if isinstance(value, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance] # a column of pandas has NaN
     if len(code) != 2 or not (code.isascii() and code.isalpha()):
         raise InvalidInput("the country is not a two-letter code (ISO 3166-1)")
     return code
@@ -78,11 +78,11 @@ def user_agent(value: str | None) -> str | None:
     long one otherwise. What is compared later was cut in the same way.
 
     Raises:
-        InvalidInput: it holds a NUL character or a lone surrogate.
+        InvalidInput: it is no text, or holds a NUL character or a lone surrogate.
     """
     if not value:
         return None
-    shortened = value[:MAX_USER_AGENT_CHARS]
+    shortened = value[:MAX_USER_AGENT_CHARS] if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] # a column of pandas has NaN
     _storable(shortened, "user agent")
     return shortened
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from authkit.errors import InvalidInput
+from authkit.hot import inputs
 from authkit.risk.browser import browser
 
 
@@ -52,6 +52,8 @@ FACETS: tuple[str, ...] = (
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
+# The end of the year 9999: what is later was counted in another unit.
+_LAST_US = 253_402_300_799_999_999
 _APART = "\x1f"
 
 
@@ -76,7 +78,7 @@ class Login:
         """Return the features of this login.
 
         Raises:
-            InvalidInput: the address is none.
+            InvalidInput: as `features` raises it.
         """
         return features(self.ip, self.asn, self.country, self.user_agent, self.at_us)
 
@@ -136,17 +138,25 @@ def features(
 ) -> Features:
     """Read the levels from what the server observed; pure.
 
-    `at_us` is microseconds since 1970; None is a login without a time.
+    What is compared in a database is compared in the same form here: the address in its
+    canonical writing, the country in upper case, the User-Agent header cut to 512
+    characters. `at_us` is microseconds since 1970. None is what is not known; a NaN, as
+    pandas has it, is refused, for it would be a value that is seen again.
 
     Raises:
-        InvalidInput: the address is none.
+        InvalidInput: the address, the country, the number of the autonomous system or
+            the time is none, or the User-Agent header no text.
     """
+    if at_us is not None:
+        inputs.count(at_us, "time in microseconds", low=0, high=_LAST_US)
+    number, country = inputs.optional_asn(asn), inputs.country(country or None)
+    user_agent = inputs.user_agent(user_agent)
     agent = browser(user_agent) if user_agent else None
     return Features(
         None if ip is None else _canonical(ip),
-        None if asn is None else f"AS{asn}",
-        country or None,
-        user_agent or None,
+        None if number is None else f"AS{number}",
+        country,
+        user_agent,
         None if agent is None else agent.browser,
         None if agent is None else agent.system,
         None if agent is None else agent.device,
@@ -160,11 +170,4 @@ def microseconds(at: datetime) -> int:
     return (spent.days * 86_400 + spent.seconds) * 1_000_000 + spent.microseconds
 
 
-@lru_cache(maxsize=65_536)
-def _canonical(ip: str) -> str:
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        raise InvalidInput("the IP address is not valid") from None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+_canonical = lru_cache(maxsize=65_536)(inputs.address)

@@ -40,14 +40,14 @@ class PastOnly:
             None where nobody has that account: there is no past to compare with.
 
         Raises:
-            InvalidInput: it is older than the one before it, or its address is none.
+            InvalidInput: it is older than the one before it, or `features` refuses it.
         """
+        seen = features(ip, asn, country, user_agent, at_us)
         if self._now_us is not None and at_us < self._now_us:
             raise InvalidInput("logins must be scored in the order of their time")
         self._now_us = at_us
         if user_id is None:
             return None
-        seen = features(ip, asn, country, user_agent, at_us)
         score = self.model.score(seen, self._histories.of(user_id, at_us))
         if completed:
             self._histories.learn(user_id, at_us, seen)

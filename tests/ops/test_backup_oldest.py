@@ -10,6 +10,7 @@ import pytest
 from authkit.errors import BackupError
 from authkit.lab import cluster
 from authkit.ops.backup import Folder, create, verify
+from authkit.ops.backup.staging import drill_a_lab
 from authkit.ops.backup.tools import find_tools
 from authkit.testing.plugin import memory_folder
 
@@ -37,3 +38,15 @@ def test_the_oldest_server_is_backed_up_in_full_and_says_why_not_incrementally(
             file.write("!")
         with pytest.raises(BackupError, match="PG_VERSION"):
             verify(folder, tools=tools)
+
+
+@pytest.mark.slow
+def test_a_drill_from_nothing_recovers_on_the_oldest_server_without_increments(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    if not (OLDEST / "postgres").exists():
+        pytest.skip("PostgreSQL 15 is not installed here")
+    monkeypatch.setenv("AUTHKIT_PG_BINDIR", str(OLDEST))
+    found = drill_a_lab(users=5, in_memory=True)
+    assert found.report().exit_code == 0
+    assert found.written

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -33,6 +33,46 @@ def test_a_login_is_scored_before_it_is_learned():
     assert first.value is None
     assert second is not None
     assert (second.value, second.n) == (0.0, 1)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"asn": NAN}, "autonomous system"),
+        ({"asn": 64512.0}, "autonomous system"),
+        ({"asn": "AS64512"}, "autonomous system"),
+        ({"country": NAN}, "country"),
+        ({"country": "Norway"}, "country"),
+        ({"user_agent": NAN}, "user agent"),
+        ({"user_agent": CHROME.encode()}, "user agent"),
+        ({"ip": "fe80::1%eth0"}, "scope"),
+        ({"ip": 3_221_225_985}, "address"),
+        ({"at_us": 2.0}, "time"),
+        ({"at_us": datetime(2026, 1, 1, tzinfo=UTC)}, "time"),
+        ({"at_us": 1_767_225_600 * 10**9}, "time"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_never_taken_for_an_unseen_one(
+    changed: dict[str, object], told: str
+):
+    scorer = PastOnly(Mismatch())
+    call(scorer, 1)
+    with pytest.raises(InvalidInput, match=told):
+        call(scorer, **{"at_us": 2, **changed})  # type: ignore[arg-type] # meant
+    after = call(scorer, 3)
+    assert after is not None
+    assert (after.value, after.n) == (0.0, 1)
+
+
+def test_values_are_compared_in_the_form_that_a_database_keeps():
+    scorer, long = PastOnly(Mismatch()), CHROME + "x" * 10_000
+    call(scorer, 1, user_agent=long)
+    again = call(scorer, 2, "::ffff:240.0.0.1", country="no", user_agent=long[:512])
+    assert again is not None
+    assert again.value == 0.0
 
 
 def test_a_login_that_failed_teaches_nothing():

@@ -37,7 +37,8 @@ def drill_a_lab(
     Args:
         users: people of the world in it.
         fill_mb: rows of no meaning beside them, to make the cluster as large.
-        incremental: make an incremental backup on top of the full one.
+        incremental: make an incremental backup on top of the full one, where
+            PostgreSQL can and those of its release restore to the right contents.
         in_memory: the lab in memory, where there is room.
         tell: is told of progress.
 
@@ -45,8 +46,11 @@ def drill_a_lab(
         AuthkitError: whatever went wrong on the way.
     """
     tools = find_tools()
+    incremental = incremental and tools.programs.capabilities().incremental_safe
+    # The server would not start with a name that it does not know (17 is the first).
+    config = {"summarize_wal": "on"} if incremental else None
     with (
-        cluster(replicas=0, config={"summarize_wal": "on"}, in_memory=in_memory) as lab,
+        cluster(replicas=0, config=config, in_memory=in_memory) as lab,
         tempfile.TemporaryDirectory(prefix="authkit-backup-") as path,
     ):
         url = lab.url()
@@ -66,7 +70,7 @@ def drill_a_lab(
                 " SELECT 'after-the-full-backup-' || n, 'applied'"
                 " FROM generate_series(1, 1000) AS n"
             )
-            if incremental and tools.programs.capabilities().incremental_safe:
+            if incremental:
                 create(url, folder, incremental=True, tools=tools, tell=tell)
             lab.sql(
                 "INSERT INTO authkit.write_keys (key, status)"
