@@ -92,6 +92,11 @@ def load(path: Path) -> Goals:
     """
     try:
         made = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise InvalidInput(
+            f"there is no file of goals {path} here: authkit's own are in a clone of "
+            "its repository; stand in that, or name a file of yours with --goals"
+        ) from exc
     except OSError as exc:
         raise InvalidInput(f"cannot read {path}: {exc.strerror}") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

@@ -60,20 +60,20 @@ def read(folder: Path, command: str = "load") -> list[dict[str, Any]]:
     """
     path = folder / f"{command}{SUFFIX}"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     except FileNotFoundError:
         return []
     except OSError as exc:
         raise InvalidInput(f"cannot read {path}: {exc.strerror}") from exc
-    whole = text[: text.rfind("\n") + 1]
+    whole = text[: text.rfind(b"\n") + 1]
     return sorted(_parsed(path, whole), key=lambda run: str(run["started"]))
 
 
-def _parsed(path: Path, text: str) -> Iterator[dict[str, Any]]:
+def _parsed(path: Path, text: bytes) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             run: object = json.loads(line)
-        except json.JSONDecodeError as exc:
+        except ValueError as exc:
             raise InvalidInput(f"{path}: line {number} is not JSON") from exc
         if not isinstance(run, dict) or not {"started", "figures"} <= run.keys():
             raise InvalidInput(f"{path}: line {number} is no result")

@@ -40,6 +40,12 @@ def test_outside_a_checkout_nothing_can_be_compared(no_env: None, tmp_path: Path
     assert "no git checkout" in str(done.exception)
 
 
+def test_the_sheet_of_goals_outside_a_clone_says_where_they_are(no_env: None):
+    done = RUNNER.invoke(app, ["bench", "results"])
+    assert isinstance(done.exception, InvalidInput)
+    assert "in a clone of its repository" in str(done.exception)
+
+
 def test_without_git_the_reason_is_that(
     no_env: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

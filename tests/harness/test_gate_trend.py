@@ -59,10 +59,11 @@ def test_damaged_lines_are_named_and_the_others_are_drawn(tmp_path: Path):
     ]
     lines = [json.dumps(run) for run in runs]
     lines[3:3] = ["{broken", '{"started": "x"}', "[]"]
-    (tmp_path / "bench gate.jsonl").write_text("\n".join(lines) + "\n")
+    text = ("\n".join(lines) + "\n").encode() + b'{"started": "\xff\xfe"}\n'
+    (tmp_path / "bench gate.jsonl").write_bytes(text)
     found = trend.read(tmp_path)
     assert [what.partition(" is")[0] for what in found.damaged] == [
-        f"bench gate.jsonl: line {number}" for number in (4, 5, 6)
+        f"bench gate.jsonl: line {number}" for number in (4, 5, 6, 16)
     ]
     by_name = {one.name: one for one in found.series}
     assert "sessions.touch to its base" not in by_name
@@ -95,6 +96,13 @@ def test_a_series_of_one_run_is_a_dot_and_one_that_never_changed_a_line_in_the_m
 def test_a_folder_without_a_history_is_refused(tmp_path: Path):
     with pytest.raises(InvalidInput, match="holds no history"):
         trend.read(tmp_path)
+
+
+def test_a_history_without_a_run_says_so(tmp_path: Path):
+    (tmp_path / "bench gate.jsonl").touch()
+    found = trend.read(tmp_path)
+    assert trend.terminal(found)[-1] == "no run is in this history yet"
+    assert "<p>no run is in this history yet</p>" in trend.html(found)
 
 
 def test_a_load_run_is_a_point_unless_it_proved_nothing(tmp_path: Path):

@@ -60,3 +60,6 @@ def test_a_line_without_its_end_is_left_out_and_a_broken_one_is_named(tmp_path: 
     path.write_text(whole + "[]\n")
     with pytest.raises(InvalidInput, match="line 2 is no result"):
         results.read(tmp_path)
+    path.write_bytes(whole.encode() + b'{"started": "\xff"}\n')
+    with pytest.raises(InvalidInput, match="line 2 is not JSON"):
+        results.read(tmp_path)

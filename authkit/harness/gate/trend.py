@@ -33,6 +33,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _PENALTY: Final = 3.0
 # What is smaller than this is no change, however steady the series.
 _LEAST: Final = 0.01
+_EMPTY: Final = "no run is in this history yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,14 @@ def terminal(history: History) -> tuple[str, ...]:
     lines += [f"left out: {what}" for what in history.damaged]
     changed = sum(len(one.changes) for one in history.series)
     lines.append(f"{len(history.series)} series, {changed} changes")
+    if not history.series:
+        lines.append(_EMPTY)
     return tuple(lines)
 
 
 def html(history: History) -> str:
     """Return a page by itself: no script, nothing fetched."""
-    rows = "".join(_figure(one) for one in history.series)
+    rows = "".join(_figure(one) for one in history.series) or f"<p>{_EMPTY}</p>"
     left = "".join(f"<li>{escape(what)}</li>" for what in history.damaged)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>authkit: cost over"
@@ -195,11 +198,12 @@ def _bars(one: Series) -> str:
 
 def _points(path: Path, damaged: list[str]) -> Iterator[tuple[tuple[str, str], Point]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # In bytes: one that is no text costs no other line.
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidInput(f"cannot read {path}: {type(exc).__name__}") from exc
+    except OSError as exc:
+        raise InvalidInput(f"cannot read {path}: {exc.strerror}") from exc
     for number, line in enumerate(lines, 1):
         try:
             yield from list(_of_run(cast("Mapping[str, Any]", json.loads(line))))
