@@ -201,8 +201,14 @@ def _everything(_: Samples) -> Values:
     return {"keep": None}
 
 
-def _of_a_client(_: Samples) -> Values:
-    return {"client_id": "sample"}
+def _of_a_client(samples: Samples) -> Values:
+    # Of a session that is in use, which is nobody's whom another call has ended.
+    made = samples.made("sessions.create")
+    return {
+        "client_id": "sample",
+        "user_id": made["user_id"],
+        "session_id": made["id"],
+    }
 
 
 def _elsewhere(samples: Samples) -> Values:
@@ -218,7 +224,11 @@ def _many(samples: Samples) -> Values:
 
 def _short_lived(samples: Samples) -> Values:
     # Codes live for ten minutes at most.
-    return {**_of_a_client(samples), "lifetime": timedelta(minutes=5)}
+    return {"client_id": "sample", "lifetime": timedelta(minutes=5)}
+
+
+def _made_out(samples: Samples) -> Values:
+    return {**_of_a_client(samples), **_short_lived(samples)}
 
 
 def _cached(samples: Samples) -> Values:
@@ -280,7 +290,7 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "attempts.fail": _pending,
     "attempts.succeed": _pending,
     "oauth_states.create": _short_lived,
-    "oauth_codes.create": _short_lived,
+    "oauth_codes.create": _made_out,
     "oauth_tokens.issue": _of_a_client,
     "oauth_providers.put": _elsewhere,
     **dict.fromkeys(HITS_CACHED, _cached),

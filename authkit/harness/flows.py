@@ -17,7 +17,13 @@ from authkit.crypto import tokens
 from authkit.errors import AuthkitError, Unavailable
 from authkit.harness.summary import STALE_AUTHORISATION, STALE_READ
 from authkit.harness.world import OpenSession
-from authkit.hot import CodeRefusal, GrantedTokens, RatePolicy, TokenRefusal
+from authkit.hot import (
+    CodeRefusal,
+    GrantedTokens,
+    GrantRefused,
+    RatePolicy,
+    TokenRefusal,
+)
 from authkit.kit.login_values import Begun, LoggedIn
 
 if TYPE_CHECKING:
@@ -117,6 +123,8 @@ def use_code(user: AuthUser) -> None:
         code_challenge=challenge.rstrip(b"=").decode("ascii"),
         session_id=session.session_id,
     )
+    if isinstance(code, GrantRefused):
+        return
     granted = user.kit.oauth.codes.redeem(
         code.code,
         client_id=_CLIENT,
@@ -138,7 +146,8 @@ def refresh(user: AuthUser) -> None:
         made = user.kit.oauth.tokens.issue(
             client_id=_CLIENT, user_id=session.user_id, session_id=session.session_id
         )
-        world.granted(made.refresh_token)
+        if isinstance(made, GrantedTokens):
+            world.granted(made.refresh_token)
         return
     try:
         answer = user.kit.oauth.tokens.rotate(token, client_id=_CLIENT)

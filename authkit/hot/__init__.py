@@ -35,6 +35,7 @@ from authkit.hot.oauth_tokens import TokenInfo
 from authkit.hot.oauth_values import (
     CodeRefusal,
     GrantedTokens,
+    GrantRefused,
     Lifetimes,
     NewCode,
     PendingLogin,
@@ -83,6 +84,7 @@ __all__ = [
     "Durability",
     "Extension",
     "Failures",
+    "GrantRefused",
     "GrantedTokens",
     "Hot",
     "Intent",

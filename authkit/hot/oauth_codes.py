@@ -46,21 +46,37 @@ class Redemption:
     refresh_expires_at: datetime | None
 
 
+# The share locks make whoever disables the user or ends the session wait, so that no
+# family slips past the revocation that follows; or this waits for them and makes none.
+# The user's comes first, as it does for whoever ends all sessions.
 CREATE: Final = Operation(
     name="oauth_codes.create",
     sql="""
     WITH clock AS MATERIALIZED (
       SELECT clock_timestamp() AS at
+    ), owner AS MATERIALIZED (
+      SELECT id FROM authkit.users
+      WHERE id = $3 AND disabled_at IS NULL
+      FOR SHARE
+    ), session AS MATERIALIZED (
+      SELECT s.id FROM owner
+      JOIN authkit.active_sessions AS s ON s.id = $4 AND s.user_id = owner.id
+      WHERE s.revoked_at IS NULL
+        AND s.expires_at > clock_timestamp()
+        AND s.last_activity + s.idle_timeout > clock_timestamp()
+      FOR SHARE OF s
     ), family AS (
       INSERT INTO authkit.oauth_token_families (
         id, client_id, user_id, session_id, created_at, expires_at)
-      SELECT $5, $2, $3, $4, clock.at, clock.at + $11 FROM clock
+      SELECT $5, $2, owner.id, $4, clock.at, clock.at + $11 FROM clock, owner
+      WHERE $4 IS NULL OR EXISTS (SELECT 1 FROM session)
       RETURNING id, expires_at
     ), code AS (
       INSERT INTO authkit.oauth_auth_codes (
         code_digest, client_id, user_id, session_id, family_id, redirect_uri, scopes,
         code_challenge, nonce, created_at, expires_at)
-      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, clock.at, clock.at + $10 FROM clock
+      SELECT $1, $2, $3, $4, family.id, $6, $7, $8, $9, clock.at, clock.at + $10
+      FROM clock, family
       RETURNING expires_at
     )
     SELECT code.expires_at, family.expires_at AS family_expires_at FROM code, family
@@ -114,8 +130,8 @@ LOCK_BY_CODE: Final = Operation(
 
 # Runs behind the lock, and so knows whether the code was consumed. Whoever presents a
 # consumed code, with whatever beside it, revokes the family (RFC 6749 section 4.1.2);
-# a wrong verifier burns nothing. Who disables a user or ends a session sees no family
-# that is being made meanwhile: here it is known.
+# a wrong verifier burns nothing. Users and sessions are looked at as well: who ended
+# them by other means than ours did not revoke the family.
 REDEEM: Final = Operation(
     name="oauth_codes.redeem",
     sql="""

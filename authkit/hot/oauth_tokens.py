@@ -32,21 +32,35 @@ class TokenInfo:
 
 @dataclass(slots=True)
 class Issue:
-    """When tokens that were issued end."""
+    """When tokens that were issued end; None where they were not."""
 
-    access_expires_at: datetime
-    refresh_expires_at: datetime
+    access_expires_at: datetime | None
+    refresh_expires_at: datetime | None
 
 
+# As for a code (`oauth_codes.CREATE`): who is shut out, or ends the session, waits.
 ISSUE: Final = Operation(
     name="oauth_tokens.issue",
     sql="""
     WITH clock AS MATERIALIZED (
       SELECT clock_timestamp() AS at
+    ), owner AS MATERIALIZED (
+      SELECT id FROM authkit.users
+      WHERE id = $3 AND disabled_at IS NULL
+      FOR SHARE
+    ), session AS MATERIALIZED (
+      SELECT s.id FROM owner
+      JOIN authkit.active_sessions AS s ON s.id = $4 AND s.user_id = owner.id
+      WHERE s.revoked_at IS NULL
+        AND s.expires_at > clock_timestamp()
+        AND s.last_activity + s.idle_timeout > clock_timestamp()
+      FOR SHARE OF s
     ), family AS (
       INSERT INTO authkit.oauth_token_families (
         id, client_id, user_id, session_id, created_at, expires_at)
       SELECT $1, $2, $3, $4, clock.at, clock.at + $5 FROM clock
+      WHERE ($3 IS NULL OR EXISTS (SELECT 1 FROM owner))
+        AND ($4 IS NULL OR EXISTS (SELECT 1 FROM session))
       RETURNING id, client_id, user_id, expires_at
     ), issued AS (
       INSERT INTO authkit.oauth_issued_tokens (
@@ -156,7 +170,8 @@ REVOKE_FAMILY: Final = Operation(
     idempotent=True,
 )
 
-# Of no session, too: a grant to an application that works while its user is away.
+# Of no session, too: a grant to an application that works while its user is away. Run
+# behind a lock of the user, it also sees the families that were being begun.
 # Rows are locked in one order, so that two of these never deadlock.
 REVOKE_USER: Final = Operation(
     name="oauth_tokens.revoke_user",

@@ -29,6 +29,12 @@ class CodeRefusal(Enum):
     REPLAYED = "it was redeemed before: its family was revoked"
 
 
+class GrantRefused(Enum):
+    """Why no code was made, and no tokens were issued."""
+
+    UNAVAILABLE = "there is no such user, or one who is disabled; or no such session"
+
+
 class TokenRefusal(Enum):
     """Why a token was not rotated; its bearer is told `invalid_grant` either way."""
 

@@ -1,7 +1,8 @@
 """Ending sessions: one by its id, one by its token, all of a user but perhaps one.
 
 Ending a session ends its refresh tokens and its record in the same statement: the row
-of the token family is what issuing and rotating ask.
+of the token family is what issuing and rotating ask. Tokens may outlive the row of
+their session, which is purged after its expiry: they are found by its id and its user.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from authkit.hot.operation import AnyOperation, Intent, Operation
+from authkit.hot.sessions import Locked
 
 
 @dataclass(slots=True)
@@ -20,6 +22,36 @@ class Ended:
     id: UUID
     user_id: UUID
 
+
+# An end that stands by itself runs behind one of these: it then sees the tokens that
+# were being issued for the session, whose issue holds a share lock on it.
+LOCK: Final = Operation(
+    name="sessions.lock",
+    sql="""
+    SELECT id FROM authkit.active_sessions
+    WHERE id = $1 AND revoked_at IS NULL
+    FOR NO KEY UPDATE
+    """,
+    parameters=("id",),
+    types=("uuid",),
+    row=Locked,
+    intent=Intent.WRITE,
+    idempotent=True,
+)
+
+LOCK_TOKEN: Final = Operation(
+    name="sessions.lock_token",
+    sql="""
+    SELECT id FROM authkit.active_sessions
+    WHERE token_digest = $1 AND revoked_at IS NULL
+    FOR NO KEY UPDATE
+    """,
+    parameters=("token_digest",),
+    types=("bytea",),
+    row=Locked,
+    intent=Intent.WRITE,
+    idempotent=True,
+)
 
 REVOKE: Final = Operation(
     name="sessions.revoke",
@@ -40,9 +72,8 @@ REVOKE: Final = Operation(
       WHERE f.revoked_at IS NULL AND f.id IN (
         SELECT refresh_family_id FROM ended
         UNION ALL
-        SELECT own.id FROM authkit.oauth_token_families AS own
-        JOIN ended ON own.session_id = ended.id
-        WHERE own.revoked_at IS NULL)
+        SELECT id FROM authkit.oauth_token_families
+        WHERE session_id = $1 AND revoked_at IS NULL)
     )
     SELECT id, user_id FROM ended
     """,
@@ -112,9 +143,9 @@ REVOKE_USER: Final = Operation(
       WHERE f.revoked_at IS NULL AND f.id IN (
         SELECT refresh_family_id FROM ended
         UNION ALL
-        SELECT own.id FROM authkit.oauth_token_families AS own
-        JOIN ended ON own.session_id = ended.id
-        WHERE own.revoked_at IS NULL)
+        SELECT id FROM authkit.oauth_token_families
+        WHERE user_id = $1 AND session_id IS NOT NULL
+          AND session_id IS DISTINCT FROM $2 AND revoked_at IS NULL)
     )
     SELECT id, user_id FROM ended
     """,
@@ -125,4 +156,10 @@ REVOKE_USER: Final = Operation(
     idempotent=True,
 )
 
-OPERATIONS: Final[tuple[AnyOperation, ...]] = (REVOKE, REVOKE_TOKEN, REVOKE_USER)
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    LOCK,
+    LOCK_TOKEN,
+    REVOKE,
+    REVOKE_TOKEN,
+    REVOKE_USER,
+)

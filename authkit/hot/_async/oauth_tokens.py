@@ -8,9 +8,14 @@ from uuid import UUID
 
 from authkit.cluster import Token
 from authkit.crypto import KeyRing, tokens
-from authkit.hot import inputs, oauth_rotation, oauth_tokens, oauth_values
+from authkit.hot import inputs, oauth_rotation, oauth_tokens, oauth_values, sessions
 from authkit.hot.oauth_tokens import TokenInfo
-from authkit.hot.oauth_values import GrantedTokens, Lifetimes, TokenRefusal
+from authkit.hot.oauth_values import (
+    GrantedTokens,
+    GrantRefused,
+    Lifetimes,
+    TokenRefusal,
+)
 from authkit.hot.outcomes import Revocation
 from authkit.hot.successors import new_salt, successors
 from authkit.ids import uuid7
@@ -47,13 +52,13 @@ class AsyncOAuthTokens:
         scopes: Iterable[str] = (),
         proof_thumbprint: bytes | None = None,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
-    ) -> GrantedTokens:
+    ) -> GrantedTokens | GrantRefused:
         """Issue tokens of a new family without a code: to a client of our own, say.
 
         Args:
             client_id: whom to.
-            user_id: in whose name; None is the client itself.
-            session_id: of the user; ending it ends the tokens.
+            user_id: in whose name, who is not disabled; None is the client itself.
+            session_id: a live one of the user; ending it ends the tokens.
             scopes: that they are good for.
             proof_thumbprint: SHA-256 thumbprint of the client's proof key.
             lifetimes: of the tokens and their family.
@@ -83,6 +88,8 @@ class AsyncOAuthTokens:
         )
         written = await self._runner.write(oauth_tokens.ISSUE, params)
         (row,) = written.rows
+        if row.access_expires_at is None or row.refresh_expires_at is None:
+            return GrantRefused.UNAVAILABLE
         return GrantedTokens(
             access.token,
             refresh.token,
@@ -218,6 +225,8 @@ class AsyncOAuthTokens:
     async def revoke_all(self, user_id: UUID, *, reason: str = "revoked") -> Revocation:
         """End every family of a user, of a session or of none; sessions stay.
 
+        Those being begun right now too.
+
         Raises:
             InvalidInput: the reason is not one lower-case word.
         """
@@ -225,7 +234,12 @@ class AsyncOAuthTokens:
             inputs.identifier(user_id, "user id"),
             inputs.slug(reason, "reason"),
         )
-        written = await self._runner.write(oauth_tokens.REVOKE_USER, params, token=True)
+        written = await self._runner.write(
+            oauth_tokens.REVOKE_USER,
+            params,
+            behind=(sessions.LOCK_USER, (user_id,)),
+            token=True,
+        )
         return Revocation(tuple(row.id for row in written.rows), written.token)
 
     async def revoke(

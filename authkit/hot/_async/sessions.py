@@ -254,7 +254,7 @@ class AsyncSessions(AsyncSessionLists):
             inputs.identifier(session_id, "session id"),
             inputs.slug(reason, "reason"),
         )
-        return await self._end(revocation.REVOKE, params)
+        return await self._end(revocation.REVOKE, revocation.LOCK, params)
 
     async def revoke_token(self, token: str, *, reason: str = "logout") -> Revocation:
         """End the session of a token: what a logout does.
@@ -263,7 +263,7 @@ class AsyncSessions(AsyncSessionLists):
             InvalidInput: the text cannot be a token, or the reason is no word.
         """
         params = (tokens.digest(token), inputs.slug(reason, "reason"))
-        return await self._end(revocation.REVOKE_TOKEN, params)
+        return await self._end(revocation.REVOKE_TOKEN, revocation.LOCK_TOKEN, params)
 
     async def revoke_others(
         self, user_id: UUID, *, keep: UUID, reason: str = "revoked"
@@ -289,9 +289,14 @@ class AsyncSessions(AsyncSessionLists):
         return await self._end_all(user_id, None, reason)
 
     async def _end(
-        self, operation: Operation[revocation.Ended], params: Params
+        self,
+        operation: Operation[revocation.Ended],
+        lock: Operation[sessions.Locked],
+        params: Params,
     ) -> Revocation:
-        written = await self._runner.write(operation, params, token=True)
+        written = await self._runner.write(
+            operation, params, behind=(lock, params[:1]), token=True
+        )
         return Revocation(tuple(row.id for row in written.rows), written.token)
 
     async def _end_all(

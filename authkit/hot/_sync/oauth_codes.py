@@ -14,6 +14,7 @@ from authkit.hot import inputs, oauth_codes, oauth_values
 from authkit.hot.oauth_values import (
     CodeRefusal,
     GrantedTokens,
+    GrantRefused,
     Lifetimes,
     NewCode,
     challenge_of,
@@ -57,18 +58,18 @@ class OAuthCodes:
         session_id: UUID | None = None,
         lifetime: timedelta = LIFETIME,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
-    ) -> NewCode:
+    ) -> NewCode | GrantRefused:
         """Make a code for a client, and the family that its tokens will belong to.
 
         Args:
             client_id: whom for.
-            user_id: who agreed.
+            user_id: who agreed, and is not disabled.
             redirect_uri: where the client was sent; redeeming must name it again.
             code_challenge: of the request (RFC 7636), base64url.
             code_challenge_method: S256, and nothing else.
             scopes: that were agreed to.
             nonce: to be echoed in the ID token.
-            session_id: of the user; ending it ends the tokens.
+            session_id: a live one of the user; ending it ends the tokens.
             lifetime: of the code, at most ten minutes.
             lifetimes: of the family.
 
@@ -92,6 +93,8 @@ class OAuthCodes:
             lifetimes.family,
         )
         written = self._runner.write(oauth_codes.CREATE, params)
+        if not written.rows:
+            return GrantRefused.UNAVAILABLE
         return NewCode(issued.token, family_id, written.rows[0].expires_at)
 
     def redeem(

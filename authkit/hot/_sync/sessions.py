@@ -252,7 +252,7 @@ class Sessions(SessionLists):
             inputs.identifier(session_id, "session id"),
             inputs.slug(reason, "reason"),
         )
-        return self._end(revocation.REVOKE, params)
+        return self._end(revocation.REVOKE, revocation.LOCK, params)
 
     def revoke_token(self, token: str, *, reason: str = "logout") -> Revocation:
         """End the session of a token: what a logout does.
@@ -261,7 +261,7 @@ class Sessions(SessionLists):
             InvalidInput: the text cannot be a token, or the reason is no word.
         """
         params = (tokens.digest(token), inputs.slug(reason, "reason"))
-        return self._end(revocation.REVOKE_TOKEN, params)
+        return self._end(revocation.REVOKE_TOKEN, revocation.LOCK_TOKEN, params)
 
     def revoke_others(
         self, user_id: UUID, *, keep: UUID, reason: str = "revoked"
@@ -287,9 +287,14 @@ class Sessions(SessionLists):
         return self._end_all(user_id, None, reason)
 
     def _end(
-        self, operation: Operation[revocation.Ended], params: Params
+        self,
+        operation: Operation[revocation.Ended],
+        lock: Operation[sessions.Locked],
+        params: Params,
     ) -> Revocation:
-        written = self._runner.write(operation, params, token=True)
+        written = self._runner.write(
+            operation, params, behind=(lock, params[:1]), token=True
+        )
         return Revocation(tuple(row.id for row in written.rows), written.token)
 
     def _end_all(self, user_id: UUID, keep: UUID | None, reason: str) -> Revocation:

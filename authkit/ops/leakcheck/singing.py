@@ -20,7 +20,14 @@ from authkit.cluster import Cluster
 from authkit.crypto import KeyRing, tokens
 from authkit.crypto.sealing import KEY_BYTES
 from authkit.errors import AuthkitError
-from authkit.hot import GrantedTokens, Hot, NewSession, RotatedSession, Routed
+from authkit.hot import (
+    GrantedTokens,
+    GrantRefused,
+    Hot,
+    NewSession,
+    RotatedSession,
+    Routed,
+)
 from authkit.hot.oauth_values import challenge_of, challenge_text
 from authkit.hot.registry import BY_NAME
 from authkit.ids import uuid7
@@ -72,12 +79,12 @@ class Stage:
 def carriers() -> frozenset[str]:
     """Return every operation that makes, takes or changes a secret, by its parameters.
 
-    What locks a family goes in one round trip with what it is locked for.
+    What locks a row goes in one round trip with what it is locked for.
     """
     return frozenset(
         operation.name
         for operation in BY_NAME.values()
-        if not operation.name.endswith(".lock_family")
+        if not operation.name.partition(".")[2].startswith("lock_")
         and any(_SECRET.search(parameter) for parameter in operation.parameters)
     )
 
@@ -166,6 +173,8 @@ def _codes(stage: Stage, hot: Hot, user: UUID) -> None:
         redirect_uri=_URI,
         code_challenge=challenge_text(challenge_of(verifier)),
     )
+    if isinstance(code, GrantRefused):
+        raise AuthkitError("no code was made: the check proves nothing")
     stage.canary("authorisation code", code.code)
     stage.show("code", code)
     wrong = tokens.issue().token
@@ -177,6 +186,8 @@ def _codes(stage: Stage, hot: Hot, user: UUID) -> None:
         if isinstance(granted, GrantedTokens):
             _granted(stage, "code", granted)
     issued = hot.oauth.tokens.issue(client_id=_CLIENT)
+    if isinstance(issued, GrantRefused):
+        raise AuthkitError("no token was issued: the check proves nothing")
     _granted(stage, "client", issued)
     rotated = hot.oauth.tokens.rotate(issued.refresh_token, client_id=_CLIENT)
     stage.show("rotation", rotated)
