@@ -10,8 +10,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from authkit.cluster import AsyncNodeConnection, NodeConnection
-from authkit.cluster.classify import Phase
-from authkit.cluster.faults import translate, understand
+from authkit.cluster.faults import translate
 from authkit.errors import AuthkitError
 
 MARK = "authkit_unit_of_work"
@@ -41,7 +40,4 @@ def explain(connection: Connection, error: psycopg.Error) -> AuthkitError | None
     driver = connection.connection.driver_connection
     if not isinstance(driver, NodeConnection | AsyncNodeConnection):
         return None
-    # Until COMMIT is sent nothing can have been applied.
-    phase = Phase.COMMIT if driver.committing else Phase.WORK
-    fault = understand(error, phase=phase, intent=driver.intent, broken=driver.closed)
-    return translate(error, fault, node=driver.node.name)
+    return translate(error, driver.blame(error), node=driver.node.name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from psycopg.rows import dict_row
 
-from authkit.cluster import Cluster
+from authkit.cluster import Cluster, Token
 
 CALLERS, TURNS = 12, 150
 
@@ -56,3 +57,17 @@ def test_callers_who_crowd_never_share_a_connection(three):
     assert shared == []
     assert sum(done) == CALLERS * TURNS
     assert (status.in_use, status.pool_size) == (0, 3)
+
+
+def test_a_callers_way_of_making_rows_is_its_own(drive, settings):
+    driver = drive(settings).open()
+
+    def work(connection):
+        connection.raw.row_factory = dict_row
+        return connection.execute("SELECT 1 AS one")
+
+    rows, token = driver.wait(driver.cluster.run_with_token(driver.work(work)))
+    assert rows == [{"one": 1}]
+    assert isinstance(token, Token)
+    with driver.writer() as connection:  # the one that came back last
+        assert connection.execute("SELECT 1") == [(1,)]

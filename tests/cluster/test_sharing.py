@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 import sqlalchemy
@@ -10,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from authkit.cluster import Cluster, Intent
+from authkit.cluster.breaker import Breaker, BreakerState
 from authkit.cluster.events import Quarantined
-from authkit.errors import NotFound, Saturated
+from authkit.errors import Closed, NotFound, Saturated
 
 
 @pytest.fixture
@@ -236,8 +239,42 @@ def test_no_engine_holds_a_connection_after_close(drive, small):
     engine.use(lambda c: c.scalar(text("SELECT 1")))
     driver.close()
     gc.collect()
-    with pytest.raises((sqlalchemy.exc.SQLAlchemyError, Exception), match="not usable"):
+    with pytest.raises((sqlalchemy.exc.SQLAlchemyError, Exception), match="closed"):
         engine.use(lambda c: c.scalar(text("SELECT 1")))
+
+
+def test_an_engine_is_refused_in_a_process_that_a_fork_made(settings):
+    with Cluster(settings) as cluster:
+        engine = cluster.writer_engine()
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))  # and lies idle in the pool then
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                engine.connect()
+            except Closed:
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_engine_knows_its_primary_while_nobody_is_sent_there(drive, small):
+    driver = drive(small).open()
+    engine = primary_engine(driver)
+    # As after an error, until a probe has said what the node is.
+    driver.cluster._roster.writer = None
+    intent = engine.use(lambda c: c.connection.driver_connection.intent)
+    assert intent is Intent.WRITE
+
+
+def test_a_request_of_sqlalchemys_is_a_trial_of_the_breaker(drive, small):
+    driver = drive(small).open()
+    node = driver.cluster._roster.writer
+    node.breaker = Breaker(state=BreakerState.HALF_OPEN)
+    primary_engine(driver).use(lambda c: c.scalar(text("SELECT 1")))
+    assert node.breaker.state is BreakerState.CLOSED
 
 
 def test_a_thousand_checkouts_leave_the_number_of_backends_as_it_was(drive, small):

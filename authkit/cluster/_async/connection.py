@@ -13,9 +13,10 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import Format, TransactionStatus
+from psycopg.rows import tuple_row
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
     from authkit.cluster._async.node import AsyncNode
+    from authkit.cluster.classify import Fault
     from authkit.cluster.views import NodeView
 
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
@@ -64,6 +66,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     idle_since: float = -inf
     intent: Intent = Intent.WRITE
     poisoned: bool = False
+    # The error from which conclusions for the node were drawn last.
+    blamed: Error | None = None
     committing: bool = False
     # What SQLAlchemy keeps of it, and for which pool: see `engine_pool`.
     seat: tuple[Pool, ConnectionPoolEntry] | None = None
@@ -125,7 +129,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         self.out = self.managed = self.committing = False
         self.unconfirmed = self.overdue = False
         self.deadline = inf
-        self.drawn_from = None
+        self.drawn_from = self.blamed = None
 
     def settle(self, home: AsyncNode) -> None:
         """Make it one of this node's; called once, when it is connected."""
@@ -179,7 +183,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
             psycopg.Error: as `commit`.
         """
         self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        cursor = await self.execute(COMMIT_AND_POSITION)
+        cursor = await self._tuples().execute(COMMIT_AND_POSITION)
         self.committing = False
         cursor.nextset()
         return _token(await cursor.fetchone())
@@ -194,8 +198,12 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         view = self.node
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
-        cursor = await self.execute(POSITION)
+        cursor = await self._tuples().execute(POSITION)
         return _token(await cursor.fetchone())
+
+    def _tuples(self) -> AsyncCursor[tuple[Any, ...]]:
+        # Rows as we read them, however the caller has them made.
+        return AsyncCursor(self, row_factory=tuple_row)
 
     async def close(self) -> None:
         """Give it back to its pool while it is checked out, else really close it."""
@@ -205,6 +213,10 @@ class AsyncNodeConnection(AsyncConnection[Any]):
             return
         self.hang_up()
         await super().close()
+
+    def blame(self, error: Error) -> Fault:
+        """Understand an error on it; the node hears of it once."""
+        return self.home.blame(self, error)
 
     def poison(self) -> None:
         """Have it closed instead of reused when it is given back."""
@@ -247,6 +259,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
             and self._autocommit
             and not self.poisoned
             and not self.severed
+            and self.row_factory is tuple_row
+            and self.cursor_factory is AsyncCursor
             and self._isolation_level is None
             and self._read_only is None
             and self._deferrable is None
@@ -261,6 +275,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         """Bring it back to the state every caller expects; False if that fails."""
         if self.poisoned or self.severed or self.closed:
             return False
+        self.row_factory, self.cursor_factory = tuple_row, AsyncCursor
         try:
             if self.pgconn.transaction_status != TransactionStatus.IDLE:
                 await self.rollback()

@@ -21,6 +21,7 @@ from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.aio import Connection, Engine, core
 from authkit.cluster._primitives.alchemy import driver_connection
 from authkit.cluster.classify import Intent
+from authkit.cluster.views import Role
 from authkit.errors import NotFound
 
 # What the next checkout of an engine is to be, in this context: chosen beforehand.
@@ -30,8 +31,11 @@ _chosen: ContextVar[AsyncNodeConnection | None] = ContextVar("chosen", default=N
 class AsyncEngines:
     """The engines of a cluster, made when first asked for."""
 
-    def __init__(self, roster: AsyncRoster, timeout: float) -> None:
+    def __init__(
+        self, roster: AsyncRoster, check: Callable[[], None], timeout: float
+    ) -> None:
         self._roster = roster
+        self._check = check
         self._timeout = timeout
         self._engines: dict[str, Engine] = {}
 
@@ -76,7 +80,10 @@ class AsyncEngines:
         async def draw() -> AsyncNodeConnection:
             connection = _chosen.get()
             if connection is None:
-                intent = Intent.WRITE if self._roster.writer is node else Intent.READ
+                # An engine may be kept for long: until after a fork, or the close.
+                self._check()
+                writes = node.view.role is Role.PRIMARY
+                intent = Intent.WRITE if writes else Intent.READ
                 connection = await node.acquire(intent, self._timeout)
             _chosen.set(None)
             connection.begin_by_itself(begins=True)

@@ -9,7 +9,6 @@ import psycopg
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.dispatch import AsyncDispatch
 from authkit.cluster._async.roster import AsyncRoster
-from authkit.cluster.breaker import BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import Doubted
@@ -121,8 +120,6 @@ async def end(
                 "the commit was cancelled before a standby confirmed it: "
                 f"it stands on {home.name} and may be lost by a failover"
             )
-        if home.breaker.state is not BreakerState.CLOSED:
-            home.succeeded()
         return
     if isinstance(error, psycopg.Error):
         await _fail(roster, connection, error)

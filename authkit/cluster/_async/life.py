@@ -60,7 +60,9 @@ class AsyncLife:
             epoch_file(settings),
         )
         self._dispatch = AsyncDispatch(self._roster)
-        self._engines = AsyncEngines(self._roster, self._limits.acquire_s)
+        self._engines = AsyncEngines(
+            self._roster, self._dispatch.check, self._limits.acquire_s
+        )
         self._transactions = AsyncTransactions(
             self._roster, self._dispatch, self._limits.policy
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from psycopg import OperationalError
+from psycopg import Error, OperationalError
 
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.pool import AsyncNodePool
@@ -25,7 +25,7 @@ from authkit.cluster._primitives.aio import (
     spawn,
 )
 from authkit.cluster.breaker import CLOSED, Breaker
-from authkit.cluster.classify import Intent
+from authkit.cluster.classify import Fault, Intent
 from authkit.cluster.consistency import Found
 from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
@@ -52,6 +52,7 @@ class AsyncNode:
         events: Events,
         suspect: Callable[[AsyncNode, str], None],
         changed: Signal,
+        blame: Callable[[AsyncNodeConnection, Error], Fault],
     ) -> None:
         self.target = target
         self.name = target.name
@@ -60,6 +61,7 @@ class AsyncNode:
         self.pool: AsyncNodePool | None = None
         self.out: set[AsyncNodeConnection] = set()
         self.served = 0
+        self.blame = blame
         # What a reader that waited for a commit found last.
         self.found: Found | None = None
         self._returned = Signal()
@@ -158,6 +160,8 @@ class AsyncNode:
         finally:
             if reusable:
                 self.served += 1
+                if self.breaker.state is not CLOSED:
+                    self.succeeded()
                 if self.view.role is Role.REPLICA and connection.promoted:
                     self._suspect(self, "it says that it is no standby any more")
             else:

@@ -44,7 +44,7 @@ class AsyncRoster:
     ) -> None:
         self.changed = Signal()
         self.nodes = {
-            t.name: AsyncNode(t, limits, events, self.suspect, self.changed)
+            t.name: AsyncNode(t, limits, events, self.suspect, self.changed, self.blame)
             for t in targets
         }
         known = epochs.load() if epochs else Epoch()
@@ -160,7 +160,11 @@ class AsyncRoster:
         self._hurry_all()
 
     def blame(self, connection: AsyncNodeConnection, error: psycopg.Error) -> Fault:
-        """Understand a driver's error, and draw the conclusions for its node."""
+        """Understand a driver's error, and draw the conclusions for its node.
+
+        They are drawn once: of one error that several layers see, and of one loss that
+        every later use of the connection meets again.
+        """
         fault = understand(
             error,
             phase=connection.phase,
@@ -168,10 +172,12 @@ class AsyncRoster:
             broken=connection.closed or connection.severed,
         )
         node = connection.home
+        drawn = connection.poisoned or connection.blamed is error
+        connection.blamed = error
         if fault.discard:
             connection.poison()
-        if connection.severed:
-            return fault  # it was us who shut it: that says nothing of the node
+        if drawn or connection.severed:  # what we shut says nothing of the node
+            return fault
         if fault.blame is Blame.FAILURE:
             node.failed(monotonic())
         if fault.blame is not Blame.NOTHING:

@@ -19,7 +19,6 @@ from authkit.cluster._async.dispatch import AsyncDispatch
 from authkit.cluster._async.lease import AsyncLease
 from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster.attempt import Again, Wanted, driver_error, next_delay
-from authkit.cluster.breaker import BreakerState
 from authkit.cluster.chance import fraction
 from authkit.cluster.classify import Action, Fault, Intent
 from authkit.cluster.consistency import Token
@@ -162,8 +161,6 @@ class AsyncTransactions:
                 key=run.wanted.key,
             )
         self.budget.succeeded()
-        if home.breaker.state is not BreakerState.CLOSED:
-            home.succeeded()
         return outcome
 
     async def _take(self, wanted: Wanted) -> AsyncNodeConnection:

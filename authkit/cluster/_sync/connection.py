@@ -15,9 +15,10 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import Connection, Error, OperationalError
+from psycopg import Connection, Cursor, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import Format, TransactionStatus
+from psycopg.rows import tuple_row
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
     from authkit.cluster._sync.node import Node
+    from authkit.cluster.classify import Fault
     from authkit.cluster.views import NodeView
 
 # How long a cancel request may take: psycopg allows 5 s, and a server that has stopped
@@ -66,6 +68,8 @@ class NodeConnection(Connection[Any]):
     idle_since: float = -inf
     intent: Intent = Intent.WRITE
     poisoned: bool = False
+    # The error from which conclusions for the node were drawn last.
+    blamed: Error | None = None
     committing: bool = False
     # What SQLAlchemy keeps of it, and for which pool: see `engine_pool`.
     seat: tuple[Pool, ConnectionPoolEntry] | None = None
@@ -127,7 +131,7 @@ class NodeConnection(Connection[Any]):
         self.out = self.managed = self.committing = False
         self.unconfirmed = self.overdue = False
         self.deadline = inf
-        self.drawn_from = None
+        self.drawn_from = self.blamed = None
 
     def settle(self, home: Node) -> None:
         """Make it one of this node's; called once, when it is connected."""
@@ -181,7 +185,7 @@ class NodeConnection(Connection[Any]):
             psycopg.Error: as `commit`.
         """
         self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        cursor = self.execute(COMMIT_AND_POSITION)
+        cursor = self._tuples().execute(COMMIT_AND_POSITION)
         self.committing = False
         cursor.nextset()
         return _token(cursor.fetchone())
@@ -196,8 +200,12 @@ class NodeConnection(Connection[Any]):
         view = self.node
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
-        cursor = self.execute(POSITION)
+        cursor = self._tuples().execute(POSITION)
         return _token(cursor.fetchone())
+
+    def _tuples(self) -> Cursor[tuple[Any, ...]]:
+        # Rows as we read them, however the caller has them made.
+        return Cursor(self, row_factory=tuple_row)
 
     def close(self) -> None:
         """Give it back to its pool while it is checked out, else really close it."""
@@ -207,6 +215,10 @@ class NodeConnection(Connection[Any]):
             return
         self.hang_up()
         super().close()
+
+    def blame(self, error: Error) -> Fault:
+        """Understand an error on it; the node hears of it once."""
+        return self.home.blame(self, error)
 
     def poison(self) -> None:
         """Have it closed instead of reused when it is given back."""
@@ -249,6 +261,8 @@ class NodeConnection(Connection[Any]):
             and self._autocommit
             and not self.poisoned
             and not self.severed
+            and self.row_factory is tuple_row
+            and self.cursor_factory is Cursor
             and self._isolation_level is None
             and self._read_only is None
             and self._deferrable is None
@@ -263,6 +277,7 @@ class NodeConnection(Connection[Any]):
         """Bring it back to the state every caller expects; False if that fails."""
         if self.poisoned or self.severed or self.closed:
             return False
+        self.row_factory, self.cursor_factory = tuple_row, Cursor
         try:
             if self.pgconn.transaction_status != TransactionStatus.IDLE:
                 self.rollback()

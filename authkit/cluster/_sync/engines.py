@@ -22,6 +22,7 @@ from authkit.cluster._sync.engine_pool import EnginePool
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.classify import Intent
+from authkit.cluster.views import Role
 from authkit.errors import NotFound
 
 # What the next checkout of an engine is to be, in this context: chosen beforehand.
@@ -31,8 +32,11 @@ _chosen: ContextVar[NodeConnection | None] = ContextVar("chosen", default=None)
 class Engines:
     """The engines of a cluster, made when first asked for."""
 
-    def __init__(self, roster: Roster, timeout: float) -> None:
+    def __init__(
+        self, roster: Roster, check: Callable[[], None], timeout: float
+    ) -> None:
         self._roster = roster
+        self._check = check
         self._timeout = timeout
         self._engines: dict[str, Engine] = {}
 
@@ -77,7 +81,10 @@ class Engines:
         def draw() -> NodeConnection:
             connection = _chosen.get()
             if connection is None:
-                intent = Intent.WRITE if self._roster.writer is node else Intent.READ
+                # An engine may be kept for long: until after a fork, or the close.
+                self._check()
+                writes = node.view.role is Role.PRIMARY
+                intent = Intent.WRITE if writes else Intent.READ
                 connection = node.acquire(intent, self._timeout)
             _chosen.set(None)
             connection.begin_by_itself(begins=True)

@@ -11,7 +11,6 @@ import psycopg
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.dispatch import Dispatch
 from authkit.cluster._sync.roster import Roster
-from authkit.cluster.breaker import BreakerState
 from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import Doubted
@@ -123,8 +122,6 @@ def end(
                 "the commit was cancelled before a standby confirmed it: "
                 f"it stands on {home.name} and may be lost by a failover"
             )
-        if home.breaker.state is not BreakerState.CLOSED:
-            home.succeeded()
         return
     if isinstance(error, psycopg.Error):
         _fail(roster, connection, error)

@@ -62,7 +62,9 @@ class Life:
             epoch_file(settings),
         )
         self._dispatch = Dispatch(self._roster)
-        self._engines = Engines(self._roster, self._limits.acquire_s)
+        self._engines = Engines(
+            self._roster, self._dispatch.check, self._limits.acquire_s
+        )
         self._transactions = Transactions(
             self._roster, self._dispatch, self._limits.policy
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from psycopg import OperationalError
+from psycopg import Error, OperationalError
 
 from authkit.cluster._primitives.threads import (
     Signal,
@@ -27,7 +27,7 @@ from authkit.cluster._primitives.threads import (
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.pool import NodePool
 from authkit.cluster.breaker import CLOSED, Breaker
-from authkit.cluster.classify import Intent
+from authkit.cluster.classify import Fault, Intent
 from authkit.cluster.consistency import Found
 from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
@@ -54,6 +54,7 @@ class Node:
         events: Events,
         suspect: Callable[[Node, str], None],
         changed: Signal,
+        blame: Callable[[NodeConnection, Error], Fault],
     ) -> None:
         self.target = target
         self.name = target.name
@@ -62,6 +63,7 @@ class Node:
         self.pool: NodePool | None = None
         self.out: set[NodeConnection] = set()
         self.served = 0
+        self.blame = blame
         # What a reader that waited for a commit found last.
         self.found: Found | None = None
         self._returned = Signal()
@@ -160,6 +162,8 @@ class Node:
         finally:
             if reusable:
                 self.served += 1
+                if self.breaker.state is not CLOSED:
+                    self.succeeded()
                 if self.view.role is Role.REPLICA and connection.promoted:
                     self._suspect(self, "it says that it is no standby any more")
             else:

@@ -46,7 +46,8 @@ class Roster:
     ) -> None:
         self.changed = Signal()
         self.nodes = {
-            t.name: Node(t, limits, events, self.suspect, self.changed) for t in targets
+            t.name: Node(t, limits, events, self.suspect, self.changed, self.blame)
+            for t in targets
         }
         known = epochs.load() if epochs else Epoch()
         self.picture = Topology.of(
@@ -161,7 +162,11 @@ class Roster:
         self._hurry_all()
 
     def blame(self, connection: NodeConnection, error: psycopg.Error) -> Fault:
-        """Understand a driver's error, and draw the conclusions for its node."""
+        """Understand a driver's error, and draw the conclusions for its node.
+
+        They are drawn once: of one error that several layers see, and of one loss that
+        every later use of the connection meets again.
+        """
         fault = understand(
             error,
             phase=connection.phase,
@@ -169,10 +174,12 @@ class Roster:
             broken=connection.closed or connection.severed,
         )
         node = connection.home
+        drawn = connection.poisoned or connection.blamed is error
+        connection.blamed = error
         if fault.discard:
             connection.poison()
-        if connection.severed:
-            return fault  # it was us who shut it: that says nothing of the node
+        if drawn or connection.severed:  # what we shut says nothing of the node
+            return fault
         if fault.blame is Blame.FAILURE:
             node.failed(monotonic())
         if fault.blame is not Blame.NOTHING:

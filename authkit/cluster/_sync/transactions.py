@@ -21,7 +21,6 @@ from authkit.cluster._sync.dispatch import Dispatch
 from authkit.cluster._sync.lease import Lease
 from authkit.cluster._sync.roster import Roster
 from authkit.cluster.attempt import Again, Wanted, driver_error, next_delay
-from authkit.cluster.breaker import BreakerState
 from authkit.cluster.chance import fraction
 from authkit.cluster.classify import Action, Fault, Intent
 from authkit.cluster.consistency import Token
@@ -158,8 +157,6 @@ class Transactions:
                 key=run.wanted.key,
             )
         self.budget.succeeded()
-        if home.breaker.state is not BreakerState.CLOSED:
-            home.succeeded()
         return outcome
 
     def _take(self, wanted: Wanted) -> NodeConnection:

@@ -8,8 +8,7 @@ from typing import TypeVar
 import psycopg
 
 from authkit.cluster import AsyncNodeConnection, Token
-from authkit.cluster.classify import Phase
-from authkit.cluster.faults import translate, understand
+from authkit.cluster.faults import translate
 from authkit.errors import AuthkitError
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Params, Step, Written
@@ -87,12 +86,4 @@ class AsyncBound:
 
     def _translated(self, error: psycopg.Error) -> AuthkitError:
         connection = self._connection
-        fault = understand(
-            error,
-            phase=Phase.WORK,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        if fault.discard:
-            connection.poison()
-        return translate(error, fault, node=connection.node.name)
+        return translate(error, connection.blame(error), node=connection.node.name)

@@ -10,8 +10,7 @@ from typing import TypeVar
 import psycopg
 
 from authkit.cluster import NodeConnection, Token
-from authkit.cluster.classify import Phase
-from authkit.cluster.faults import translate, understand
+from authkit.cluster.faults import translate
 from authkit.errors import AuthkitError
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Params, Step, Written
@@ -89,12 +88,4 @@ class Bound:
 
     def _translated(self, error: psycopg.Error) -> AuthkitError:
         connection = self._connection
-        fault = understand(
-            error,
-            phase=Phase.WORK,
-            intent=connection.intent,
-            broken=connection.closed,
-        )
-        if fault.discard:
-            connection.poison()
-        return translate(error, fault, node=connection.node.name)
+        return translate(error, connection.blame(error), node=connection.node.name)

@@ -195,7 +195,7 @@ class Kit:
             max_lag: how stale the answers may be; a replica may serve them then. For
                 reading only.
             after: a commit that must be visible; likewise.
-            token: whether the commit gives a token, at the price of a round trip.
+            token: whether the commit gives a token; in its own round trip.
 
         Raises:
             InvalidInput: a staleness bound was given for a unit that writes.

@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
+import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,10 +22,19 @@ from authkit.cluster import (
     AsyncNodeConnection,
     Intent,
     NodeView,
+    Role,
     Token,
 )
+from authkit.cluster.events import Doubted
+from authkit.cluster.faults import translate
 from authkit.crypto import KeyRing
-from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
+from authkit.errors import (
+    AuthkitError,
+    Closed,
+    DatabaseError,
+    InDoubt,
+    NotPermitted,
+)
 from authkit.hot import AsyncBound, AsyncHot
 from authkit.hot.keyless import no_keys
 from authkit.relational._primitives.aio import Connection, call, core, driver, within
@@ -46,7 +56,7 @@ class AsyncUnitOfWork:
         read_only: ask a reader's node, and refuse every change.
         max_lag: how stale the answers may be; a replica may serve them then.
         after: a commit that must be visible.
-        token: whether the commit gives a token, at the price of a round trip.
+        token: whether the commit gives a token; in its own round trip.
         keys: gives the ring that seals and derives; asked when it is needed.
     """
 
@@ -180,14 +190,19 @@ class AsyncUnitOfWork:
                 await self._commit(connection, work)
             else:
                 await self._roll_back(connection)
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, InDoubt):
+                node = self.node.name
+                self._cluster.events.publish(Doubted(node=node, key=exc.key))
             if error is None:
                 await self._roll_back(connection)
             raise
         finally:
             self._work = self._hot = None
-            await call(connection, work.session.close)
-            await connection.close()
+            try:
+                await call(connection, work.session.close)
+            finally:
+                await connection.close()
 
     async def _commit(self, connection: Connection, work: Work) -> None:
         transaction, node = connection.get_transaction(), self._driver
@@ -198,6 +213,8 @@ class AsyncUnitOfWork:
             raise DatabaseError("an error had lost the transaction; nothing was kept")
         if not self._read_only:
             await call(connection, work.finish)
+        # In one round trip: no loss of the node comes between the two.
+        token = await _commit_with_token(node) if self._wants_token else None
         await transaction.commit()
         self._receipts = work.audit.receipts
         if node.unconfirmed:
@@ -205,9 +222,7 @@ class AsyncUnitOfWork:
                 "the commit was cancelled before a standby confirmed it: "
                 f"it stands on {node.node.name} and may be lost by a failover"
             )
-        if self._wants_token:
-            await node.set_autocommit(True)
-            self._token = await node.token()
+        self._token = token
 
     async def _roll_back(self, connection: Connection) -> None:
         transaction = connection.get_transaction()
@@ -225,3 +240,12 @@ class AsyncUnitOfWork:
         if self._connection is None or self._connection.closed:
             raise Closed("the unit of work is not open")
         return self._connection
+
+
+async def _commit_with_token(node: AsyncNodeConnection) -> Token:
+    if node.node.role is not Role.PRIMARY:
+        raise NotPermitted("a token comes from a writer's connection")
+    try:
+        return await node.commit_with_token()
+    except psycopg.Error as exc:
+        raise translate(exc, node.blame(exc), node=node.node.name) from exc

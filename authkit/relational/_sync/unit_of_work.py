@@ -15,6 +15,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
+import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,10 +24,19 @@ from authkit.cluster import (
     Intent,
     NodeConnection,
     NodeView,
+    Role,
     Token,
 )
+from authkit.cluster.events import Doubted
+from authkit.cluster.faults import translate
 from authkit.crypto import KeyRing
-from authkit.errors import AuthkitError, Closed, DatabaseError, InDoubt
+from authkit.errors import (
+    AuthkitError,
+    Closed,
+    DatabaseError,
+    InDoubt,
+    NotPermitted,
+)
 from authkit.hot import Bound, Hot
 from authkit.hot.keyless import no_keys
 from authkit.relational._primitives.threads import (
@@ -54,7 +64,7 @@ class UnitOfWork:
         read_only: ask a reader's node, and refuse every change.
         max_lag: how stale the answers may be; a replica may serve them then.
         after: a commit that must be visible.
-        token: whether the commit gives a token, at the price of a round trip.
+        token: whether the commit gives a token; in its own round trip.
         keys: gives the ring that seals and derives; asked when it is needed.
     """
 
@@ -188,14 +198,19 @@ class UnitOfWork:
                 self._commit(connection, work)
             else:
                 self._roll_back(connection)
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, InDoubt):
+                node = self.node.name
+                self._cluster.events.publish(Doubted(node=node, key=exc.key))
             if error is None:
                 self._roll_back(connection)
             raise
         finally:
             self._work = self._hot = None
-            call(connection, work.session.close)
-            connection.close()
+            try:
+                call(connection, work.session.close)
+            finally:
+                connection.close()
 
     def _commit(self, connection: Connection, work: Work) -> None:
         transaction, node = connection.get_transaction(), self._driver
@@ -206,6 +221,8 @@ class UnitOfWork:
             raise DatabaseError("an error had lost the transaction; nothing was kept")
         if not self._read_only:
             call(connection, work.finish)
+        # In one round trip: no loss of the node comes between the two.
+        token = _commit_with_token(node) if self._wants_token else None
         transaction.commit()
         self._receipts = work.audit.receipts
         if node.unconfirmed:
@@ -213,9 +230,7 @@ class UnitOfWork:
                 "the commit was cancelled before a standby confirmed it: "
                 f"it stands on {node.node.name} and may be lost by a failover"
             )
-        if self._wants_token:
-            node.set_autocommit(True)
-            self._token = node.token()
+        self._token = token
 
     def _roll_back(self, connection: Connection) -> None:
         transaction = connection.get_transaction()
@@ -233,3 +248,12 @@ class UnitOfWork:
         if self._connection is None or self._connection.closed:
             raise Closed("the unit of work is not open")
         return self._connection
+
+
+def _commit_with_token(node: NodeConnection) -> Token:
+    if node.node.role is not Role.PRIMARY:
+        raise NotPermitted("a token comes from a writer's connection")
+    try:
+        return node.commit_with_token()
+    except psycopg.Error as exc:
+        raise translate(exc, node.blame(exc), node=node.node.name) from exc
