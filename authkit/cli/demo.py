@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
     from authkit.demo.tour import Outcome
 
+_NEXT = {
+    "authkit lab up": "a cluster of your own, to kill and promote by hand",
+    "authkit load": "load it with locust and judge it by goals",
+    "authkit notebook": "the same data in JupyterLab",
+    "authkit example": "the Python API, step by step",
+}
+
 
 def demo(
     seconds: Annotated[
@@ -70,6 +77,8 @@ def _show(console: Console, outcome: Outcome) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from authkit.cli.showing import typed
+
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(justify="right")
@@ -100,12 +109,8 @@ def _show(console: Console, outcome: Outcome) -> None:
         console.print(f"\nThe cluster {outcome.lab} is still running:", highlight=False)
         for name, value in outcome.env.items():
             console.print(f"  export {name}='{escape(value)}'", highlight=False)
-        console.print(f"  authkit lab down {outcome.lab}   ends it", highlight=False)
-    console.print(
-        "\nWhat to try next\n"
-        "  authkit lab up      a cluster of your own, to kill and promote by hand\n"
-        "  authkit load        load it with locust and judge it by goals\n"
-        "  authkit notebook    the same data in JupyterLab\n"
-        "  authkit example     the Python API, step by step",
-        highlight=False,
-    )
+        down = typed(f"authkit lab down {outcome.lab}")
+        console.print(f"  {down}   ends it", highlight=False)
+    console.print("\nWhat to try next")
+    for command, what in _NEXT.items():
+        console.print(f"  {typed(f'{command:<16}')}  {what}", highlight=False)

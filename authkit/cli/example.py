@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from authkit.settings import Settings
 
+# Columns that the longest call takes; what is narrower than both has them in turns.
+_CALL, _SIDE_BY_SIDE = 48, 76
+
 
 def example() -> None:
     """Show the Python API step by step: both layers, a transaction, every error.
@@ -21,6 +24,7 @@ def example() -> None:
     from rich.console import Console
 
     import authkit
+    from authkit.cli.showing import typed
     from authkit.demo.example import Tour
 
     console = Console(highlight=False)
@@ -37,7 +41,8 @@ def example() -> None:
         console.print(f"[red]{len(tour.faults)} expectations did not hold[/]")
         raise typer.Exit(1)
     console.print(
-        "[green]Everything held.[/] Next: authkit demo, a failover under load"
+        f"[green]Everything held.[/] Next: {typed('authkit demo')}, a failover under"
+        " load"
     )
 
 
@@ -68,7 +73,7 @@ def _throw_away(stack: ExitStack, console: Console, settings: Settings) -> Setti
 
 
 class Screen:
-    """Prints the tour: a call to the left, what came of it to the right."""
+    """Prints the tour: a call to the left, what came of it to the right, or below."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -82,8 +87,13 @@ class Screen:
         from rich.markup import escape
         from rich.table import Table
 
+        if self._console.width < _SIDE_BY_SIDE:
+            self._console.print(
+                f"  [cyan]{escape(code)}[/]\n      {escape(str(result))}"
+            )
+            return
         row = Table.grid(padding=(0, 2))
-        row.add_column(width=48, overflow="fold")
+        row.add_column(width=_CALL, overflow="fold")
         row.add_column(overflow="fold")
         row.add_row(f"  [cyan]{escape(code)}[/]", escape(str(result)))
         self._console.print(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from authkit.ops.database import SetupSummary
     from authkit.ops.findings import Finding
     from authkit.ops.maintain import Maintained
+
+
+def typed(command: str) -> str:
+    """Return a command as it is typed here: after `uv run`, where that ran this one.
+
+    uv names itself in the environment of what it runs, and its folder of programs is
+    on no path of the caller's.
+    """
+    return f"uv run {command}" if os.environ.get("UV") else command
 
 
 @contextmanager

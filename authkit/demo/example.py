@@ -129,7 +129,7 @@ class Tour:
         )
         token = rotated.token if rotated else new.token
         longer = sessions.extend(new.id, idle_timeout=timedelta(minutes=20))
-        until = f"ends at {longer.idle_until:%H:%M} if it is not used" if longer else ""
+        until = f"ends at {_utc(longer.idle_until)} if it is not used" if longer else ""
         say("kit.sessions.extend(id, idle_timeout=...)", until)
         say("kit.sessions.touch(id)", f"{sessions.touch(new.id)}: too soon to note")
         say("kit.sessions.set_risk(id, 0.2)", sessions.set_risk(new.id, 0.2))
@@ -236,3 +236,7 @@ class Tour:
 def _left(session: NewSession) -> str:
     hours = (session.expires_at - datetime.now(UTC)).total_seconds() / 3600
     return f"{hours:.0f} hours"
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%H:%M} UTC"

@@ -61,6 +61,7 @@ def test_the_tour_can_be_taken_twice_on_one_database(settings):
 
 def test_the_command_works_without_a_database_and_leaves_none(tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith("DATABASE_")}
+    env |= {"COLUMNS": "60", "UV": "uv"}
     done = subprocess.run(
         [sys.executable, "-m", "authkit", "example"],
         cwd=tmp_path,
@@ -71,7 +72,9 @@ def test_the_command_works_without_a_database_and_leaves_none(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Everything held." in done.stdout
+    assert "Everything held. Next: uv run authkit demo," in done.stdout
+    # No call and no result is broken over lines of a few letters.
+    assert "  kit.cluster.status()\n      127.0.0.1:" in done.stdout
     ports = re.findall(r"127\.0\.0\.1:(\d+) is (?:primary|replica)", done.stdout)
     assert len(ports) == 2
     for port in ports:
