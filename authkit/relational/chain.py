@@ -166,7 +166,7 @@ class ChainVerifier:
                 if seal.period < first:
                     self._last[end.shard] = (end.seq, end.hash)
                 else:
-                    self._witnesses[end.shard, end.seq] = end.hash
+                    self._witnesses.setdefault((end.shard, end.seq), end.hash)
         for heads in (self._witnesses, self._excused):
             for shard, seq in tuple(heads):
                 if shard in self._last and seq <= self._last[shard][0]:

@@ -217,12 +217,12 @@ def evidence(
     """
     holding = [c for c in checkpoints if _holds(c, timeline, left)]
     doubtful = [c for c in checkpoints if not _holds(c, timeline, left)]
-    # The newest head of a shard covers those before it: the chain links them.
-    witnesses: dict[int, Head] = {}
+    # Every head, not each shard's newest: that of a chain that was rewritten and then
+    # grew links to what was forged. What was seen first of a place counts.
+    witnesses: dict[tuple[int, int], Head] = {}
     for checkpoint in holding:
         for head in checkpoint.heads:
-            if head.shard not in witnesses or head.seq > witnesses[head.shard].seq:
-                witnesses[head.shard] = head
+            witnesses.setdefault((head.shard, head.seq), head)
     excused: dict[tuple[int, int], Head] = {}
     for checkpoint in doubtful:
         for head in checkpoint.heads:

@@ -141,6 +141,8 @@ def test_a_line_taken_out_of_the_middle_is_found():
     assert len(read_all(lines[2:], KEY.public)) == 2
     with pytest.raises(InvalidInput, match="line 3 of the checkpoints"):
         read_all([*lines[:2], lines[3]], KEY.public)
+    with pytest.raises(InvalidInput, match="line 2 of the checkpoints: this is no"):
+        read_all([lines[0], "{}", lines[2]], KEY.public)
 
 
 # --- what may follow what -------------------------------------------------------------
@@ -233,6 +235,25 @@ def test_a_dropped_month_is_known_by_its_seal_and_nothing_more_may_be_missing():
     for gone in (entries[:7], []):
         assert not judged(gone, kept, tail=end(entries)).intact
         assert not judged(gone, kept, tail=end(entries[:7])).intact
+
+
+def test_a_chain_rewritten_that_grew_before_the_next_checkpoint_is_found():
+    """The newer head links to what was forged; the older one was signed before."""
+    entries, forged = chain(3), chain(5, mark="b")
+    kept = [at(1, end(entries)), at(2, end(forged))]
+    for timeline, left in ((1, {}), (2, {1: 1})):
+        newer = replace(kept[1], timeline=timeline)
+        found = judged(forged, [kept[0], newer], timeline=timeline, left=left).broken
+        assert found is not None
+        assert (found.seq, found.fault) == (3, Fault.REWRITTEN)
+
+
+def test_a_seal_of_what_was_forged_does_not_stand_for_what_was_seen():
+    entries, forged = chain(4, 1), chain(4, 1, mark="b")
+    kept = [at(1, end(entries[:4])), at(2, seals=(seal(forged, SEPTEMBER),))]
+    found = judged(forged, kept).broken
+    assert found is not None
+    assert (found.seq, found.fault) == (4, Fault.REWRITTEN)
 
 
 def test_what_was_seen_in_a_dropped_month_is_its_seal_s_to_show():
