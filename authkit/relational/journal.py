@@ -87,6 +87,10 @@ class Journal:
             )
         )
 
+    def forget_after(self, kept: int) -> None:
+        """Keep the first events only: what the others tell of was rolled back."""
+        self._events = self._events[:kept]
+
     def take(self) -> tuple[AuditEvent, ...]:
         """Return what waits and forget it."""
         events, self._events = self._events, ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session, SessionTransaction
 
 from authkit.crypto import KeyRing
 from authkit.hot import Hot, Runner
@@ -26,7 +26,8 @@ class Work:
     """What a transaction can do. It never commits: the unit of work does.
 
     `session` is SQLAlchemy's, for what no repository offers; rows are not expired by a
-    commit, and a relationship that was not loaded on purpose raises.
+    commit, and a relationship that was not loaded on purpose raises. What is rolled
+    back to a savepoint (`session.begin_nested`) is not told in the audit trail either.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Work:
     ) -> None:
         self.session = Session(connection, expire_on_commit=False)
         self._journal = Journal(origin)
+        _follow(self.session, self._journal)
         self.hot = Hot(runner, keys)
         self.subjects = Subjects(self.session, keys)
         self.users = Users(self.session, self._journal, runner, self.subjects)
@@ -54,3 +56,19 @@ class Work:
         """Write what is pending, the audit events last."""
         self.session.flush()
         self.audit.write()
+
+
+def _follow(session: Session, journal: Journal) -> None:
+    """Let the events of a savepoint vanish with it."""
+    before: dict[SessionTransaction, int] = {}
+
+    def begun(_: Session, transaction: SessionTransaction) -> None:
+        if transaction.nested:
+            before[transaction] = len(journal.events)
+
+    def undone(_: Session, transaction: SessionTransaction) -> None:
+        if transaction in before:
+            journal.forget_after(before[transaction])
+
+    event.listen(session, "after_transaction_create", begun)
+    event.listen(session, "after_soft_rollback", undone)

@@ -19,11 +19,14 @@ from authkit.errors import (
     DatabaseError,
     InDoubt,
     InvalidInput,
+    NotFound,
     RetryLater,
     Unavailable,
 )
 from authkit.hot import NewSession
+from authkit.ids import uuid7
 from authkit.relational import Work
+from authkit.schema.relational import User
 from authkit.testing import race
 
 
@@ -105,6 +108,36 @@ def test_a_read_only_unit_runs_on_a_replica_when_staleness_is_allowed(kit):
 def test_a_read_that_may_not_be_stale_runs_on_the_primary(kit):
     with kit.unit_of_work(read_only=True) as uow:
         assert uow.node.role is Role.PRIMARY
+
+
+@pytest.mark.parametrize("bound", [{}, {"max_lag": timedelta(hours=1)}])
+def test_a_read_only_unit_drops_no_event_and_no_row_without_a_word(kit, email, bound):
+    for leave in (
+        lambda uow: uow.audit.append("data.export"),
+        lambda uow: uow.session.add(User(id=uuid7(), email=email)),
+    ):
+        with (
+            pytest.raises(DatabaseError) as caught,
+            kit.unit_of_work(read_only=True, **bound) as uow,
+        ):
+            leave(uow)
+        assert caught.value.sqlstate == "25006"
+
+
+def test_what_is_rolled_back_to_a_savepoint_is_not_told(kit, user, word):
+    with kit.unit_of_work(correlation_id=word) as uow:
+        uow.roles.grant(user.id, "user")
+        with contextlib.suppress(NotFound), uow.session.begin_nested():
+            uow.roles.grant(user.id, "moderator")
+            with uow.session.begin_nested():
+                uow.roles.grant(user.id, "admin")
+            uow.roles.grant(user.id, word)
+        with uow.session.begin_nested():
+            uow.users.update(user.id, name="Bea")
+    with kit.unit_of_work(read_only=True) as uow:
+        assert uow.roles.of(user.id) == ["user"]
+        told = [entry.action for entry in uow.audit.trail(correlation_id=word)]
+    assert sorted(told) == ["role.grant", "user.update"]
 
 
 def test_a_read_only_unit_refuses_a_change_and_accuses_no_node(kit, user):

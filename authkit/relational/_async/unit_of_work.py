@@ -211,8 +211,9 @@ class AsyncUnitOfWork:
         if node.pgconn.transaction_status == TransactionStatus.INERROR:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
-        if not self._read_only:
-            await call(connection, work.finish)
+        # Of a reading one the server refuses whatever is pending: nothing is dropped
+        # without a word.
+        await call(connection, work.finish)
         # In one round trip: no loss of the node comes between the two.
         token = await _commit_with_token(node) if self._wants_token else None
         await transaction.commit()

@@ -219,8 +219,9 @@ class UnitOfWork:
         if node.pgconn.transaction_status == TransactionStatus.INERROR:
             # The server would answer this COMMIT with a ROLLBACK, and no error.
             raise DatabaseError("an error had lost the transaction; nothing was kept")
-        if not self._read_only:
-            call(connection, work.finish)
+        # Of a reading one the server refuses whatever is pending: nothing is dropped
+        # without a word.
+        call(connection, work.finish)
         # In one round trip: no loss of the node comes between the two.
         token = _commit_with_token(node) if self._wants_token else None
         transaction.commit()
