@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,15 +68,18 @@ def tree_of(root: Path, revision: str | None, name: str) -> Generator[Tree]:
         raise InvalidInput(f"there is no revision {revision!r} here{why}")
     with tempfile.TemporaryDirectory(prefix="authkit-arm-") as folder:
         at = Path(folder) / "tree"
-        added = _run(root, "git", "worktree", "add", "--detach", str(at), commit)
-        if added.returncode:
-            raise ArmFailed(f"git worktree: {_last(added.stderr)}")
         try:
+            added = _run(root, "git", "worktree", "add", "--detach", str(at), commit)
+            if added.returncode:
+                raise ArmFailed(f"git worktree: {_last(added.stderr)}")
             if not (at / "authkit" / "hot" / "registry.py").exists():
                 raise InvalidInput(f"{revision} has no registry of operations")
             yield Tree(name, at, _interpreter(root, at))
         finally:
-            _run(root, "git", "worktree", "remove", "--force", str(at))
+            # One that was half made when we were stopped is none that git would remove,
+            # and locked: what is gone it forgets.
+            shutil.rmtree(at, ignore_errors=True)
+            _run(root, "git", "worktree", "remove", "--force", "--force", str(at))
 
 
 def is_dirty(root: Path) -> bool:
@@ -95,13 +99,19 @@ def _interpreter(root: Path, at: Path) -> str:
     locked = all((tree / _LOCK).exists() for tree in (root, at))
     if dependencies(root, locked=locked) == dependencies(at, locked=locked):
         return sys.executable
-    made = _run(at, "uv", "sync", "--quiet", "--extra", "lab", "--no-dev")
+    # Where CI names one folder for the environment, it is the head's.
+    own = at / ".venv"
+    made = _run(
+        at,
+        *("uv", "sync", "--quiet", "--extra", "lab", "--no-dev"),
+        env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(own)},
+    )
     if made.returncode:
         raise ArmFailed(
             f"its dependencies differ and uv could not install them: "
             f"{_last(made.stderr)}"
         )
-    return str(at / ".venv" / "bin" / "python")
+    return str(own / "bin" / "python")
 
 
 def dependencies(root: Path, *, locked: bool) -> Mapping[str, str]:
@@ -162,7 +172,10 @@ class Arm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not self._guest:
+            # Whatever it was in the middle of, nobody waits for.
+            self._process.terminate()
         self.close()
 
     def open(self, *, end: str, lap: int = 0) -> None:
@@ -238,17 +251,22 @@ def _started(tree: Tree, under: Sequence[str]) -> subprocess.Popen[str]:
         [*under, tree.python, str(WORKER)],
         env={**environment, "PYTHONPATH": str(tree.root), "PYTHONHASHSEED": "0"},
         cwd=tree.root,
+        # Ctrl-C is for us, who then end it. Not a session: see `comparing.settled`.
+        process_group=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def _run(cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    cwd: Path, *command: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
             cwd=cwd,
+            env=env,
             capture_output=True,
             text=True,
             check=False,
