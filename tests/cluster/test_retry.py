@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.errors import DeadlockDetected
 
-from authkit.cluster.attempt import Isolation, Wanted, next_delay
-from authkit.cluster.classify import Action, Intent
+from authkit.cluster.attempt import (
+    Again,
+    Isolation,
+    Wanted,
+    driver_error,
+    next_delay,
+)
+from authkit.cluster.classify import Action, Intent, Phase, decide
 from authkit.cluster.retry import MOVE_SPREAD_S, RetryBudget, RetryPolicy
 from authkit.errors import DeadlineExceeded, InvalidInput
 
@@ -53,7 +60,10 @@ def test_repetitions_are_limited_and_only_safe_ones_are_made(action):
 def test_no_repetition_begins_after_the_deadline():
     decide = {"repetition": 1, "chance": full}
     assert next_delay(POLICY, Action.REPEAT, left_s=0.9, **decide) is None
+    assert next_delay(POLICY, Action.REPEAT, left_s=1.0, **decide) is None
     assert next_delay(POLICY, Action.REPEAT, left_s=1.1, **decide) == 1.0
+    elsewhere = next_delay(POLICY, Action.ELSEWHERE, left_s=9, **decide)
+    assert elsewhere == MOVE_SPREAD_S
     assert next_delay(POLICY, Action.STOP, left_s=9, **decide) is None
 
 
@@ -116,13 +126,17 @@ def test_a_transaction_opens_in_one_message():
         "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; "
         "SET LOCAL statement_timeout = 1510"
     )
+    # Zero would be no limit at all.
+    for late in (2.0, 5.0):
+        assert wanted.begin(late).endswith("SET LOCAL statement_timeout = 10")
 
 
 def test_a_wait_ends_at_the_deadline_or_before():
     wanted = Wanted(deadline=10.0, acquire_s=5.0)
     assert wanted.patience(1.0) == 5.0
     assert wanted.patience(8.0) == 2.0
-    with pytest.raises(DeadlineExceeded):
+    assert wanted.patience(9.75) == 0.25
+    with pytest.raises(DeadlineExceeded, match="nothing was applied"):
         wanted.patience(10.0)
 
 
@@ -133,5 +147,23 @@ def test_a_write_key_is_checked_before_anything_is_sent(key):
 
 
 def test_a_read_takes_no_write_key():
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="a read needs no write key"):
         Wanted(Intent.READ, key="k")
+
+
+def test_the_driver_s_error_is_found_in_itself_and_under_one_of_ours_only():
+    told = DeadlockDetected()
+    assert driver_error(told) is told
+    ours, another = InvalidInput("no"), ValueError("no")
+    assert driver_error(ours) is None
+    ours.__cause__ = another.__cause__ = told
+    assert driver_error(ours) is told
+    assert driver_error(another) is None
+
+
+def test_an_attempt_that_may_be_made_again_carries_what_to_raise_otherwise():
+    error = InvalidInput("why")
+    fault = decide("40001", phase=Phase.WORK, intent=Intent.WRITE)
+    again = Again(error, fault)
+    assert (again.error, again.fault, again.delay_s) == (error, fault, None)
+    assert str(again) == "why"

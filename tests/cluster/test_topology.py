@@ -278,6 +278,14 @@ def test_why_nobody_is_written_to_is_told_by_timeline_and_node():
         "no node is the primary of timeline 3: a is down: gone; "
         "b is unknown: not asked yet; c is unknown: not asked yet"
     )
+    old, newer = (seen(n, Role.REPLICA, timeline=t) for n, t in (("b", 2), ("c", 3)))
+    assert (
+        picture(old, newer, start=lost)
+        .why_not_writable()
+        .endswith("; b is a replica on timeline 2; c is a replica")
+    )
+    mute = picture(seen("b", Role.REPLICA, timeline=0), start=lost)
+    assert "; b is a replica; " in mute.why_not_writable()
     tied = picture(seen("a"), seen("b")).why_not_writable()
     assert tied.startswith("two nodes claim to be the primary of timeline 1: ")
 

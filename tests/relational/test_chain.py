@@ -22,6 +22,7 @@ from authkit.relational.chain import (
     entry_hash,
     verify,
 )
+from authkit.relational.faithful import unfaithful_column
 from authkit.schema.audit import GENESIS_HASH
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -352,6 +353,24 @@ def test_bytes_that_are_no_json_but_hash_well_are_named():
     entries[0] = replace(entries[0], canonical=b"\xff{", hash=digest)
     found = check(entries)
     assert broken(found) == (1, Fault.COLUMN_EDITED)
+    assert str(found.broken).endswith("(canonical)")
+    for stored in (b"[]", b"1"):
+        assert unfaithful_column(stored, entries[0].columns) == "canonical"
+
+
+def test_an_event_without_details_has_an_empty_column_and_no_other():
+    said = {**event(1), "details": None}
+    assert unfaithful_column(canonical(said), {**columns(said), "details": {}}) is None
+    for details in ({"a": 1}, None):
+        edited = {**columns(said), "details": details}
+        assert unfaithful_column(canonical(said), edited) == "details"
+
+
+def test_a_column_that_could_never_have_been_said_is_found():
+    """A number that jsonb holds and no event may say, as it is not safe in JSON."""
+    said = event(1)
+    edited = {**columns(said), "details": {"number": 2**60}}
+    assert unfaithful_column(canonical(said), edited) == "details"
 
 
 @given(
