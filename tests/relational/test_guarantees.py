@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from time import monotonic
+
 import pytest
 from sqlalchemy import text
 
 import authkit
+from authkit.cluster import Role, Token
 from authkit.cluster.events import Doubted, Suspected
-from authkit.errors import InDoubt, NodeLost, NoPrimary
+from authkit.errors import InDoubt, NodeLost, NoPrimary, NoReplica, TokenLost
 
 
 def relational(uow) -> None:
@@ -80,3 +84,40 @@ def test_a_doubt_is_told_of_and_gives_no_token(kit, told, token):
         )
     assert [type(event) for event in told].count(Doubted) == 1
     assert uow.token is None
+
+
+def test_a_read_inside_a_transaction_is_as_fresh_as_it_asks_to_be(kit, replay_paused):
+    minute = timedelta(minutes=1)
+    roster, deadline = kit.cluster._roster, monotonic() + 30
+    while True:
+        seen = roster.changed.count
+        if any(node.view.fresh_at > monotonic() - 30 for node in roster.replicas):
+            break
+        assert roster.changed.wait(seen, deadline - monotonic())
+    with replay_paused():
+        with kit.unit_of_work(token=True) as uow:
+            uow.session.execute(text("SET LOCAL synchronous_commit = local"))
+            uow.session.execute(text("SELECT pg_logical_emit_message(true, 'a', 'b')"))
+        with kit.unit_of_work(read_only=True, max_lag=minute) as stale:
+            assert stale.node.role is Role.REPLICA
+            read = stale.hot.sessions.validate
+            made = "A" * 43
+            assert read(made) is None
+            assert read(made, max_lag=minute) is None
+            for bound in ({"after": uow.token}, {"max_lag": timedelta(0)}):
+                with pytest.raises(NoReplica, match="of this transaction"):
+                    read(made, **bound)
+            assert read(made) is None
+        with kit.unit_of_work(read_only=True) as current:
+            assert current.hot.sessions.validate(made, after=uow.token) is None
+
+
+def test_a_commit_of_a_lost_timeline_costs_the_transaction_nothing(kit, user):
+    node = kit.cluster._roster.writer.view
+    with kit.unit_of_work() as uow:
+        uow.users.update(user.id, name="Bea")
+        for lost in (Token(node.timeline + 1, 1), Token(node.timeline - 1, 1)):
+            with pytest.raises((NoReplica, TokenLost)):
+                uow.hot.sessions.validate("A" * 43, after=lost)
+    with kit.unit_of_work(read_only=True) as uow:
+        assert uow.users.find(user.id).name == "Bea"

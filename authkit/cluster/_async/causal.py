@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from math import inf
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from psycopg.errors import InsufficientPrivilege, UndefinedFile
 
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
-from authkit.cluster._async.roster import AsyncRoster
 from authkit.cluster._primitives.aio import nap
 from authkit.cluster.consistency import Found, Token, lsn_number
 from authkit.cluster.probe_query import REPLAYED
@@ -21,6 +21,9 @@ from authkit.cluster.routing import contains
 from authkit.cluster.timelines import HISTORY
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import TokenLost
+
+if TYPE_CHECKING:
+    from authkit.cluster._async.roster import AsyncRoster
 
 # How long a replica is waited for before the primary serves.
 REPLICA_WAIT_S = 0.02
@@ -103,7 +106,7 @@ async def _replays(connection: AsyncNodeConnection, token: Token) -> bool:
     pause = FIRST_NAP_S
     while True:
         asked = monotonic()
-        cursor = await connection.execute(REPLAYED)
+        cursor = await connection.tuples().execute(REPLAYED)
         row = await cursor.fetchone()
         if row is None or row[0] is None or row[1] != token.timeline:
             return False  # it follows another timeline since it was last seen
@@ -119,8 +122,16 @@ async def _replays(connection: AsyncNodeConnection, token: Token) -> bool:
 
 async def _history(connection: AsyncNodeConnection, timeline: int) -> str | None:
     try:
-        cursor = await connection.execute(HISTORY, (f"{timeline:08X}",))
-        row = await cursor.fetchone()
+        if connection.autocommit:
+            return await _file(connection, timeline)
+        # What is refused here must not cost the caller's transaction.
+        async with connection.transaction():
+            return await _file(connection, timeline)
     except (InsufficientPrivilege, UndefinedFile):
         return None
+
+
+async def _file(connection: AsyncNodeConnection, timeline: int) -> str | None:
+    cursor = await connection.tuples().execute(HISTORY, (f"{timeline:08X}",))
+    row = await cursor.fetchone()
     return None if row is None else row[0]

@@ -183,7 +183,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
             psycopg.Error: as `commit`.
         """
         self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        cursor = await self._tuples().execute(COMMIT_AND_POSITION)
+        cursor = await self.tuples().execute(COMMIT_AND_POSITION)
         self.committing = False
         cursor.nextset()
         return _token(await cursor.fetchone())
@@ -198,12 +198,24 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         view = self.node
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
-        cursor = await self._tuples().execute(POSITION)
+        cursor = await self.tuples().execute(POSITION)
         return _token(await cursor.fetchone())
 
-    def _tuples(self) -> AsyncCursor[tuple[Any, ...]]:
-        # Rows as we read them, however the caller has them made.
+    def tuples(self) -> AsyncCursor[tuple[Any, ...]]:
+        """Return a cursor that makes plain rows, whatever the caller has them be."""
         return AsyncCursor(self, row_factory=tuple_row)
+
+    async def holds(self, token: Token) -> bool:
+        """Whether what is read on it from now on shows this commit.
+
+        A replica is given a moment (20 ms) to replay it. A transaction with one
+        snapshot for all of it (REPEATABLE READ) shows what was there at its beginning.
+
+        Raises:
+            psycopg.Error: the node could not be asked.
+            TokenLost: the commit cannot be shown to be part of the present timeline.
+        """
+        return await self.home.contained(self, token)
 
     async def close(self) -> None:
         """Give it back to its pool while it is checked out, else really close it."""

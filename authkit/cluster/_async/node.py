@@ -8,7 +8,7 @@ return (psycopg_pool waits 1, 2, 4 ... seconds between attempts to connect).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
 
@@ -26,7 +26,7 @@ from authkit.cluster._primitives.aio import (
 )
 from authkit.cluster.breaker import CLOSED, Breaker
 from authkit.cluster.classify import Fault, Intent
-from authkit.cluster.consistency import Found
+from authkit.cluster.consistency import Found, Token
 from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
@@ -53,6 +53,7 @@ class AsyncNode:
         suspect: Callable[[AsyncNode, str], None],
         changed: Signal,
         blame: Callable[[AsyncNodeConnection, Error], Fault],
+        contained: Callable[[AsyncNodeConnection, Token], Awaitable[bool]],
     ) -> None:
         self.target = target
         self.name = target.name
@@ -62,6 +63,7 @@ class AsyncNode:
         self.out: set[AsyncNodeConnection] = set()
         self.served = 0
         self.blame = blame
+        self.contained = contained
         # What a reader that waited for a commit found last.
         self.found: Found | None = None
         self._returned = Signal()

@@ -11,6 +11,7 @@ from time import monotonic
 
 import psycopg
 
+from authkit.cluster._async.causal import contained
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.pool import AsyncNodePool
@@ -19,6 +20,7 @@ from authkit.cluster._primitives.aio import Lock, Signal
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
 from authkit.cluster.classify import Blame, Fault
+from authkit.cluster.consistency import Token
 from authkit.cluster.epochs import Epoch, EpochFile
 from authkit.cluster.events import EpochNotKept, Event, Events, Suspected
 from authkit.cluster.faults import understand
@@ -44,7 +46,15 @@ class AsyncRoster:
     ) -> None:
         self.changed = Signal()
         self.nodes = {
-            t.name: AsyncNode(t, limits, events, self.suspect, self.changed, self.blame)
+            t.name: AsyncNode(
+                t,
+                limits,
+                events,
+                self.suspect,
+                self.changed,
+                self.blame,
+                self.contained,
+            )
             for t in targets
         }
         known = epochs.load() if epochs else Epoch()
@@ -186,6 +196,10 @@ class AsyncRoster:
                 self.writer = None
             self.suspect(node, f"{type(error).__name__} ({fault.sqlstate})")
         return fault
+
+    async def contained(self, connection: AsyncNodeConnection, token: Token) -> bool:
+        """Make sure that the connection's node holds a commit."""
+        return await contained(self, connection, token)
 
     def _trouble(self) -> float | None:
         now = monotonic()

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from math import inf
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from psycopg.errors import InsufficientPrivilege, UndefinedFile
 
 from authkit.cluster._primitives.threads import nap
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
-from authkit.cluster._sync.roster import Roster
 from authkit.cluster.consistency import Found, Token, lsn_number
 from authkit.cluster.probe_query import REPLAYED
 from authkit.cluster.routing import contains
 from authkit.cluster.timelines import HISTORY
 from authkit.cluster.views import NodeView, Role
 from authkit.errors import TokenLost
+
+if TYPE_CHECKING:
+    from authkit.cluster._sync.roster import Roster
 
 # How long a replica is waited for before the primary serves.
 REPLICA_WAIT_S = 0.02
@@ -101,7 +104,7 @@ def _replays(connection: NodeConnection, token: Token) -> bool:
     pause = FIRST_NAP_S
     while True:
         asked = monotonic()
-        cursor = connection.execute(REPLAYED)
+        cursor = connection.tuples().execute(REPLAYED)
         row = cursor.fetchone()
         if row is None or row[0] is None or row[1] != token.timeline:
             return False  # it follows another timeline since it was last seen
@@ -117,8 +120,16 @@ def _replays(connection: NodeConnection, token: Token) -> bool:
 
 def _history(connection: NodeConnection, timeline: int) -> str | None:
     try:
-        cursor = connection.execute(HISTORY, (f"{timeline:08X}",))
-        row = cursor.fetchone()
+        if connection.autocommit:
+            return _file(connection, timeline)
+        # What is refused here must not cost the caller's transaction.
+        with connection.transaction():
+            return _file(connection, timeline)
     except (InsufficientPrivilege, UndefinedFile):
         return None
+
+
+def _file(connection: NodeConnection, timeline: int) -> str | None:
+    cursor = connection.tuples().execute(HISTORY, (f"{timeline:08X}",))
+    row = cursor.fetchone()
     return None if row is None else row[0]

@@ -185,7 +185,7 @@ class NodeConnection(Connection[Any]):
             psycopg.Error: as `commit`.
         """
         self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        cursor = self._tuples().execute(COMMIT_AND_POSITION)
+        cursor = self.tuples().execute(COMMIT_AND_POSITION)
         self.committing = False
         cursor.nextset()
         return _token(cursor.fetchone())
@@ -200,12 +200,24 @@ class NodeConnection(Connection[Any]):
         view = self.node
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
-        cursor = self._tuples().execute(POSITION)
+        cursor = self.tuples().execute(POSITION)
         return _token(cursor.fetchone())
 
-    def _tuples(self) -> Cursor[tuple[Any, ...]]:
-        # Rows as we read them, however the caller has them made.
+    def tuples(self) -> Cursor[tuple[Any, ...]]:
+        """Return a cursor that makes plain rows, whatever the caller has them be."""
         return Cursor(self, row_factory=tuple_row)
+
+    def holds(self, token: Token) -> bool:
+        """Whether what is read on it from now on shows this commit.
+
+        A replica is given a moment (20 ms) to replay it. A transaction with one
+        snapshot for all of it (REPEATABLE READ) shows what was there at its beginning.
+
+        Raises:
+            psycopg.Error: the node could not be asked.
+            TokenLost: the commit cannot be shown to be part of the present timeline.
+        """
+        return self.home.contained(self, token)
 
     def close(self) -> None:
         """Give it back to its pool while it is checked out, else really close it."""

@@ -28,7 +28,7 @@ from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.pool import NodePool
 from authkit.cluster.breaker import CLOSED, Breaker
 from authkit.cluster.classify import Fault, Intent
-from authkit.cluster.consistency import Found
+from authkit.cluster.consistency import Found, Token
 from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Admitted, BreakerChanged, Events, Quarantined
 from authkit.cluster.faults import POOL_ERRORS, of_pool
@@ -55,6 +55,7 @@ class Node:
         suspect: Callable[[Node, str], None],
         changed: Signal,
         blame: Callable[[NodeConnection, Error], Fault],
+        contained: Callable[[NodeConnection, Token], bool],
     ) -> None:
         self.target = target
         self.name = target.name
@@ -64,6 +65,7 @@ class Node:
         self.out: set[NodeConnection] = set()
         self.served = 0
         self.blame = blame
+        self.contained = contained
         # What a reader that waited for a commit found last.
         self.found: Found | None = None
         self._returned = Signal()

@@ -14,6 +14,7 @@ from time import monotonic
 import psycopg
 
 from authkit.cluster._primitives.threads import Lock, Signal
+from authkit.cluster._sync.causal import contained
 from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.pool import NodePool
@@ -21,6 +22,7 @@ from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
 from authkit.cluster.classify import Blame, Fault
+from authkit.cluster.consistency import Token
 from authkit.cluster.epochs import Epoch, EpochFile
 from authkit.cluster.events import EpochNotKept, Event, Events, Suspected
 from authkit.cluster.faults import understand
@@ -46,7 +48,15 @@ class Roster:
     ) -> None:
         self.changed = Signal()
         self.nodes = {
-            t.name: Node(t, limits, events, self.suspect, self.changed, self.blame)
+            t.name: Node(
+                t,
+                limits,
+                events,
+                self.suspect,
+                self.changed,
+                self.blame,
+                self.contained,
+            )
             for t in targets
         }
         known = epochs.load() if epochs else Epoch()
@@ -188,6 +198,10 @@ class Roster:
                 self.writer = None
             self.suspect(node, f"{type(error).__name__} ({fault.sqlstate})")
         return fault
+
+    def contained(self, connection: NodeConnection, token: Token) -> bool:
+        """Make sure that the connection's node holds a commit."""
+        return contained(self, connection, token)
 
     def _trouble(self) -> float | None:
         now = monotonic()

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from time import monotonic
 from typing import TypeVar
 
 import psycopg
 
-from authkit.cluster import NodeConnection, Token
+from authkit.cluster import NodeConnection, Role, Token
 from authkit.cluster.faults import translate
-from authkit.errors import AuthkitError
+from authkit.errors import AuthkitError, NoReplica
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Params, Step, Written
 
@@ -34,9 +35,13 @@ class Bound:
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> Row | None:
-        """Return the row, or None where there is none; the node is given already."""
-        del max_lag, after
+        """Return the row, or None where there is none.
+
+        Raises:
+            NoReplica: the transaction's node, a replica, does not keep the bound.
+        """
         try:
+            self._keep(max_lag, after)
             return statement.fetch_one(self._connection, operation, params)
         except psycopg.Error as exc:
             raise self._translated(exc) from exc
@@ -49,9 +54,13 @@ class Bound:
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> list[Row]:
-        """Return every row; the node is given already."""
-        del max_lag, after
+        """Return every row.
+
+        Raises:
+            NoReplica: the transaction's node, a replica, does not keep the bound.
+        """
         try:
+            self._keep(max_lag, after)
             return statement.fetch_all(self._connection, operation, params)
         except psycopg.Error as exc:
             raise self._translated(exc) from exc
@@ -85,6 +94,16 @@ class Bound:
         except psycopg.Error as exc:
             raise self._translated(exc) from exc
         return Written(rows, None)
+
+    def _keep(self, max_lag: timedelta | None, after: Token | None) -> None:
+        """A transaction never changes node: its own must be fresh enough, as it is."""
+        view = self._connection.node
+        if max_lag is not None and view.role is not Role.PRIMARY:
+            oldest = monotonic() - max_lag.total_seconds()
+            if view.fresh_at < oldest:
+                raise NoReplica(f"{view.name}, of this transaction, lags by too much")
+        if after is not None and not self._connection.holds(after):
+            raise NoReplica(f"{view.name}, of this transaction, lacks that commit")
 
     def _translated(self, error: psycopg.Error) -> AuthkitError:
         connection = self._connection
