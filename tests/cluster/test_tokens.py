@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -137,6 +140,30 @@ def test_a_replica_that_went_over_to_another_timeline_unseen_holds_no_token(
         assert not driver.wait(holds)
 
 
+def test_a_replica_that_does_not_answer_is_not_waited_for(
+    drive, settings, table, replay_paused
+):
+    one = {"database_replica_pool_min": 1, "database_replica_pool_max": 1}
+    driver = drive(settings.model_copy(update=one)).open()
+    roster = driver.cluster._roster
+    driver.until(lambda: [n for n in roster.replicas if n.view.fresh_at > 0], "fresh")
+    with driver.reader(max_lag=60) as connection:
+        (stopped,) = connection.execute("SELECT pg_backend_pid()")[0]
+    with replay_paused():
+        with driver.writer() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute(f"CREATE TABLE {table} (n int)")
+            connection.execute("RESET synchronous_commit")
+            token = driver.call("token", connection.raw)
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            with driver.reader(max_lag=60, after=token, timeout=20) as connection:
+                assert connection.node == driver.cluster.status().primary
+                assert connection.execute(f"SELECT n FROM {table}") == []
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
 def test_a_token_of_a_timeline_nobody_has_seen_is_waited_for_and_refused(
     drive, settings
 ):
@@ -153,3 +180,23 @@ def test_a_request_remembers_its_latest_write():
         bookmark.remember(None)
         assert bookmark.remembered() == Token(1, 9)
     assert bookmark.remembered() is None
+
+
+def test_a_request_remembers_what_its_tasks_and_threads_wrote():
+    async def handle():
+        bookmark.remember(Token(1, 9))
+        await asyncio.to_thread(bookmark.remember, Token(1, 12))
+
+    async def serve():
+        with bookmark.request(Token(1, 5)):
+            await asyncio.create_task(handle())
+            return bookmark.remembered()
+
+    async def other():
+        with bookmark.request():
+            return bookmark.remembered()
+
+    async def both():
+        return await asyncio.gather(serve(), other())
+
+    assert asyncio.run(both()) == [Token(1, 12), None]

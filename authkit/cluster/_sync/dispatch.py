@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 import psycopg
@@ -30,6 +31,9 @@ from authkit.errors import (
     SplitBrain,
     Unavailable,
 )
+
+# How long a replica may take to say how far it is: as long as to answer a probe.
+ANSWER_S = 0.25
 
 
 class Dispatch:
@@ -122,7 +126,7 @@ class Dispatch:
             Closed: the cluster is closed, or of another process.
         """
         roster = self._roster
-        deadline: float | None = None
+        deadline = None if after is None else monotonic() + limit_s
         asked: set[str] = set()
         while True:
             seen = roster.changed.count
@@ -140,7 +144,9 @@ class Dispatch:
                 except Unavailable:
                     node = None  # it was given up meanwhile: wait for what follows
                 else:
-                    if after is None or self._contains(connection, after):
+                    if after is None or deadline is None:
+                        return connection
+                    if self._contains(connection, after, deadline):
                         return connection
                     if node.view.role is Role.REPLICA:
                         asked.add(node.name)
@@ -150,10 +156,19 @@ class Dispatch:
                 deadline = monotonic() + limit_s
             self._wait(seen, deadline, self._no_reader)
 
-    def _contains(self, connection: NodeConnection, after: Token) -> bool:
-        """Make sure of a token on this connection, or give it back."""
+    def _contains(
+        self, connection: NodeConnection, after: Token, deadline: float
+    ) -> bool:
+        """Make sure of a token on this connection, or give it back.
+
+        A server that answers others may still let this one question lie.
+        """
+        if connection.node.role is Role.REPLICA:
+            deadline = min(deadline, monotonic() + ANSWER_S)
+        connection.deadline = deadline
         try:
             if contained(self._roster, connection, after):
+                connection.deadline = inf
                 return True
         except psycopg.Error as exc:
             self._roster.blame(connection, exc)
