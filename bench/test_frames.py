@@ -34,7 +34,7 @@ def test_attempts_through_frames(benchmark, frames, masked: bool):
 def test_attempts_through_the_driver_alone(benchmark, bench_lab, masked: bool):
     import adbc_driver_postgresql.dbapi as dbapi
 
-    from authkit.analysis.arrow import to_pandas
+    from authkit.analysis.growing import grown
 
     asked = statement(masked)
 
@@ -44,7 +44,7 @@ def test_attempts_through_the_driver_alone(benchmark, bench_lab, masked: bool):
             connection.cursor() as cursor,
         ):
             cursor.execute(asked)
-            return to_pandas(cursor.fetch_arrow_table())
+            return grown(cursor.fetch_arrow_table())
 
     assert len(benchmark.pedantic(read, **ROUNDS)) > 0
 

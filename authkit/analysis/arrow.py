@@ -21,14 +21,12 @@ import pandas as pd
 from authkit.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import Series
 
 # pyarrow has no type stubs: it is `Any` here, and nowhere else.
 pa: Any = import_module("pyarrow")
 pc: Any = import_module("pyarrow.compute")
 
-# The driver takes its memory from malloc: what a batch gives back, the next copy takes.
-_POOL: Any = pa.system_memory_pool()
 _TEXT = pd.StringDtype(na_value=np.nan)
 _V4_BYTES = 4
 # The first day of PostgreSQL's calendar (datatype/timestamp.h), a Julian day 0.
@@ -38,74 +36,6 @@ _FIRST = {
     pa.date32().id: _FIRST_DAY,
     pa.timestamp("us").id: _FIRST_DAY * _DAY_US,
 }
-
-
-def to_pandas(table: Any) -> DataFrame:
-    """Return a `pyarrow.Table` as a frame.
-
-    A table that nobody else holds is let go column by column, so that no column is in
-    memory twice.
-
-    Raises:
-        InvalidInput: two columns have one name.
-    """
-    names: list[str] = table.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidInput(
-            f"two columns are called {', '.join(twice)}: name them apart with AS"
-        )
-    special: dict[str, Series[Any]] = {}
-    plain: list[int] = []
-    for position, field in enumerate(table.schema):
-        convert = _special(field.type)
-        if convert is None:
-            plain.append(position)
-        else:
-            special[field.name] = convert(table.column(position))
-    rest = table.select(plain)
-    del table
-    frame: DataFrame = rest.to_pandas(
-        types_mapper=_PLAIN.get,
-        date_as_object=False,
-        self_destruct=True,
-        split_blocks=True,
-    )
-    for name, series in special.items():
-        frame[name] = series
-    return frame[names]
-
-
-def kept(batch: Any) -> Any:
-    """Return a batch in memory of its own, its text as pandas keeps text.
-
-    A batch of the driver's is one piece of memory, let go with the last of its columns
-    (the release callback of Arrow's C data interface): what pandas copies or widens
-    would stay there too for as long as one text is used. Copied batch by batch, a value
-    is in memory twice for no longer than its batch, whose memory the next one takes.
-
-    Raises:
-        InvalidInput: a time is infinite, which pandas has no value for.
-    """
-    finite(batch)
-    return pa.record_batch(
-        [
-            pa.concat_arrays([_wide(column)], memory_pool=_POOL)
-            for column in batch.columns
-        ],
-        schema=kept_as(batch.schema),
-    )
-
-
-def _wide(column: Any) -> Any:
-    if column.type != pa.string():
-        return column
-    return column.cast(pa.large_string(), memory_pool=_POOL)
-
-
-def kept_as(schema: Any) -> Any:
-    """Return the schema of what `kept` returns."""
-    text, wide = pa.string(), pa.large_string()
-    return pa.schema([f.with_type(wide) if f.type == text else f for f in schema])
 
 
 def finite(batch: Any) -> Any:
@@ -164,7 +94,8 @@ def storable(table: Any) -> Any:
     return pa.table(columns, names=list(table.column_names))
 
 
-_PLAIN: dict[Any, Any] = {
+# What pandas is to make of the others.
+PLAIN: dict[Any, Any] = {
     pa.int16(): pd.Int16Dtype(),
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
@@ -174,7 +105,8 @@ _PLAIN: dict[Any, Any] = {
 }
 
 
-def _special(kind: Any) -> Callable[[Any], Series[Any]] | None:
+def special_of(kind: Any) -> Callable[[Any], Series[Any]] | None:
+    """Return what makes a column of a type that Arrow has no plain one for."""
     name = getattr(kind, "extension_name", None)
     if name == "arrow.uuid":
         return lambda column: _texts(_uuid(raw) for raw in _storage(column))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from authkit.analysis import sources
-from authkit.analysis.arrow import tables, to_pandas
+from authkit.analysis.arrow import tables
+from authkit.analysis.growing import grown
 from authkit.analysis.loading import load, tell
 from authkit.analysis.provenance import Standing, stated
 from authkit.analysis.reading import ANALYST, Reader, asked, reading
@@ -213,7 +214,7 @@ class Frames:
         statement, values = source.select(within, (), columns, masked=self._masked)
         with self.reading() as reader:
             for table in tables(reader.batches(statement, values), rows):
-                yield self._told(to_pandas(table), name, reader.standing, within)
+                yield self._told(grown(table), name, reader.standing, within)
 
     def export(
         self,

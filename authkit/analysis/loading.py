@@ -66,7 +66,6 @@ def load(
     Raises:
         InvalidInput: there are more than `most`; None is no bound.
     """
-    from authkit.analysis.arrow import to_pandas
     from authkit.analysis.reading import too_many
 
     expected = None
@@ -75,4 +74,4 @@ def load(
         if expected > most * _DOUBT:
             raise InvalidInput(too_many(f"about {expected:,}"))
     with progress("reading", expected) as came:
-        return to_pandas(reader.table(statement, parameters, max_rows=most, came=came))
+        return reader.frame(statement, parameters, max_rows=most, came=came)

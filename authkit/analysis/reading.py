@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-from authkit.analysis.arrow import finite, kept, kept_as, pa
+from authkit.analysis.arrow import finite, pa
+from authkit.analysis.growing import Growing
 from authkit.analysis.provenance import Standing
 from authkit.errors import (
     AuthkitError,
@@ -25,6 +26,8 @@ from authkit.errors import (
 from authkit.settings import plain_url
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from authkit.analysis.loading import Came
 
 ANALYST = "authkit_analyst"
@@ -78,15 +81,15 @@ class Reader:
         self._ours = ours
         self.standing = standing
 
-    def table(
+    def frame(
         self,
         statement: str,
         parameters: Sequence[object] = (),
         *,
         max_rows: int | None = None,
         came: Came = lambda rows: None,
-    ) -> Any:
-        """Return the rows as a `pyarrow.Table`, all of them or an error.
+    ) -> DataFrame:
+        """Return the rows as a frame, all of them or an error.
 
         `came` is called with the number of rows so far.
 
@@ -99,15 +102,13 @@ class Reader:
             )
             cursor.execute(statement, list(parameters) or None)
             reader = cursor.fetch_record_batch()
-            batches: list[Any] = []
-            rows = 0
+            growing = Growing(reader.schema)
             for batch in reader:
-                batches.append(kept(batch))
-                rows += batch.num_rows
-                came(rows)
-                if max_rows is not None and rows > max_rows:
+                growing.add(batch)
+                came(growing.rows)
+                if max_rows is not None and growing.rows > max_rows:
                     raise InvalidInput(too_many(f"more than {max_rows:,}"))
-            return pa.Table.from_batches(batches, schema=kept_as(reader.schema))
+            return growing.frame()
 
     def batches(
         self, statement: str, parameters: Sequence[object] = ()
@@ -190,10 +191,10 @@ def reading(url: str, *, role: str | None, ours: bool) -> Generator[Reader]:
         connection: Any = dbapi.connect(conninfo, autocommit=True)
     try:
         reader = Reader(connection, Standing("primary", 0.0), ours=ours)
-        row = reader.table(_STANDING).to_pylist()[0]
-        reader.standing = Standing(
-            "replica" if row["standby"] else "primary", row["lag_s"]
-        )
+        with named_faults(), connection.cursor() as cursor:
+            cursor.execute(_STANDING)
+            standby, lag_s = cursor.fetchone()
+        reader.standing = Standing("replica" if standby else "primary", lag_s)
         if role is not None:
             _take(connection, role)
         yield reader
