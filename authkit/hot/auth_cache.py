@@ -98,11 +98,17 @@ GET_BY_EMAIL: Final = Operation(
 )
 
 # Versions and permissions come from one snapshot; an entry from a later one is left
-# alone. `taken` is the entry of a user who had this address before: it goes first.
+# alone. `alive` makes an erasure wait, or waits for it; the row it locks may be newer
+# than the snapshot, so that nothing is read from it: its version would lie ahead.
+# `taken` is the entry of a user who had this address before: it goes first.
 PUT: Final = Operation(
     name="auth_cache.put",
     sql="""
-    WITH held AS MATERIALIZED (
+    WITH alive AS MATERIALIZED (
+      SELECT id FROM authkit.users
+      WHERE id = $1 AND erased_at IS NULL
+      FOR KEY SHARE
+    ), held AS MATERIALIZED (
       SELECT r.id, r.version, g.expires_at
       FROM authkit.user_roles AS g JOIN authkit.roles AS r ON r.id = g.role_id
       WHERE g.user_id = $1
@@ -134,7 +140,7 @@ PUT: Final = Operation(
              least(clock_timestamp() + $3::interval,
                    (SELECT min(expires_at) FROM held))
       FROM authkit.users AS u
-      WHERE u.id = $1 AND u.erased_at IS NULL
+      WHERE u.id = $1 AND EXISTS (SELECT 1 FROM alive)
         AND (SELECT count(*) FROM taken) >= 0
       ON CONFLICT (user_id) DO UPDATE
       SET email_hash = excluded.email_hash, password_hash = excluded.password_hash,

@@ -50,16 +50,24 @@ class ProviderTokens:
     updated_at: datetime
 
 
-# A provider that sends no new refresh or ID token means the old one to be kept (RFC
-# 6749, section 6); the key's id is then that of the oldest, so that resealing finds it.
+# The share lock makes an erasure wait, which then finds the row; or this waits for it,
+# and nothing comes back. A provider that sends no new refresh or ID token means the old
+# one to be kept (RFC 6749, section 6); the key's id is then that of the oldest, so that
+# resealing finds it.
 PUT: Final = Operation(
     name="oauth_providers.put",
     sql="""
+    WITH owner AS MATERIALIZED (
+      SELECT id FROM authkit.users
+      WHERE id = $1 AND erased_at IS NULL
+      FOR KEY SHARE
+    )
     INSERT INTO authkit.oauth_token_cache AS t (
       user_id, provider, provider_account_id, access_token_sealed, refresh_token_sealed,
       id_token_sealed, sealing_key_id, expires_at, token_type, scope, session_state,
       updated_at)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp()
+    SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp()
+    FROM owner
     WHERE $12::timestamptz IS NULL OR EXISTS (
       SELECT 1 FROM authkit.oauth_token_cache
       WHERE user_id = $1 AND provider = $2 AND provider_account_id = $3)

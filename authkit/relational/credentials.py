@@ -252,10 +252,13 @@ class Credentials:
 
         Raises:
             InvalidInput: the name is empty or longer than 200 characters.
-            NotFound: there is no such credential.
+            NotFound: there is no such credential, or its user was erased.
         """
         changes: dict[str, object] = {"name": inputs.text(name, "name", limit=200)}
-        found = self._change(credential, changes)
+        found = self._session.get(WebauthnCredential, credential)
+        if found is not None:
+            hold(self._session, found.user_id)
+            found = self._change(credential, changes)
         if found is None:
             raise NotFound("there is no such credential")
         self._record("credential.rename", found)

@@ -1,7 +1,8 @@
 """Erasing a user: what is personal goes, what is evidence stays and names nobody.
 
 The row of the user stays under an address that belongs to nobody (RFC 2606), so that
-whatever refers to it still does. Audit entries name people by id, so they stay as they
+whatever refers to it still does; so do its credentials, retired and nameless, so that
+their ids are not taken again. Audit entries name people by id, so they stay as they
 are and the chain verifies; what was sealed for the subject loses its key
 (`authkit.relational.subjects`). Attempts keep their keyed hashes and addresses until
 their retention ends: they are what shows an attack, and who erased an account may have
@@ -16,7 +17,11 @@ from sqlalchemy import delete, func, update
 from sqlalchemy.orm import Session
 
 from authkit.hot import Runner, auth_cache, oauth_tokens, revocation
-from authkit.schema.hot import active_sessions, oauth_token_cache
+from authkit.schema.hot import (
+    active_sessions,
+    oauth_state_tracking,
+    oauth_token_cache,
+)
 from authkit.schema.relational import (
     Account,
     BackupCode,
@@ -44,7 +49,9 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
             mfa_enabled=False,
             totp_secret_sealed=None,
             sealing_key_id=None,
+            last_login_at=None,
             last_login_ip=None,
+            risk_score=None,
             disabled_at=func.coalesce(User.disabled_at, func.clock_timestamp()),
             erased_at=func.clock_timestamp(),
         ).returning(User),
@@ -57,16 +64,16 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
     hot.execute(auth_cache.INVALIDATE, (user_id,))
     for table in (Account, BackupCode, UserRole, UserTotp):
         session.execute(delete(table).where(table.user_id == user_id))
-    session.execute(
-        delete(oauth_token_cache).where(oauth_token_cache.c.user_id == user_id)
-    )
+    # Of logins away at a provider there are those of a day, and no index by user.
+    for away in (oauth_token_cache, oauth_state_tracking):
+        session.execute(delete(away).where(away.c.user_id == user_id))
     # What the user was counted by goes; the counts over everybody name nobody.
     for counted in (risk_logins, risk_user_counts, risk_users):
         session.execute(delete(counted).where(counted.c.user_id == user_id))
     session.execute(
         update(active_sessions)
         .where(active_sessions.c.user_id == user_id)
-        .values(ip=None, user_agent=None, device_fingerprint=None)
+        .values(ip=None, country=None, user_agent=None, device_fingerprint=None)
     )
     session.execute(
         update(UserSession)
@@ -78,6 +85,8 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
         .where(WebauthnCredential.user_id == user_id)
         .values(
             name=None,
+            attestation_object=None,
+            attestation_client_data=None,
             retired_at=func.coalesce(
                 WebauthnCredential.retired_at, func.clock_timestamp()
             ),

@@ -47,6 +47,8 @@ class OAuthProviders:
     ) -> datetime | None:
         """Store what a provider gave; returns when, or None where others came first.
 
+        None as well where there is no such user, or the user was erased.
+
         What the provider left out (`refresh_token`, `id_token`, `scope`) stays as it
         was.
 
