@@ -81,6 +81,29 @@ def test_the_commit_gives_a_token_that_a_replica_can_be_asked_for(kit, email):
         assert uow.users.find(user.id) is not None
 
 
+# Stands before pg_catalog's own while `search_path` says so.
+STOPPED_BEFORE_IT_TELLS = """
+CREATE FUNCTION public.pg_current_wal_insert_lsn() RETURNS pg_lsn LANGUAGE sql
+AS 'SELECT NULL::pg_lsn FROM pg_terminate_backend(pg_backend_pid())'
+"""
+
+
+def test_a_commit_whose_position_is_never_told_stands_and_gives_no_token(
+    kit, email, superuser
+):
+    superuser.execute(STOPPED_BEFORE_IT_TELLS)
+    try:
+        with kit.unit_of_work(token=True) as uow:
+            uow.users.create(email)
+            uow.work.session.execute(text("SET search_path = public, pg_catalog"))
+        assert uow.token is None
+        assert len(uow.receipts) == 1
+    finally:
+        superuser.execute("DROP FUNCTION public.pg_current_wal_insert_lsn()")
+    with kit.unit_of_work(read_only=True) as later:
+        assert later.users.find_by_email(email) is not None
+
+
 def test_a_unit_of_work_after_a_token_sees_the_commit_where_the_replica_does_not_yet(
     kit, email, replay_paused
 ):

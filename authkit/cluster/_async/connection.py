@@ -13,9 +13,15 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError
-from psycopg.errors import Diagnostic
-from psycopg.pq import Format, TransactionStatus
+from psycopg import (
+    AsyncConnection,
+    AsyncCursor,
+    Error,
+    OperationalError,
+    generators,
+)
+from psycopg.errors import Diagnostic, error_from_result
+from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authkit.cluster._primitives.sockets import Lifeline
@@ -72,6 +78,9 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     # What SQLAlchemy keeps of it, and for which pool: see `engine_pool`.
     seat: tuple[Pool, ConnectionPoolEntry] | None = None
     unconfirmed: bool = False
+    # Whether its next commit is to give a token, and the one that it gave.
+    asks: bool = False
+    given: Token | None = None
     # Set while a whole transaction runs on it: every statement stands within one.
     managed: bool = False
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
@@ -127,7 +136,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     def returned(self) -> None:
         """Mark it as given back, as new."""
         self.out = self.managed = self.committing = False
-        self.unconfirmed = self.overdue = False
+        self.unconfirmed = self.overdue = self.asks = False
+        self.given = None
         self.deadline = inf
         self.drawn_from = self.blamed = None
 
@@ -176,17 +186,37 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         self.committing = False
         return result
 
-    async def commit_with_token(self) -> Token:
+    async def commit(self) -> None:
+        """Commit; where `asks` is set, `given` is its token then."""
+        if self.asks and self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            self.given = await self.commit_with_token()
+        else:
+            await super().commit()
+
+    async def commit_with_token(self) -> Token | None:
         """Commit, and return a token for it, in the same round trip.
+
+        None where the server committed and then did not tell the position: it was
+        stopped in between. What stands must not look as if it had failed.
 
         Raises:
             psycopg.Error: as `commit`.
         """
-        self.committing = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        cursor = await self.tuples().execute(COMMIT_AND_POSITION)
+        async with self.lock:
+            status = self.pgconn.transaction_status
+            self.committing = status == TransactionStatus.INTRANS
+            results = await self.wait(self._commit_and_ask())
+        if results[0].status != ExecStatus.COMMAND_OK:
+            raise error_from_result(results[0], self.info.encoding)
         self.committing = False
-        cursor.nextset()
-        return _token(await cursor.fetchone())
+        if len(results) == 1 or results[1].status != ExecStatus.TUPLES_OK:
+            return None
+        timeline, lsn = (results[1].get_value(0, column) for column in (0, 1))
+        return _token((timeline.decode(), lsn.decode()))
+
+    def _commit_and_ask(self) -> PQGen[list[PGresult]]:
+        self.pgconn.send_query(COMMIT_AND_POSITION.encode())
+        return (yield from generators.execute(self.pgconn))
 
     async def token(self) -> Token:
         """Return a token for everything committed so far; costs a round trip.

@@ -167,7 +167,8 @@ class Cluster(Life):
         """Run a write as `run` does; return a token for its commit as well.
 
         The token travels in COMMIT's round trip. It is None only where an attempt in
-        doubt turned out to have been applied: ask for one with `token` then.
+        doubt turned out to have been applied, or where the server was stopped between
+        COMMIT and its answer to that: ask for one with `token` then.
         """
         wanted = Wanted(
             Intent.WRITE,

@@ -13,7 +13,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
-import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,7 +25,6 @@ from authkit.cluster import (
     Token,
 )
 from authkit.cluster.events import Doubted
-from authkit.cluster.faults import translate
 from authkit.crypto import KeyRing
 from authkit.errors import (
     AuthkitError,
@@ -116,7 +114,11 @@ class AsyncUnitOfWork:
 
     @property
     def token(self) -> Token | None:
-        """The commit's token, once it has committed and if it was asked for."""
+        """The commit's token, once it has committed and if it was asked for.
+
+        None also where the server committed and was stopped before it told: what must
+        see the commit asks the primary then.
+        """
         return self._token
 
     @property
@@ -214,9 +216,11 @@ class AsyncUnitOfWork:
         # Of a reading one the server refuses whatever is pending: nothing is dropped
         # without a word.
         await call(connection, work.finish)
-        # In one round trip: no loss of the node comes between the two.
-        token = await _commit_with_token(node) if self._wants_token else None
+        if self._wants_token and node.node.role is not Role.PRIMARY:
+            raise NotPermitted("a token comes from a writer's connection")
+        node.asks = self._wants_token
         await transaction.commit()
+        token = node.given
         self._receipts = work.audit.receipts
         if node.unconfirmed:
             raise InDoubt(
@@ -241,12 +245,3 @@ class AsyncUnitOfWork:
         if self._connection is None or self._connection.closed:
             raise Closed("the unit of work is not open")
         return self._connection
-
-
-async def _commit_with_token(node: AsyncNodeConnection) -> Token:
-    if node.node.role is not Role.PRIMARY:
-        raise NotPermitted("a token comes from a writer's connection")
-    try:
-        return await node.commit_with_token()
-    except psycopg.Error as exc:
-        raise translate(exc, node.blame(exc), node=node.node.name) from exc
