@@ -53,6 +53,7 @@ ELSEWHERE = {
     "authkit metrics bench": "tests/cli/test_metrics.py",
     "authkit drill purge": "tests/harness/test_drill_purge.py",
     "authkit drill failover --engine patroni": "tests/harness/test_drills_patroni.py",
+    "authkit lab up --engine patroni --nodes 3": "tests/harness/test_drills_patroni.py",
 }
 
 

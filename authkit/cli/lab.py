@@ -8,16 +8,13 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from authkit.cli.lab_env import give
-from authkit.cli.lab_patroni import hold
+from authkit.cli.lab_patroni import every, hold, named
 from authkit.cli.lab_table import show_lab
-
-if TYPE_CHECKING:
-    from authkit.lab import Lab
 
 app = typer.Typer(
     help="A real PostgreSQL primary with streaming replicas, on loopback, in seconds.",
@@ -32,7 +29,10 @@ Dir = Annotated[
     ),
 ]
 Node = Annotated[
-    str, typer.Argument(help="node1, node2, ...; or primary, or the only replica.")
+    str,
+    typer.Argument(
+        help="node1, node2, ...; or primary, the only replica, or Patroni's etcd."
+    ),
 ]
 
 
@@ -69,12 +69,12 @@ def up(
 ) -> None:
     """Start a lab that stays until `down`; print the variables for .env."""
     if engine != "plain":
-        hold(engine, nodes, env_file, root=root, in_memory=in_memory)
+        hold(engine, name, nodes, env_file, root=root, in_memory=in_memory)
         return
     from authkit import lab as lab_room
     from authkit.errors import LabError
 
-    existing = [lab for lab in lab_room.labs(root=root) if lab.name == name]
+    existing = [lab for lab in every(root) if lab.name == name]
     if existing:
         lab = existing[0]
         status = lab.status()
@@ -114,11 +114,7 @@ def down(
     root: Dir = None,
 ) -> None:
     """Stop every process of a lab and remove it."""
-    from authkit import lab as lab_room
-
-    chosen = (
-        lab_room.labs(root=root) if everything else [lab_room.find(name, root=root)]
-    )
+    chosen = every(root) if everything else [named(name, root)]
     for lab in chosen:
         lab.down()
         typer.echo(f"Lab {lab.name} is gone.")
@@ -140,11 +136,7 @@ def status(
     """
     from dataclasses import asdict
 
-    from authkit import lab as lab_room
-
-    labs = (
-        lab_room.labs(root=root) if name is None else [lab_room.find(name, root=root)]
-    )
+    labs = every(root) if name is None else [named(name, root)]
     found = [lab.status() for lab in labs]
     if json_file is not None:
         _write_json(
@@ -171,42 +163,68 @@ def promote(
     root: Dir = None,
 ) -> None:
     """Make a replica the primary."""
-    chosen = _find(name, root).promote(node, fence=fence)
+    chosen = named(name, root).promote(node, fence=fence)
     typer.echo(f"{chosen} is the primary.")
 
 
 @app.command()
-def kill(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
+def switchover(
+    node: Annotated[
+        str | None, typer.Argument(help="The replica; default: the furthest one.")
+    ] = None,
+    name: Name = "default",
+    root: Dir = None,
+) -> None:
+    """Hand the lead to a replica; the old primary follows it afterwards."""
+    lab = named(name, root)
+    old = lab.primary
+    with _progress() as show:
+        show(f"Handing over from {old}")
+        chosen = lab.promote(node)
+        lab.rejoin(old, progress=show)
+    typer.echo(f"{chosen} is the primary, {old} a replica.")
+
+
+@app.command()
+def kill(
+    node: Node = "primary",
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="PostgreSQL alone, not its Patroni.")
+    ] = False,
+    name: Name = "default",
+    root: Dir = None,
+) -> None:
     """Kill every process of a node, as a power cut would."""
-    count = _find(name, root).kill(node)
+    lab = named(name, root)
+    count = lab.kill_postgres(node) if postgres else lab.kill(node)
     typer.echo(f"Killed {count} processes of {node}.")
 
 
 @app.command()
 def freeze(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
     """Stop every process of a node (SIGSTOP): its sockets stay, it says nothing."""
-    count = _find(name, root).freeze(node)
+    count = named(name, root).freeze(node)
     typer.echo(f"Froze {count} processes of {node}.")
 
 
 @app.command()
 def thaw(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
     """Resume a frozen node."""
-    count = _find(name, root).thaw(node)
+    count = named(name, root).thaw(node)
     typer.echo(f"Resumed {count} processes of {node}.")
 
 
 @app.command()
 def stop(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
     """Shut a node down cleanly."""
-    _find(name, root).stop(node)
+    named(name, root).stop(node)
     typer.echo(f"{node} is down.")
 
 
 @app.command()
 def start(node: Node = "primary", name: Name = "default", root: Dir = None) -> None:
     """Start a node that is down as what it was."""
-    _find(name, root).start(node)
+    named(name, root).start(node)
     typer.echo(f"{node} is up.")
 
 
@@ -214,7 +232,7 @@ def start(node: Node = "primary", name: Name = "default", root: Dir = None) -> N
 def rejoin(node: Node, name: Name = "default", root: Dir = None) -> None:
     """Bring a node back as a replica; what only it wrote is discarded."""
     with _progress() as show:
-        done = _find(name, root).rejoin(node, progress=show)
+        done = named(name, root).rejoin(node, progress=show)
     if done.reason is not None:
         typer.echo(f"A cheaper way failed: {done.reason}.", err=True)
     typer.echo(f"{done.node} is a replica again ({done.how}, {done.seconds:.1f} s).")
@@ -232,7 +250,7 @@ def psql(
     root: Dir = None,
 ) -> None:
     """Open psql on a node; further arguments are psql's, as in `-c "SELECT 1"`."""
-    command, variables = _find(name, root).psql_command(node)
+    command, variables = named(name, root).psql_command(node)
     os.execve(command[0], [*command, *context.args], {**os.environ, **variables})  # noqa: S606 # psql, found by the lab
 
 
@@ -244,7 +262,7 @@ def logs(
     root: Dir = None,
 ) -> None:
     """Show the end of a node's log."""
-    typer.echo(_find(name, root).logs(node, lines=lines))
+    typer.echo(named(name, root).logs(node, lines=lines))
 
 
 @app.command()
@@ -254,18 +272,20 @@ def reset(
     root: Dir = None,
 ) -> None:
     """Make a lab as new: no data, same ports, same password."""
-    lab = _find(name, root)
+    from authkit.errors import InvalidInput
+    from authkit.lab import Lab
+
+    lab = named(name, root)
+    if not isinstance(lab, Lab):
+        raise InvalidInput(
+            f"{name} is a Patroni lab: `authkit lab down {name}` ends it, and"
+            " `authkit lab up --engine patroni` starts a new one"
+        )
     if not yes:
         typer.confirm(f"Remove all data of lab {name}?", abort=True)
     with _progress() as show:
         lab.reset(progress=show)
     typer.echo(f"Lab {name} is as new.")
-
-
-def _find(name: str, root: Path | None) -> Lab:
-    from authkit.lab import find
-
-    return find(name, root=root)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from authkit.errors import LabError
+from authkit.lab.processes import Process, identify
 
 _CANDIDATES = ("nobody", "postgres")
 
@@ -58,6 +59,33 @@ class Account:
             group=self.gid if self.switch else None,
             extra_groups=[] if self.switch else None,
         )
+
+    def launch(
+        self,
+        command: Sequence[str | Path],
+        *,
+        home: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> Process | None:
+        """Start a program that stays; what it says goes to the end of a log.
+
+        The shell leaves at once: it has no parent that must reap it.
+
+        Returns:
+            the program; None when it has ended already.
+        """
+        with (
+            log.open("ab") as said,
+            self.spawn(
+                ["/bin/sh", "-c", '"$@" >&2 </dev/null & echo $!', "sh", *command],
+                home=home,
+                environment=environment,
+                stderr=said,
+            ) as shell,
+        ):
+            pid, _ = shell.communicate()
+        return identify(int(pid))
 
     def _environment(self, home: Path, extra: Mapping[str, str]) -> dict[str, str]:
         kept = {

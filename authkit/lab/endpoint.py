@@ -28,6 +28,17 @@ class Endpoint:
         """Return what is known of the server's processes."""
         return "unknown"
 
+    def variables(self) -> dict[str, str]:
+        """Return what libpq's programs need to know, password included."""
+        return {
+            "PGHOST": HOST,
+            "PGPORT": str(self.port),
+            "PGUSER": SUPERUSER,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": DATABASE,
+            "PGCONNECT_TIMEOUT": "3",
+        }
+
     def conninfo(self, dbname: str = DATABASE) -> str:
         """Return the superuser's connection string, password included."""
         return make_conninfo(

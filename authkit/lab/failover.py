@@ -24,7 +24,7 @@ from authkit.lab.replication import (
 from authkit.lab.server import Server, server_of
 from authkit.lab.state import LabState
 
-How = Literal["already streaming", "restarted", "pg_rewind", "base backup"]
+How = Literal["already streaming", "restarted", "pg_rewind", "base backup", "Patroni"]
 Progress = Callable[[str], None]
 # A replica that can follow does so in a fifth of a second; a busy machine takes longer.
 _FOLLOW_S = 10.0

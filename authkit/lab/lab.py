@@ -163,16 +163,8 @@ class Lab:
 
     def psql_command(self, node: str = "primary") -> tuple[list[str], dict[str, str]]:
         """Return the psql command of a node and the variables it needs."""
-        lab = self.state
-        variables = {
-            "PGHOST": places.HOST,
-            "PGPORT": str(lab.node(node).port),
-            "PGUSER": SUPERUSER,
-            "PGPASSWORD": lab.password,
-            "PGDATABASE": DATABASE,
-            "PGCONNECT_TIMEOUT": "3",
-        }
-        return [str(self.server(node).programs.path("psql"))], variables
+        server = self.server(node)
+        return [str(server.programs.path("psql"))], server.variables()
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
         """Make a database on the primary as a copy of a template that nobody uses."""
@@ -217,6 +209,10 @@ class Lab:
         """
         with state.locked(self.folder):
             return self.server(node).kill()
+
+    def kill_postgres(self, node: str = "primary") -> int:
+        """Kill PostgreSQL of a node, which is all that a node has here."""
+        return self.kill(node)
 
     def freeze(self, node: str = "primary") -> int:
         """Stop (SIGSTOP) every process of a node: its sockets stay, it is silent."""

@@ -6,10 +6,10 @@ is what Patroni says. `patroni_starting` brings one up.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
 from authkit.errors import LabError
@@ -21,12 +21,16 @@ from authkit.lab import (
     replication,
 )  # fmt: skip
 from authkit.lab.configuration import DATABASE, SUPERUSER
+from authkit.lab.failover import Rejoined
 from authkit.lab.lab import Progress, silent
-from authkit.lab.patroni_configuration import Ports
+from authkit.lab.looking import LabStatus
 from authkit.lab.patroni_node import PatroniNode
+from authkit.lab.patroni_state import PatroniState
 from authkit.lab.patroni_status import Member, ask, members, post
 from authkit.lab.patroni_store import Store
 
+# The configuration store among the nodes, where something is done to one.
+STORE = "etcd"
 _START_S = 120.0
 _FAILOVER_S = 90.0
 
@@ -38,23 +42,23 @@ class PatroniLab:
     `store` (etcd), without which no leader may go on, and none be elected.
     """
 
-    def __init__(self, folder: Path, who: account.Account, nodes: int) -> None:
-        tools = programs.find(None, who, folder.parents[2] / "programs")
-        free = [n.port for n in places.plan_nodes(2 * nodes, None)]
-        ports = {
-            f"node{n + 1}": Ports(free[2 * n], free[2 * n + 1]) for n in range(nodes)
-        }
+    def __init__(self, folder: Path, known: PatroniState) -> None:
+        who = account.by_name(known.account)
+        tools = programs.Programs.recorded(known.bindir, known.version)
         self.folder = folder
         self.name = folder.name
-        self.version = tools.version_text
-        self._password = secrets.token_urlsafe(18)
-        self.store = Store(folder / "etcd", free[-1], who)
+        self.version = known.version
+        self.state = known
+        self.store = Store(folder / STORE, known.store, who)
         # The node that was hurt last: a leader that will not answer a switchover.
         self._hurt: str | None = None
         self._nodes = {
-            name: PatroniNode(name, folder, ports, free[-1], who, tools, self._password)
-            for name in ports
-        }
+            name: PatroniNode(
+                name, folder, known.scope, known.nodes, known.store, who, tools,
+                known.password,
+            )
+            for name in known.nodes
+        }  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<PatroniLab {self.name}>"
@@ -107,8 +111,8 @@ class PatroniLab:
 
     def url(self, node: str) -> str:
         """Return the URL of a node, password included."""
-        secret = quote(self._password, safe="")
-        port = self._nodes[node].endpoint.port
+        secret = quote(self.state.password, safe="")
+        port = self._node(node).endpoint.port
         return f"postgresql://{SUPERUSER}:{secret}@{places.HOST}:{port}/{DATABASE}"
 
     def env(self) -> dict[str, str]:
@@ -120,42 +124,75 @@ class PatroniLab:
             "DATABASE_REPLICA_URLS": ",".join(others),
         }
 
-    def logs(self, node: str) -> str:
-        """Return what a node's Patroni and PostgreSQL have said."""
-        return self._nodes[node].log.read_text(encoding="utf-8", errors="replace")
+    def status(self) -> LabStatus:
+        """Look at every node; never waits for one that does not answer."""
+        from authkit.lab.patroni_looking import look
+
+        return look(self)
+
+    def logs(self, node: str = "primary", *, lines: int | None = None) -> str:
+        """Return what a node's Patroni and PostgreSQL have said, or the last of it."""
+        log = self.store.log if node == STORE else self._node(node).log
+        said = log.read_text(encoding="utf-8", errors="replace")
+        return said if lines is None else "\n".join(said.splitlines()[-lines:])
+
+    def psql_command(self, node: str = "primary") -> tuple[list[str], dict[str, str]]:
+        """Return the psql command of a node and the variables it needs."""
+        chosen = self._node(node)
+        return [str(chosen.programs.path("psql"))], chosen.endpoint.variables()
+
+    def condition_of(self, node: str) -> str:
+        """Return what the processes of a node, or of the store, say of it."""
+        return (self.store if node == STORE else self._nodes[node]).condition
+
+    def electable(self) -> bool:
+        """Whether a synchronous standby is there to be promoted."""
+        return any(
+            self._answers(m.name, "/synchronous") for m in self._said() if not m.leads
+        )
 
     # --- what can be done to it -------------------------------------------------------
 
-    def kill(self, node: str) -> int:
-        """Kill Patroni and PostgreSQL of a node, as a power cut would."""
-        self._hurt = node
-        return self._nodes[node].kill()
+    def kill(self, node: str = "primary") -> int:
+        """Kill Patroni and PostgreSQL of a node, as a power cut would; or the store."""
+        if node == STORE:
+            return self.store.kill()
+        chosen = self._node(node)
+        self._hurt = chosen.name
+        return chosen.kill()
 
-    def kill_postgres(self, node: str) -> int:
+    def kill_postgres(self, node: str = "primary") -> int:
         """Kill PostgreSQL of a node alone; its Patroni gives the lead away."""
-        self._hurt = node
-        return self._nodes[node].kill(patroni=False)
+        chosen = self._node(node)
+        self._hurt = chosen.name
+        return chosen.kill(patroni=False)
 
-    def stop(self, node: str, *, immediate: bool = False) -> None:
+    def stop(self, node: str = "primary", *, immediate: bool = False) -> None:
         """Shut a node down: Patroni hands the lead over, then stops PostgreSQL."""
-        if immediate:
+        if immediate or node == STORE:
             self.kill(node)
         else:
-            self._nodes[node].stop()
+            self._node(node).stop()
 
     def start(self, node: str) -> None:
-        """Start a node's Patroni; it decides what the node becomes."""
+        """Start a node's Patroni, which decides what the node becomes; or the store."""
+        if node == STORE:
+            self.store.start()
+            return
         self._hurt = None
-        self._nodes[node].start()
+        self._node(node).start()
 
-    def freeze(self, node: str) -> int:
-        """Stop (SIGSTOP) Patroni and PostgreSQL of a node."""
-        self._hurt = node
-        return self._nodes[node].freeze()
+    def freeze(self, node: str = "primary") -> int:
+        """Stop (SIGSTOP) Patroni and PostgreSQL of a node, or the store."""
+        if node == STORE:
+            return self.store.freeze()
+        chosen = self._node(node)
+        self._hurt = chosen.name
+        return chosen.freeze()
 
     def thaw(self, node: str) -> int:
-        """Let a frozen node go on."""
-        return self._nodes[node].thaw()
+        """Let what is frozen go on."""
+        return self.store.thaw() if node == STORE else self._node(node).thaw()
 
     def promote(self, node: str | None = None, *, fence: bool = True) -> str:
         """Switch over, or where the leader is gone wait until Patroni has another.
@@ -168,10 +205,10 @@ class PatroniLab:
             LabError: no other node leads in time, or Patroni refuses.
         """
         del fence
+        candidate = {} if node is None else {"candidate": self._node(node).name}
         old = self._leader() or self._hurt
         # Who was hurt may be said to lead until its key has expired.
         if old is not None and old != self._hurt and self._nodes[old].answers:
-            candidate = {} if node is None else {"candidate": node}
             post(self._nodes[old].api, "/switchover", {"leader": old, **candidate})
         _wait(
             lambda: self._leader() not in {None, old} and self._accepts_writes(),
@@ -180,20 +217,23 @@ class PatroniLab:
         )
         return self.primary
 
-    def rejoin(self, node: str) -> None:
-        """Bring a node back and wait until it streams.
+    def rejoin(self, node: str, *, progress: Progress = silent) -> Rejoined:
+        """Bring a node back and wait until it streams, which Patroni sees to.
 
         Raises:
             LabError: it does not, in time.
         """
+        began = monotonic()
         self.thaw(node)
         self.start(node)
+        progress(f"Waiting until {node} streams")
         _wait(
             lambda: any(m.name == node and m.streams for m in self._said()),
             f"{node} did not come back to stream",
             timeout_s=_START_S,
         )
         self.wait_electable()
+        return Rejoined(node, "Patroni", monotonic() - began)
 
     def wait_replayed(self) -> None:
         """Wait until every replica has replayed what is written now."""
@@ -211,11 +251,7 @@ class PatroniLab:
             LabError: none is, in time.
         """
         _wait(
-            lambda: any(
-                self._answers(m.name, "/synchronous")
-                for m in self._said()
-                if not m.leads
-            ),
+            self.electable,
             f"no synchronous standby of {self.name} came to be electable",
             timeout_s=timeout_s,
         )
@@ -251,10 +287,24 @@ class PatroniLab:
         Raises:
             LabError: one does not end.
         """
-        patroni_processes.remove(self.folder)
-        for node in self._nodes.values():
-            node.gone()
-        self.store.gone()
+        patroni_processes.remove(self.folder, self.state.scope)
+
+    def _node(self, name: str) -> PatroniNode:
+        """Return a node by name, or by its role while only one has it."""
+        if name == "primary":
+            leader = self._leader()
+            if leader is None:
+                raise LabError(f"{self.name} has no leader now: name a node")
+            return self._nodes[leader]
+        if name == "replica":
+            following = self.replicas
+            if len(following) == 1:
+                return self._nodes[following[0]]
+            raise LabError(f"{self.name} has {len(following)} replicas: name a node")
+        if name not in self._nodes:
+            known = ", ".join((*self._nodes, STORE))
+            raise LabError(f"lab {self.name} has no node {name!r}: it has {known}")
+        return self._nodes[name]
 
     def _said(self) -> tuple[Member, ...]:
         try:

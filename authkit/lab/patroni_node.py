@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from authkit.errors import LabError
 from authkit.lab import memory, patroni_processes
 from authkit.lab.account import Account
 from authkit.lab.endpoint import Endpoint
 from authkit.lab.patroni_configuration import Ports, node_configuration
-from authkit.lab.processes import Process, alive, identify
+from authkit.lab.processes import Process, alive, end, stopped, with_children
 from authkit.lab.programs import Programs
 from authkit.lab.replication import wait_until
 
@@ -23,7 +23,8 @@ class PatroniNode:
 
     Args:
         name: of the node.
-        folder: of the lab, which is its scope.
+        folder: of the lab.
+        scope: the cluster's name.
         ports: of every node.
         etcd_port: where the configuration store is.
         who: runs it.
@@ -35,6 +36,7 @@ class PatroniNode:
         self,
         name: str,
         folder: Path,
+        scope: str,
         ports: Mapping[str, Ports],
         etcd_port: int,
         who: Account,
@@ -49,8 +51,9 @@ class PatroniNode:
         self._data = self._home / "data"
         self._file = folder / f"{name}.yml"
         self._who = who
+        self.programs = tools
         self._text = node_configuration(
-            scope=folder.name,
+            scope=scope,
             node=name,
             ports=ports,
             etcd_port=etcd_port,
@@ -58,19 +61,31 @@ class PatroniNode:
             programs=tools,
             password=password,
         )
-        self._process: subprocess.Popen[bytes] | None = None
-        self._frozen: tuple[Process, ...] = ()
+        self._process: Process | None = None
 
     @property
-    def patroni(self) -> subprocess.Popen[bytes] | None:
-        """Its Patroni, while that runs."""
-        process = self._process
-        return process if process is not None and process.poll() is None else None
+    def patroni(self) -> Process | None:
+        """Its Patroni, while that runs, whichever program started it."""
+        if not alive(self._process):
+            self._process = patroni_processes.told("patroni", self._file)
+        return self._process
 
     @property
     def answers(self) -> bool:
         """Whether it is worth asking."""
-        return self.patroni is not None and not self._frozen
+        process = self.patroni
+        return process is not None and not stopped(process)
+
+    @property
+    def condition(self) -> str:
+        """What its processes say: running, frozen or down, or which part is."""
+        process = self.patroni
+        server = patroni_processes.postmaster_of(self._data)
+        if any(one is not None and stopped(one) for one in (process, server)):
+            return "frozen"
+        if process is None:
+            return "down" if server is None else "without Patroni"
+        return "running" if server is not None else "without PostgreSQL"
 
     def prepare(self) -> None:
         """Make its folder and its configuration."""
@@ -86,30 +101,30 @@ class PatroniNode:
         if patroni_processes.postmaster_of(self._data) is None:
             memory.forget(self._data)
         command, environment = patroni_processes.patroni_program(self._who)
-        with self.log.open("ab") as log:
-            self._process = self._who.spawn(
-                [*command, self._file],
-                home=self._home,
-                environment=environment,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = self._who.launch(
+            [*command, self._file],
+            home=self._home,
+            environment=environment,
+            log=self.log,
+        )
 
     def stop(self) -> None:
-        """Let Patroni hand the lead over and stop PostgreSQL."""
-        process = self.patroni
-        if process is not None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(_STOP_S)
+        """Let Patroni hand the lead over and stop PostgreSQL.
+
+        Raises:
+            LabError: it does not end.
+        """
+        self.thaw()
+        if not end(self.patroni, signal.SIGTERM, wait_s=_STOP_S):
+            raise LabError(f"{self.name} does not end within {_STOP_S:g} s")
 
     def freeze(self) -> int:
         """Stop (SIGSTOP) every process."""
-        self._frozen = patroni_processes.with_children(self._roots())
-        return patroni_processes.signal_all(self._frozen, signal.SIGSTOP)
+        return patroni_processes.signal_all(self._all(), signal.SIGSTOP)
 
     def thaw(self) -> int:
         """Let a frozen node go on."""
-        frozen, self._frozen = self._frozen, ()
+        frozen = [process for process in self._all() if stopped(process)]
         return patroni_processes.signal_all(frozen, signal.SIGCONT)
 
     def kill(self, *, patroni: bool = True) -> int:
@@ -118,31 +133,23 @@ class PatroniNode:
         Raises:
             LabError: one does not end.
         """
-        process = self.patroni if patroni else None
         roots = self._roots(patroni=patroni)
         # Stopped first, so that nobody starts anything meanwhile.
         patroni_processes.signal_all(roots, signal.SIGSTOP)
-        killed = patroni_processes.with_children(roots)
+        killed = with_children(roots)
         patroni_processes.signal_all(killed, signal.SIGKILL)
-        if process is not None:
-            process.wait()
         wait_until(
             lambda: not any(alive(each) for each in killed),
             f"{self.name} does not end",
         )
-        self._frozen = ()
         if patroni:
             memory.forget(self._data)
         return len(killed)
 
-    def gone(self) -> None:
-        """Take note that every process of it was ended."""
-        if self._process is not None:
-            self._process.wait()
-        self._frozen = ()
+    def _all(self) -> tuple[Process, ...]:
+        return with_children(self._roots())
 
     def _roots(self, *, patroni: bool = True) -> list[Process]:
         own = self.patroni if patroni else None
-        first = None if own is None else identify(own.pid)
         server = patroni_processes.postmaster_of(self._data)
-        return [process for process in (first, server) if process is not None]
+        return [process for process in (own, server) if process is not None]

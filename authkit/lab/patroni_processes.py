@@ -21,6 +21,7 @@ from authkit.lab.processes import (
     alive,
     arguments_of,
     identify,
+    pids,
     postmaster,
     with_children,
 )
@@ -97,28 +98,40 @@ def postmaster_of(data: Path) -> Process | None:
     return postmaster(pid, data)
 
 
-def of_lab(folder: Path) -> tuple[Process, ...]:
+def told(flag: str, path: Path) -> Process | None:
+    """Return the process that was told this path, if it runs: Patroni or etcd."""
+    for pid in pids():
+        if (flag, str(path)) in itertools.pairwise(arguments_of(pid)):
+            return identify(pid)
+    return None
+
+
+def of_lab(folder: Path, scope: str | None = None) -> tuple[Process, ...]:
     """Return every process of a lab, by what the process table says alone.
 
     Patroni, etcd and a postmaster are told a path of the lab; a server's children,
-    which outlive a postmaster that was killed, bear its name.
+    which outlive a postmaster that was killed, bear its scope where that is known.
     """
     found: list[Process] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+    for pid in pids():
+        if pid == os.getpid():
             continue
-        said = arguments_of(int(entry.name))
-        child = said[:1] != [] and said[0].startswith(f"postgres: {folder.name}: ")
+        said = arguments_of(pid)
+        child = (
+            scope is not None
+            and said[0:1] != []
+            and (said[0].startswith(f"postgres: {scope}: "))
+        )
         inside = any(
             flag in _TELL_A_PATH and folder in Path(path).parents
             for flag, path in itertools.pairwise(said)
         )
-        if (child or inside) and (one := identify(int(entry.name))) is not None:
+        if (child or inside) and (one := identify(pid)) is not None:
             found.append(one)
     return with_children(found)
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Path, scope: str | None = None) -> None:
     """End every process of a lab, whoever started it, and remove its folder.
 
     Raises:
@@ -126,7 +139,7 @@ def remove(folder: Path) -> None:
     """
 
     def ended() -> bool:
-        left = of_lab(folder)
+        left = of_lab(folder, scope)
         # Stopped first, so that nobody starts anything meanwhile.
         signal_all(left, signal.SIGSTOP)
         signal_all(left, signal.SIGKILL)

@@ -21,6 +21,7 @@ class Member:
     role: str
     state: str
     timeline: int | None
+    lag_bytes: int | None = None
 
     @property
     def leads(self) -> bool:
@@ -49,9 +50,16 @@ def members(port: int) -> tuple[Member, ...] | None:
         return None
     said = cast("dict[str, Any]", json.loads(body))
     return tuple(
-        Member(m["name"], m["role"], m["state"], m.get("timeline"))
+        Member(
+            m["name"], m["role"], m["state"], m.get("timeline"), _bytes(m.get("lag"))
+        )
         for m in said.get("members", ())
     )
+
+
+def _bytes(said: object) -> int | None:
+    # Of a member that it has not heard of: "unknown".
+    return said if isinstance(said, int) else None
 
 
 def post(port: int, path: str, body: dict[str, str]) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from authkit.errors import LabError
-from authkit.lab import processes, state
-from authkit.lab.ending import remove
+from authkit.lab import ending, patroni_processes, patroni_state, processes, state
 
 _SPACES = ("mnt", "pid")
 
@@ -22,21 +22,17 @@ _SPACES = ("mnt", "pid")
 def reap() -> tuple[str, ...]:
     """Remove every lab whose program and watcher have ended; return their names."""
     gone: list[str] = []
-    for folder in sorted(_running()):
+    for folder, remove in sorted(_running().items()):
         # Another user's, or in the hands of a command that is ending it.
         with contextlib.suppress(LabError):
-            if not folder.exists():
-                processes.kill_under(folder)
-                gone.append(folder.name)
-            elif _abandoned(folder):
-                with state.locked(folder, timeout_s=0):
-                    remove(folder)
+            if not folder.exists() or _abandoned(folder):
+                remove(folder)
                 gone.append(folder.name)
     return tuple(gone)
 
 
 def _abandoned(folder: Path) -> bool:
-    lab = state.load(folder)
+    lab = state.load(folder) or patroni_state.load(folder)
     return (
         lab is not None
         and lab.owner is not None
@@ -45,21 +41,42 @@ def _abandoned(folder: Path) -> bool:
     )
 
 
-def _running() -> set[Path]:
-    """Return the folders of the labs whose servers run here; a folder may be gone."""
-    found: set[Path] = set()
+def _remove_plain(folder: Path) -> None:
+    if not folder.exists():
+        processes.kill_under(folder)
+        return
+    with state.locked(folder, timeout_s=0):
+        ending.remove(folder)
+
+
+def _remove_patroni(folder: Path) -> None:
+    known = patroni_state.load(folder)
+    patroni_processes.remove(folder, None if known is None else known.scope)
+
+
+def _running() -> dict[Path, Callable[[Path], None]]:
+    """Return the folders of the labs that run here, which may be gone, and their end.
+
+    As authkit starts them: a server of somebody else's is no lab.
+    """
+    found: dict[Path, Callable[[Path], None]] = {}
     for pid in processes.pids():
         said = processes.arguments_of(pid)
         for flag, value in itertools.pairwise(said):
-            node = Path(value).parent
-            # As `Server.launch` starts it: a server of somebody else's is no lab.
-            if (
-                flag == "-D"
-                and node.parent.parent.name == "labs"
-                and f"config_file={node / 'postgresql.conf'}" in said
-                and _sees_what_we_see(pid)
+            own = Path(value).parent
+            folder = own.parent
+            if folder.parent.name != "labs":
+                continue
+            if flag == "-D" and f"config_file={own / 'postgresql.conf'}" in said:
+                remove = _remove_plain
+            elif (
+                flag in {"-D", "--data-dir"} and folder.parent.parent.name == "patroni"
             ):
-                found.add(node.parent)
+                remove = _remove_patroni
+            else:
+                continue
+            if _sees_what_we_see(pid):
+                found[folder] = remove
     return found
 
 

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -208,21 +207,15 @@ class Server(Endpoint):
         if not self.sockets.exists():  # in /tmp, and swept since
             self.sockets.mkdir(mode=0o700)
             self.account.own(self.sockets, 0o700)
-        with self.log.open("ab") as log:
-            # The shell leaves at once: the server has no parent that must reap it, and
-            # from its fork on its arguments name the data folder.
-            command = [
-                "/bin/sh", "-c", '"$@" >&2 </dev/null &', "sh",
+        # From its fork on its arguments name the data folder.
+        self.account.launch(
+            [
                 self.programs.path("postgres"), "-D", self.data,
                 "-c", f"config_file={self.folder / 'postgresql.conf'}",
-            ]  # fmt: skip
-            with self.account.spawn(
-                command,
-                home=self.folder / "home",
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            ) as shell:
-                shell.wait()
+            ],
+            home=self.folder / "home",
+            log=self.log,
+        )  # fmt: skip
 
     def clear_locks(self) -> None:
         """Remove the pid files of a server that does not run.

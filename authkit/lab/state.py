@@ -138,10 +138,15 @@ def _parsed(raw: dict[str, Any]) -> LabState:
 
 def save(folder: Path, state: LabState) -> None:
     """Replace a lab's state file at once; only its owner can read it."""
-    handle, staged = tempfile.mkstemp(dir=folder, prefix=".lab-")
+    replace_file(folder / "lab.json", asdict(state))
+
+
+def replace_file(path: Path, what: dict[str, Any]) -> None:
+    """Replace a file of JSON at once; only its owner can read it."""
+    handle, staged = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(state), file, indent=1)
-    Path(staged).replace(folder / "lab.json")
+        json.dump(what, file, indent=1)
+    Path(staged).replace(path)
 
 
 @contextlib.contextmanager

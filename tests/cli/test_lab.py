@@ -114,6 +114,18 @@ def test_a_node_is_frozen_thawed_stopped_and_started(run: Run, default: Lab) -> 
     assert default.server("replica").condition() == "running"
 
 
+def test_a_switchover_leaves_the_old_primary_as_a_replica(
+    run: Run, default: Lab
+) -> None:
+    old = default.primary
+    code, out, err = run("switchover")
+    assert code == 0, err
+    assert f"{default.primary} is the primary, {old} a replica." in out
+    assert default.primary != old
+    assert default.replicas == (old,)
+    assert default.status().findings == ()
+
+
 def test_a_node_that_is_not_there_is_exit_code_2(run: Run, default: Lab) -> None:
     code, out, err = run("kill", "node9")
     assert (code, out) == (2, "")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 import authkit
+from authkit import cli
 from authkit.errors import AuthkitError, Unavailable
 from authkit.harness.drills.run import Ground
 from authkit.harness.drills.scenarios import SCENARIOS
@@ -35,7 +38,7 @@ class Killed:
 
 
 def test_a_node_is_killed_whole_and_its_postgresql_alone_by_turns():
-    kill = alternating(Killed())
+    kill = alternating(cast("PatroniLab", Killed()))
     assert [kill("a"), kill("b"), kill("c")] == [
         "all of a",
         "PostgreSQL of b",
@@ -80,3 +83,38 @@ def test_without_its_store_patroni_demotes_and_the_client_says_there_is_no_prima
         until(lambda: not written() and "primary" in str(refusals[-1]), "a refusal")
         lab.store.start()
         until(written, "a write")
+
+
+@pytest.mark.slow
+def test_the_commands_find_the_lab_hand_over_and_say_what_is_down(
+    lab: PatroniLab,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def run(*line: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["authkit", "lab", *line])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out + said.err
+
+    lab.wait_electable()
+    old = lab.primary
+    code, said = run("switchover", "--name", lab.name)
+    assert code == 0, said
+    assert lab.primary != old
+    assert f"{lab.primary} is the primary, {old} a replica." in said
+    code, said = run("status", lab.name)
+    assert code == 0, said
+    assert "sync_standby" in said
+    code, said = run("promote", "node9", "--name", lab.name)
+    assert code == 2
+    assert "it has node1, node2, node3, etcd" in said
+    assert run("kill", "etcd", "--name", lab.name)[0] == 0
+    try:
+        code, said = run("status", lab.name)
+        assert code == 1
+        assert f"`authkit lab start etcd --name {lab.name}` starts it" in said
+    finally:
+        assert run("start", "etcd", "--name", lab.name)[0] == 0
+    assert run("reset", "--yes", "--name", lab.name)[0] == 2

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from authkit.errors import LabError
-from authkit.lab import patroni_processes
+from authkit.lab import patroni_processes, patroni_state
 from authkit.lab.patroni_configuration import TIMES, Ports, node_configuration
 from authkit.lab.patroni_processes import of_lab
 from authkit.lab.patroni_starting import patroni_cluster
+from authkit.lab.patroni_state import PatroniState
 from authkit.lab.patroni_status import Member, ask, members, post
 from authkit.lab.places import plan_nodes
+from authkit.lab.processes import Process, identify
 from authkit.lab.programs import Programs
+from authkit.lab.reaping import reap
 from authkit.testing.waiting import until
 
 
@@ -102,3 +107,40 @@ def test_only_processes_of_a_lab_are_found_by_its_folder(tmp_path: Path):
         assert mine.wait() == -signal.SIGKILL
         assert other.poll() is None
     assert not tmp_path.exists()
+
+
+def test_what_is_left_of_a_lab_whose_program_and_watcher_were_killed_is_reaped(
+    tmp_path: Path,
+):
+    folder = tmp_path / "patroni" / "labs" / "left"
+    folder.mkdir(parents=True)
+    # This pid lives, but belongs to a process that began later.
+    ended = Process(os.getpid(), 1)
+    known = PatroniState(
+        scope="patroni-1-abcdef",
+        created="2026-03-01T12:00:00+00:00",
+        bindir="/bin",
+        version="18.6",
+        account="nobody",
+        password="secret",
+        store=15003,
+        nodes={"node1": Ports(15001, 15002)},
+        owner=ended,
+        watcher=ended,
+    )
+    patroni_state.save(folder, known)
+    assert patroni_state.load(folder) == known
+    etcd = ["sh", "-c", "read line", "sh", "--data-dir", str(folder / "etcd" / "data")]
+    with subprocess.Popen(etcd, stdin=subprocess.PIPE) as left:
+        patroni_state.save(folder, replace(known, watcher=_me()))
+        assert folder.name not in reap()
+        patroni_state.save(folder, known)
+        until(lambda: not folder.exists() or folder.name in reap(), "it is reaped")
+        assert left.wait() == -signal.SIGKILL
+    assert not folder.exists()
+
+
+def _me() -> Process:
+    me = identify(os.getpid())
+    assert me is not None
+    return me
