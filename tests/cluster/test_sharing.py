@@ -260,6 +260,23 @@ def test_an_engine_is_refused_in_a_process_that_a_fork_made(settings):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.filterwarnings("ignore:The garbage collector")
+def test_a_connection_that_nobody_closes_comes_back(drive, small):
+    driver = drive(small).open()
+    engine = primary_engine(driver).engine
+
+    async def use_async():
+        await (await engine.connect()).execute(text("SELECT 1"))
+
+    def use():
+        engine.connect().execute(text("SELECT 1"))
+
+    for _ in range(3):  # more often than there are slots
+        driver.wait(use() if driver.colour == "sync" else use_async())
+        gc.collect()
+        driver.until(lambda: driver.cluster.status().nodes[0].in_use == 0, "its return")
+
+
 def test_an_engine_knows_its_primary_while_nobody_is_sent_there(drive, small):
     driver = drive(small).open()
     engine = primary_engine(driver)

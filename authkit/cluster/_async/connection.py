@@ -88,6 +88,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     born: float = inf
     overdue: bool = False
     severed: bool = False
+    # Set where its user went away without a word: the node's watcher gives it back.
+    left: bool = False
     # The transaction's state before the operation that may yet fail, and whether a
     # transaction then was begun and is ended by statements of the caller's own.
     before: int = TransactionStatus.IDLE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.node import AsyncNode
 from authkit.cluster._async.probe import AsyncProbe, Hung, Refused
 from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
@@ -90,13 +91,18 @@ class AsyncWatch:
         while (left := until - monotonic()) > 0:
             if await self._wake.wait(seen, min(left, self._cadence.glance_s)):
                 return
-            self._glance(monotonic())
+            for connection in self._glance(monotonic()):
+                connection.poison()
+                await self._node.release(connection)
 
-    def _glance(self, now: float) -> None:
+    def _glance(self, now: float) -> list[AsyncNodeConnection]:
         """Shut what is past its deadline; ask at once when all that is in use stands.
 
         A statement that takes long looks the same as a server that has stopped: one
         question tells them apart, long before the next one is due.
+
+        Returns:
+            What is out and has nobody who would give it back.
         """
         node = self._node
         for connection in tuple(node.out):
@@ -108,6 +114,7 @@ class AsyncWatch:
             self._ask_all()
         self._stood = stands
         self._served = node.served
+        return [connection for connection in tuple(node.out) if connection.left]
 
     async def _look(self) -> None:
         """Ask once and draw the conclusion."""

@@ -14,7 +14,11 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from sqlalchemy import Pool, event
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import (
+    ConnectionPoolEntry,
+    PoolProxiedConnection,
+    PoolResetState,
+)
 from sqlalchemy.pool.base import (
     _ConnectionRecord,  # pyright: ignore[reportPrivateUsage] # what a Pool hands out
 )
@@ -36,6 +40,7 @@ class EnginePool(Pool):
         super().__init__(self._connect, reset_on_return=None, **options)
         event.listen(self, "invalidate", _poison)
         event.listen(self, "soft_invalidate", _poison)
+        event.listen(self, "reset", _leave)
 
     def status(self) -> str:
         """Say what it is; the cluster's `status` says how many are in use."""
@@ -94,3 +99,9 @@ def _poison(dbapi_connection: Any, record: Any, exception: Any) -> None:
     connection = record.driver_connection
     if isinstance(connection, NodeConnection):
         connection.poison()
+
+
+def _leave(dbapi_connection: Any, record: Any, state: PoolResetState) -> None:
+    """Nobody closed it, and the garbage collector, which found it, must not wait."""
+    if not state.asyncio_safe:
+        driver_of(dbapi_connection).left = True

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from authkit.cluster._primitives.threads import Signal, Worker, join, nap, spawn
+from authkit.cluster._sync.connection import NodeConnection
 from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.probe import Hung, Probe, Refused
 from authkit.cluster.cadence import Cadence
@@ -92,13 +93,18 @@ class Watch:
         while (left := until - monotonic()) > 0:
             if self._wake.wait(seen, min(left, self._cadence.glance_s)):
                 return
-            self._glance(monotonic())
+            for connection in self._glance(monotonic()):
+                connection.poison()
+                self._node.release(connection)
 
-    def _glance(self, now: float) -> None:
+    def _glance(self, now: float) -> list[NodeConnection]:
         """Shut what is past its deadline; ask at once when all that is in use stands.
 
         A statement that takes long looks the same as a server that has stopped: one
         question tells them apart, long before the next one is due.
+
+        Returns:
+            What is out and has nobody who would give it back.
         """
         node = self._node
         for connection in tuple(node.out):
@@ -110,6 +116,7 @@ class Watch:
             self._ask_all()
         self._stood = stands
         self._served = node.served
+        return [connection for connection in tuple(node.out) if connection.left]
 
     def _look(self) -> None:
         """Ask once and draw the conclusion."""
