@@ -33,10 +33,27 @@ def test_a_series_that_changed_comes_first_and_its_change_is_marked(look):
     drawn = picture.frame
     assert drawn["series"].nunique() == 12
     assert "series 19" in set(drawn["series"])
-    assert picture.chart.to_dict()["facet"]["sort"][0] == "series 19"
+    assert picture.chart.to_dict()["facet"]["sort"][:2] == [
+        "series 19: 5, changed for good: \N{MULTIPLICATION SIGN}1.67",
+        "series 00: 3, the same in every version",
+    ]
     svg = picture.svg()
     assert "1.67" in svg
     assert "20 series, 12 drawn; 1 change" in svg
+
+
+def test_versions_stand_side_by_side_however_long_lay_between():
+    measured = points(2, versions=3)
+    measured.loc[measured["revision"] == "c2", "started"] += pd.Timedelta(days=300)
+    scattered = measured.assign(value=[3.0, 4.0, 3.5, 1.0, 1.0, 1.0])
+    none = pd.DataFrame(columns=CHANGES)
+    spec = plots.measured_over_time(scattered, none).chart.to_dict()
+    assert spec["facet"]["sort"] == [
+        "series 00: 3.5, no lasting change",
+        "series 01: 1, the same in every version",
+    ]
+    axis = spec["spec"]["layer"][0]["encoding"]["x"]
+    assert (axis["type"], axis["sort"]) == ("ordinal", ["c0", "c1", "c2"])
 
 
 def test_without_changes_and_without_points_there_is_a_picture_too():
