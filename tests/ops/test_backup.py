@@ -259,6 +259,34 @@ def test_a_time_after_the_log_is_refused_with_the_last_that_can_be_reached(
         restore(made, place / "to", Target(time=far), tools=tools, verified=False)
 
 
+def test_a_named_point_is_restored_from_the_newest_backup_before_it(
+    source: Lab, copy: Folder, tools: Tools
+):
+    mark = "SELECT pg_create_restore_point(%s)"
+    source.sql(mark, ["before the later backup"])
+    write(source, "beside the point")
+    receive_until(tools, copy, source.url(), now(source))
+    earlier = max(copy.backups(), key=lambda backup: backup.end)
+    later = create(source.url(), copy, tools=tools)
+    for name, begin in (("before the later backup", earlier), ("after it", later)):
+        if begin is later:
+            source.sql(mark, [name])
+            write(source, "behind the later point")  # its commit flushes both
+            receive_until(tools, copy, source.url(), now(source))
+        found = restore(
+            copy, copy.path / begin.id, Target(name=name), tools=tools, verified=False
+        )
+        assert found.backup.id == begin.id
+    for named, where in ((None, "any"), (later.id, "that")):
+        absent = "never made" if named is None else "before the later backup"
+        with pytest.raises(BackupError, match=f"no point named .* {where} backup"):
+            restore(
+                copy, copy.path / "to", Target(name=absent), backup_id=named,
+                tools=tools,
+            )  # fmt: skip
+    assert not (copy.path / "to").exists()
+
+
 def test_a_folder_in_use_makes_no_room(
     source: Lab, made: Folder, tools: Tools, place: Path
 ):

@@ -24,7 +24,14 @@ from authkit.ops.backup.folder import Backup, Folder
 from authkit.ops.backup.planning import Target, choose, require_reachable
 from authkit.ops.backup.tools import Told, Tools, find_tools
 from authkit.ops.backup.verifying import verify
-from authkit.ops.backup.wal import last_commit, reach, segment_size, segments
+from authkit.ops.backup.wal import (
+    Reach,
+    holds_point,
+    last_commit,
+    reach,
+    segment_size,
+    segments,
+)
 
 __all__ = ["Restored", "Target", "restore"]
 
@@ -75,7 +82,7 @@ def restore(
     target = target or Target()
     to = to.absolute()
     previous = _require_room(tools, to, replace)
-    backup = folder.find(backup_id) if backup_id else choose(folder.backups(), target)
+    backup = _begin(tools, folder, target, backup_id)
     chain = folder.chain(backup)
     tools.require_major(int(backup.version.partition(".")[0]))
     _require_log(tools, folder, backup, target)
@@ -130,13 +137,41 @@ def _require_room(tools: Tools, to: Path, replace: str | None) -> Path | None:
     return previous
 
 
-def _require_log(tools: Tools, folder: Folder, backup: Backup, target: Target) -> None:
+def _begin(
+    tools: Tools, folder: Folder, target: Target, backup_id: str | None
+) -> Backup:
+    """Return the backup that recovery begins with: named, or the newest that fits."""
+    if target.name is None:
+        return folder.find(backup_id) if backup_id else choose(folder.backups(), target)
+    later: int | None = None
+    candidates = [folder.find(backup_id)] if backup_id else folder.backups()
+    for backup in sorted(candidates, key=lambda each: each.end, reverse=True):
+        end = _reach(folder, backup).end
+        # What lies behind a later backup was looked through with that one.
+        end = end if later is None else min(end, later)
+        if holds_point(
+            tools, folder.wal, target.name,
+            start=backup.end, end=end, timeline=backup.timeline,
+        ):  # fmt: skip
+            return backup
+        later = backup.end
+    raise BackupError(
+        f"no point named {target.name} stands in the log that was kept after"
+        f" {'that backup' if backup_id else 'any backup'}"
+    )
+
+
+def _reach(folder: Folder, backup: Backup) -> Reach:
     size = segment_size(folder.wal)
     names = [p.name for p in folder.wal.iterdir()] if folder.wal.is_dir() else []
-    found = reach(segments(names, size), backup.end, backup.timeline, size)
+    return reach(segments(names, size), backup.end, backup.timeline, size)
+
+
+def _require_log(tools: Tools, folder: Folder, backup: Backup, target: Target) -> None:
+    found = _reach(folder, backup)
     last = None
     if target.time is not None or found.missing is not None:
-        last = last_commit(tools, folder.wal, found, size)
+        last = last_commit(tools, folder.wal, found, segment_size(folder.wal))
     require_reachable(backup, target, found, last)
 
 

@@ -111,19 +111,57 @@ def _last_commit_of(tools: Tools, folder: Path, segment: Segment) -> datetime | 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / segment.name.removesuffix(".partial")
         shutil.copyfile(folder / segment.name, path)
-        # It ends with an error where the log ends within the segment: expected.
-        run = subprocess.run(
-            [tools.programs.path("pg_waldump"), "--rmgr=Transaction", path],
-            env={"LC_ALL": "C", "TZ": "UTC", "PGTZ": "UTC"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    found = _COMMIT.findall(run.stdout)
+        found = _COMMIT.findall(_dumped(tools, "Transaction", path))
     if not found:
         return None
     stamp, _zone = found[-1]
     return datetime.fromisoformat(f"{stamp}+00:00")
+
+
+def holds_point(
+    tools: Tools, folder: Path, name: str, *, start: int, end: int, timeline: int
+) -> bool:
+    """Tell whether a named point stands in the log between two positions.
+
+    Args:
+        tools: PostgreSQL's programs.
+        folder: the log, without a gap between the two.
+        name: of the point.
+        start: where a record begins.
+        end: where the log ends, or what comes later does not matter.
+        timeline: of the first segment.
+    """
+    if end <= start:
+        return False
+    size = segment_size(folder)
+    per_file = (1 << 32) // size
+    with tempfile.TemporaryDirectory() as place:
+        for kept in segments((p.name for p in folder.iterdir()), size):
+            if start // size <= kept.number <= end // size:
+                high, low = divmod(kept.number, per_file)
+                # One timeline's name for all, a whole segment before a partial one.
+                link = Path(place) / f"{timeline:08X}{high:08X}{low:08X}"
+                if not link.is_symlink():
+                    link.symlink_to((folder / kept.name).absolute())
+        said = _dumped(
+            tools, "XLOG", f"--path={place}", f"--timeline={timeline}",
+            f"--start={shown(start)}", f"--end={shown(end)}",
+        )  # fmt: skip
+    return any(
+        line.endswith(f" desc: RESTORE_POINT {name}") for line in said.splitlines()
+    )
+
+
+def _dumped(tools: Tools, manager: str, *arguments: str | Path) -> str:
+    # It ends with an error where the log ends within the segment: expected.
+    return subprocess.run(
+        [tools.programs.path("pg_waldump"), f"--rmgr={manager}", *arguments],
+        env={"LC_ALL": "C", "TZ": "UTC", "PGTZ": "UTC"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    ).stdout
 
 
 def position(text: str) -> int:
