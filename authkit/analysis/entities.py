@@ -63,8 +63,13 @@ class Entity:
 def entity(attempts: DataFrame, kind: Kind, key: object) -> Entity:
     """Return one entity of a frame of attempts.
 
+    Args:
+        attempts: as `frames.attempts()` returns them, with the column of that kind.
+        kind: the column: user, address, network, autonomous system, device or country.
+        key: its value there; a token when the frame is masked.
+
     Raises:
-        InvalidInput: there is no such kind.
+        InvalidInput: there is no such kind, or the frame lacks a column.
         NotFound: nothing in the frame is of it.
     """
     if kind not in KINDS:
@@ -82,6 +87,9 @@ def pivot(attempts: DataFrame, to: Kind) -> DataFrame:
     Returns:
         One row for each value, the busiest first: `attempts`, `wrong`, `succeeded`,
         `users`, `addresses`, `first`, `last`.
+
+    Raises:
+        InvalidInput: there is no such column, or the frame lacks one.
     """
     if to not in KINDS:
         raise InvalidInput(f"{to} is none of {', '.join(KINDS)}")

@@ -129,7 +129,8 @@ class Frames:
     ) -> DataFrame:
         """Return the sessions of the hot table by their creation; `live` says which.
 
-        Live is as of the read, by the server's clock.
+        Live (bool) is as of the read, by the server's clock. Arguments and errors are
+        those of `attempts`.
         """
         conditions: list[Condition] = []
         if user is not None:
@@ -145,7 +146,8 @@ class Frames:
         """Return the audit trail by the time it was recorded.
 
         `at` is when it happened, where that was said. `before`, `after` and `details`
-        may name people and are there in clear frames only.
+        may name people and are there in clear frames only. Arguments and errors are
+        those of `attempts`.
         """
         return self.rows(sources.AUDIT, since, until, [], columns)
 
@@ -158,7 +160,9 @@ class Frames:
     ) -> DataFrame:
         """Return the risk scores; a missing score is *unscored*, not a low risk.
 
-        Clear frames say why (`unscored`) and hold the terms of each score.
+        One row for each attempt that was scored or could not be. Clear frames say why
+        (`unscored`) and hold the terms of each score. Arguments and errors are those
+        of `attempts`.
         """
         conditions: list[Condition] = []
         if user is not None:
@@ -184,7 +188,13 @@ class Frames:
         until: When = None,
         columns: Sequence[str] | None = None,
     ) -> DataFrame:
-        """Return what is told of issued tokens by creation; clear frames only."""
+        """Return what is told of issued tokens by creation; clear frames only.
+
+        `token` is its id, never what a client holds: whose it is, and when it ends.
+
+        Raises:
+            NotPermitted: there is no masked view of them.
+        """
         return self.rows(sources.TOKENS, since, until, [], columns)
 
     def stream(
@@ -282,7 +292,11 @@ class Frames:
         conditions: Sequence[Condition] = (),
         columns: Sequence[str] | None = None,
     ) -> DataFrame:
-        """Return the rows of a source within a window; what the other frames call."""
+        """Return the rows of a source within a window; what the other frames call.
+
+        Conditions are joined by AND. `frame.attrs` says the statement and when, where
+        and how fresh the rows were read. Errors are those of `attempts`.
+        """
         within = window(since, until, now=self._now())
         statement, values = source.select(
             within, conditions, columns, masked=self._masked

@@ -46,11 +46,11 @@ class Picture:
         return self.chart.to_dict()
 
     def svg(self) -> str:
-        """Draw it as SVG."""
+        """Draw it as SVG, by itself: no browser and no network."""
         return vl_convert.vegalite_to_svg(self.spec())
 
     def png(self, *, scale: float = 2.0) -> bytes:
-        """Draw it as PNG, `scale` pixels to a point."""
+        """Draw it as PNG, by itself, with `scale` pixels to each of the chart's."""
         return vl_convert.vegalite_to_png(self.spec(), scale=scale)
 
     def html(self) -> str:

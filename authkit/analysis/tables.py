@@ -61,6 +61,11 @@ def look_through(frame: DataFrame, caption: str = "") -> Interactive:
 def report(frame: DataFrame, title: str, subtitle: str = "") -> GT:
     """Return a table for a report: numbers grouped, times to the second, a source.
 
+    Args:
+        frame: 1 to 200 rows; of a list its length is shown, the index is left out.
+        title: above it.
+        subtitle: below the title; none where it is empty.
+
     Raises:
         InvalidInput: it has no row, or more than 200.
     """

@@ -42,7 +42,17 @@ class Chain:
     def verify(
         self, *, pruned: bool = False, witnesses: Iterable[Head] = ()
     ) -> Verification:
-        """Check every link; with heads that were kept elsewhere, the end as well."""
+        """Check every link; with heads that were kept elsewhere, the end as well.
+
+        Args:
+            pruned: old partitions were dropped on purpose: it may begin in the middle.
+            witnesses: heads of earlier times, kept where the server's owner could not
+                change them; without them, nothing shows an end that was cut off
+                together with its head.
+
+        Returns:
+            Whether it holds, and the first place where it does not; nothing is raised.
+        """
         return verify(self.entries, self.heads, pruned=pruned, witnesses=witnesses)
 
 

@@ -43,7 +43,16 @@ class NodeStatus:
         pool: Mapping[str, int],
         in_use: int,
     ) -> Self:
-        """Join what is known of a node with what its pool counts."""
+        """Join what is known of a node with what its pool counts.
+
+        Args:
+            view: the node as it was last seen.
+            now: seconds of the monotonic clock; a lag grows until the next probe, and
+                one that is not known is None and never 0.
+            breaker: how its breaker stands.
+            pool: the counts of psycopg_pool's `get_stats()`; what is missing counts 0.
+            in_use: connections that callers hold.
+        """
         lag = view.staleness(now)
         return cls(
             name=view.name,

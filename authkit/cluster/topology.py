@@ -83,7 +83,15 @@ class Topology:
         epoch: int = 0,
         system_id: str = "",
     ) -> Topology:
-        """Begin with nodes nobody has asked, and what an earlier client knew."""
+        """Begin with nodes nobody has asked, and what an earlier client knew.
+
+        Args:
+            names: of the nodes, each with its zone or None.
+            epoch: the highest timeline that was ever seen; 0 is none. A primary of a
+                lower one is never taken.
+            system_id: the system identifier that nodes must have; empty: the first
+                primary's.
+        """
         nodes = tuple(NodeView(name, zone) for name, zone in names)
         return cls(nodes, epoch=epoch, system_id=system_id)
 

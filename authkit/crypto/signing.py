@@ -50,7 +50,7 @@ class VerifyKey:
         return cls(key)
 
     def to_pem(self) -> bytes:
-        """Write it as PEM."""
+        """Write it as PEM (SubjectPublicKeyInfo, RFC 8410); `from_pem` reads it."""
         return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     @property
@@ -60,7 +60,10 @@ class VerifyKey:
         return sha256(raw).hexdigest()[:16]
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether the signature (64 bytes, Ed25519, RFC 8032) is this key's."""
+        """Tell whether the signature (64 bytes, Ed25519, RFC 8032) is this key's.
+
+        False, and no error, for one of another length, key or message.
+        """
         try:
             self.key.verify(signature, message)
         except InvalidSignature:
@@ -76,7 +79,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a fresh key."""
+        """Make a fresh key (Ed25519, RFC 8032) from the system's random numbers."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod

@@ -30,7 +30,18 @@ _FEWEST = 10
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model on one class of attacks, averaged over the worlds."""
+    """One model on one class of attacks, averaged over the worlds.
+
+    Attributes:
+        auc: area under the ROC curve, 0 to 1; ties count half.
+        interval: its 95 % interval, from resampled users.
+        over_baseline: the 95 % interval of its AUC less the baseline's.
+        partial_auc: the area up to a false positive rate of 0.05, as a share of it.
+        tpr: the share of attacks caught where a share of logins is asked again, by that
+            share: 0.01, 0.05 and 0.10.
+        strata: the AUC by how many logins the user's history has: `1-3`, `4-15`, `16+`;
+            one without cases is left out.
+    """
 
     auc: float
     interval: tuple[float, float]
@@ -42,7 +53,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of it, by class of attack and model."""
+    """What came of it, by class of attack and model.
+
+    Attributes:
+        measured: by class of attack, then by model.
+        reauthentications: by model: of a user's first k + 1 logins how many are asked
+            again where 5 % of all are; the median over users, k from 0 to 49.
+        cases: how many were evaluated, attacks and logins.
+        unscored: how many cases had no history, and are in no other number.
+        attacks: how many of the cases were of each class.
+    """
 
     measured: dict[str, dict[str, Measured]]
     reauthentications: dict[str, list[float]]
@@ -87,8 +107,21 @@ def evaluate(
 ) -> Evaluation:
     """Compare all models on the later part of each world.
 
+    Evaluated are users of odd number after the first 60 % of a world's time, and no
+    attack from an address that attacked before; the ceiling learns from the others'
+    earlier cases. The protocol, written before any run, is `PROTOCOL.md` beside this.
+
+    Args:
+        worlds: the cases of each, in order of time, as `collect` returns them.
+        supervised: also train the ceiling (gradient boosting), for each class and one
+            for all; the slow part.
+        resamples: how many times users are drawn anew for the intervals.
+        seed: of those draws: the same cases and seed give the same numbers.
+        progress: told the phase, what is done and what there is to do.
+
     Raises:
-        InvalidInput: a world has too few attacks or logins to say anything.
+        InvalidInput: nobody has a history, a world has fewer than ten cases of a class
+            or of honest logins, or a class of attack that another has not.
     """
     parts: list[_Part] = []
     for cases in worlds:
@@ -97,6 +130,11 @@ def evaluate(
     kinds = sorted({str(k) for part in parts for k in part.kinds} - {LEGITIMATE})
     if not kinds:
         raise InvalidInput("there is no attack to evaluate by: a larger world or file")
+    if short := sorted({k for part in parts for k in kinds if k not in part.kinds}):
+        raise InvalidInput(
+            f"a world has no case of {', '.join(short)}, which another has: "
+            "only the same attacks can be averaged"
+        )
     unscored = sum(case.evidence.n == 0 for cases in worlds for case in cases)
     measured: dict[str, dict[str, Measured]] = {}
     for kind in kinds:

@@ -73,7 +73,11 @@ class ReturnedLogin:
     user_id: UUID | None
 
     def nonce_matches(self, nonce: str) -> bool:
-        """Tell whether the ID token's nonce is the one that was sent."""
+        """Tell whether the ID token's nonce is the one that was sent.
+
+        A token where it is not answers somebody else's request (OpenID Connect Core
+        3.1.3.7): refuse it.
+        """
         return sha256(nonce.encode()).digest() == self.nonce_digest
 
 

@@ -93,7 +93,15 @@ class Lab:
         return server_of(self.folder, self.state, node)
 
     def url(self, node: str = "primary", *, database: str = DATABASE) -> str:
-        """Return the URL of a node, password included."""
+        """Return the URL of a node for the superuser, password included: a secret.
+
+        Args:
+            node: its name; `primary` and `replica` are whoever has that role now.
+            database: the one that it names.
+
+        Raises:
+            LabError: there is no such node.
+        """
         lab = self.state
         secret = quote(lab.password, safe="")
         return (
@@ -167,7 +175,12 @@ class Lab:
         return [str(server.programs.path("psql"))], server.variables()
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
-        """Make a database on the primary as a copy of a template that nobody uses."""
+        """Make a database on the primary as a copy of a template that nobody uses.
+
+        Raises:
+            LabError: the primary does not answer.
+            psycopg.Error: it exists, there is no such template, or that is in use.
+        """
         # Copying files is twice as fast as writing the template's blocks to the WAL.
         self.server().query(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
@@ -225,7 +238,11 @@ class Lab:
             return self.server(node).thaw()
 
     def stop(self, node: str = "primary", *, immediate: bool = False) -> None:
-        """Shut a node down cleanly, or at once without a checkpoint."""
+        """Shut a node down cleanly, or at once without a checkpoint; waits for the end.
+
+        After 30 s what still runs of it is killed. Nothing for one that is down; a
+        frozen one is thawed first.
+        """
         with state.locked(self.folder):
             self.server(node).stop(immediate=immediate)
 

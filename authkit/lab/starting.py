@@ -157,7 +157,11 @@ def up(
 
 
 def find(name: str = "default", *, root: Path | None = None) -> Lab:
-    """Return a lab by name.
+    """Return a lab by name, one that is down or half-made too.
+
+    Args:
+        name: as it was started.
+        root: the state folder; default: AUTHKIT_STATE_DIR, or one per user.
 
     Raises:
         LabError: there is none; the message names those that are.

@@ -36,7 +36,10 @@ class Inclusion:
     path: tuple[bytes, ...]
 
     def holds(self, seal: Seal) -> bool:
-        """Tell whether the entry is one of those that were sealed."""
+        """Tell whether the entry is one of those that were sealed (RFC 9162, 2.1.3).
+
+        Needs no database: a seal that was kept elsewhere, and this, are enough.
+        """
         return (self.period, self.entries) == (
             seal.period,
             seal.entries,

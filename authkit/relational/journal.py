@@ -34,10 +34,18 @@ class Origin:
         after: Mapping[str, object] | None = None,
         details: Mapping[str, object] | None = None,
     ) -> AuditEvent:
-        """Make an event of this origin.
+        """Make an event of this origin; nothing is written before it is recorded.
+
+        Args:
+            action: a lower-case name such as `role.grant`, at most 100 characters.
+            target: what it was done to, as `kind:id`; None where it is of nobody.
+            outcome: `succeeded`, `failed` or `denied`.
+            before: what was there, as JSON can hold it; no secret, for it is kept.
+            after: what is there now, likewise.
+            details: what else a reader should know.
 
         Raises:
-            InvalidInput: a part has the wrong shape.
+            InvalidInput: a part has the wrong shape, or JSON cannot hold it (RFC 8785).
         """
         return AuditEvent(
             actor=self.actor,

@@ -38,6 +38,16 @@ __all__ = [
 def score(attempt: Login, history: History, *, by: str = DEFAULT) -> Score:
     """Score one observed login against a past, with the model of a name; pure.
 
+    What `kit.risk.score` answers from the database's counts, from a history in memory.
+
+    Args:
+        attempt: what was seen of it, and when.
+        history: of that user, as of that time (`Histories.of`).
+        by: a model's name, one of `authkit.risk.models`.
+
+    Returns:
+        The score; its value is None without a history: *unscored* is not a low risk.
+
     Raises:
         InvalidInput: there is no such model.
     """

@@ -38,7 +38,7 @@ class History:
     under: Mapping[Key, int] = field(default_factory=dict[Key, int])
 
     def seen(self, level: str, value: str) -> int:
-        """Return how many of the user's logins had a value."""
+        """Return how many of the user's logins had a value, of `n`; 0 for a new one."""
         return self.user.get((level, value), 0)
 
 
@@ -90,7 +90,13 @@ class Histories:
         )
 
     def learn(self, user_id: object, at_us: int, features: Features) -> None:
-        """Count a completed login; `at_us` is in microseconds since 1970 UTC."""
+        """Count a completed login; a user's logins come in order of time.
+
+        Args:
+            user_id: whatever tells users apart, and can be a key.
+            at_us: when, in microseconds since 1970 UTC; it ages by this.
+            features: what was seen of it; what is None is not counted.
+        """
         past = self._users.get(user_id)
         if past is None:
             past = self._users[user_id] = _Past()

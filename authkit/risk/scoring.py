@@ -92,11 +92,18 @@ class Model(Protocol):
         ...
 
     def judge(self, evidence: Evidence) -> Score:
-        """Score a login by what is known of its values."""
+        """Score a login by what is known of its values: the same for the same evidence.
+
+        The value is None, and `unscored` says why, without a history of the user.
+        """
         ...
 
     def score(self, features: Features, history: History) -> Score:
-        """Score a login; higher is riskier, and only within one model comparable."""
+        """Score a login against a past; higher is riskier.
+
+        Values of two models, or of two versions of one, are not comparable. It is
+        `judge` of the evidence that `gather` takes from the history.
+        """
         ...
 
 
@@ -107,5 +114,5 @@ def fingerprint(parameters: Mapping[str, object]) -> str:
 
 
 def unscored(model: Model, evidence: Evidence, why: str) -> Score:
-    """Return a score that is none."""
+    """Return a score that is none, with the word for why: a value of None, no terms."""
     return Score(model.name, model.version, model.parameters, None, evidence, (), why)

@@ -132,7 +132,15 @@ class Person:
         return (self.phone,) if self.desktop is None else (self.desktop, self.phone)
 
     def source(self, rng: Random, day: float, *, place: Place, phone: bool) -> Source:
-        """Return what the server sees of a login from one of the person's places."""
+        """Return what the server sees of a login from one of the person's places.
+
+        Args:
+            rng: draws a new address where the line's lease has ended.
+            day: days since the world began, with fractions.
+            place: where they are; home where they have no line there. Who travels is on
+                the trip's line, unless by phone.
+            phone: by phone; who has no desktop always is.
+        """
         line = self.lines.get(place) or self.lines["home"]
         if self.trip is not None and not phone:
             line = self.trip.line

@@ -63,6 +63,13 @@ def test_fitting_looks_at_legitimate_logins_alone(cases):
     assert all(beta > 0 for beta in everything.values())
 
 
+def test_worlds_of_different_attacks_are_not_averaged(cases):
+    gone = next(case.kind for case in cases if case.attack)
+    fewer = [case for case in cases if case.kind != gone]
+    with pytest.raises(InvalidInput, match=f"a world has no case of {gone}"):
+        evaluate([cases, fewer], supervised=False, resamples=1)
+
+
 def test_a_world_that_says_nothing_is_refused(cases):
     with pytest.raises(InvalidInput, match="larger world"):
         evaluate([cases[:200]], supervised=False)

@@ -115,7 +115,11 @@ class OpenSSH:
         self._last: Found = Passed("nothing")
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
-        """Yield an item for every line."""
+        """Yield an item for every line that is not empty, in order; none is held back.
+
+        Lines are bytes, numbered from 1. What a connection said before (its address,
+        who was tried) is remembered, so lines come in the order of the log.
+        """
         for number, raw in enumerate(lines, start=1):
             content = raw.rstrip(b"\r\n")
             if number == 1:

@@ -23,7 +23,10 @@ class JsonRecords:
         self._mapping = mapping
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
-        """Yield an item for every line."""
+        """Yield an item for every line that is not blank; a bad one says what is wrong.
+
+        Lines are bytes of UTF-8, numbered from 1; a byte order mark is no part of one.
+        """
         for number, raw in enumerate(lines, start=1):
             content = raw.removeprefix(BOM) if number == 1 else raw
             content = content.strip()

@@ -30,15 +30,27 @@ def spray_matrix(
 ) -> Picture:
     """Draw wrong passwords by user and address, of the addresses that mostly fail.
 
-    A row of marks is one address trying many people (spraying, stuffing), a column one
-    person tried from many addresses. A ring marks where a right password followed.
+    A row of marks is one address trying many people (spraying and stuffing, ATT&CK
+    T1110.003 and T1110.004), a column one person tried from many addresses. A ring
+    marks where a right password followed.
+
+    Drawn are addresses of whose attempts more than half are wrong, with five wrong ones
+    or three people at least, half of them by reach and half by tries; where there is no
+    such address, any with a wrong one. An attempt without a user or address is not.
 
     Args:
-        attempts: `user`, `address`, `outcome` and `network`, as `frames.attempts()`
-            returns them.
-        users: how many users, at most 70.
-        addresses: how many addresses, at most 70.
+        attempts: with `user`, `address`, `network`, `outcome` and `occurred_at`, a row
+            for each, as `frames.attempts()` returns them; masked or clear.
+        users: how many users at most: 1 to 70.
+        addresses: how many addresses at most: 1 to 70.
         look: light or dark.
+
+    Returns:
+        The chart and its frame, one row for each mark: `user`, `address`, `network`,
+        `wrong` (attempts), `entered` (bool: the ring), and their labels `who`, `where`.
+
+    Raises:
+        InvalidInput: a column is missing, or a number is not from 1 to 70.
     """
     needs(attempts, "user", "address", "network", "outcome", "occurred_at")
     if not (1 <= users <= _MOST and 1 <= addresses <= _MOST):

@@ -33,10 +33,22 @@ def audit_timeline(
 ) -> Picture:
     """Draw the entries of an audit trail in lanes of actions, actors or targets.
 
+    Entries of one lane, outcome and time are one mark, the larger the more they are.
+    Of more than 2,000 entries the times are rounded down to bins, 400 at most.
+
     Args:
-        audit: as `frames.audit()` returns it.
-        lanes: what each row of the picture is of; the twenty busiest are drawn.
+        audit: with `at`, `actor`, `action`, `outcome` and `target`, a row for each
+            entry, as `frames.audit()` returns it; masked or clear.
+        lanes: what each row of the picture is of; the twenty busiest are drawn, in the
+            order in which they first occur.
         look: light or dark.
+
+    Returns:
+        The chart and its frame, one row for each mark: `at` (UTC), `lane`, `outcome`,
+        `entries`, `actions`, `actors` (counts), and the first actor, action and target.
+
+    Raises:
+        InvalidInput: a column is missing, or `lanes` is none of the three.
     """
     if lanes not in {"action", "actor", "target"}:
         raise InvalidInput("lanes is action, actor or target")

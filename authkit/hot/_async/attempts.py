@@ -93,8 +93,17 @@ class AsyncAttempts(AsyncReservations):
     ) -> list[Attempt]:
         """Return attempts in a name, the newest first; the last month unless said.
 
+        Args:
+            subject: the name that was tried, hashed: 32 bytes (`KeyedHash.subject`).
+            since: from when on; None: the last 30 days.
+            before: the last attempt of the page before, whose next page this is.
+            limit: how many at most: 1 to 1,000.
+            max_lag: how stale the answer may be; None asks the primary.
+            after: the answer must contain the write of this token.
+
         Raises:
             InvalidInput: the subject is no keyed hash, or the limit not 1 to 1,000.
+            Unavailable: no node may serve it now.
         """
         key = inputs.keyed_hash(subject, "subject")
         return await self._recent(
@@ -113,8 +122,17 @@ class AsyncAttempts(AsyncReservations):
     ) -> list[Attempt]:
         """Return a user's attempts, the newest first; the last month unless said.
 
+        Args:
+            user_id: whose; attempts in a name that nobody has are of no user.
+            since: from when on; None: the last 30 days.
+            before: the last attempt of the page before, whose next page this is.
+            limit: how many at most: 1 to 1,000.
+            max_lag: how stale the answer may be; None asks the primary.
+            after: the answer must contain the write of this token.
+
         Raises:
             InvalidInput: the limit is not between 1 and 1,000.
+            Unavailable: no node may serve it now.
         """
         key = inputs.identifier(user_id, "user id")
         return await self._recent(
@@ -133,8 +151,17 @@ class AsyncAttempts(AsyncReservations):
     ) -> list[Attempt]:
         """Return attempts from an address, the newest first; a month unless said.
 
+        Args:
+            ip: the address, as text or of `ipaddress`; no network.
+            since: from when on; None: the last 30 days.
+            before: the last attempt of the page before, whose next page this is.
+            limit: how many at most: 1 to 1,000.
+            max_lag: how stale the answer may be; None asks the primary.
+            after: the answer must contain the write of this token.
+
         Raises:
             InvalidInput: it is no address, or the limit is not between 1 and 1,000.
+            Unavailable: no node may serve it now.
         """
         key = inputs.address(ip)
         return await self._recent(
@@ -153,8 +180,17 @@ class AsyncAttempts(AsyncReservations):
     ) -> list[Attempt]:
         """Return attempts of a device, the newest first; the last month unless said.
 
+        Args:
+            device: its fingerprint, hashed: 32 bytes (`KeyedHash.device`).
+            since: from when on; None: the last 30 days.
+            before: the last attempt of the page before, whose next page this is.
+            limit: how many at most: 1 to 1,000.
+            max_lag: how stale the answer may be; None asks the primary.
+            after: the answer must contain the write of this token.
+
         Raises:
             InvalidInput: the device is no keyed hash, or the limit not 1 to 1,000.
+            Unavailable: no node may serve it now.
         """
         key = inputs.keyed_hash(device, "device fingerprint")
         return await self._recent(

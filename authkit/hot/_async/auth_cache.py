@@ -97,7 +97,10 @@ class AsyncAuthCache:
                 return written.rows[0] if written.rows else None
 
     async def invalidate(self, user_id: UUID) -> bool:
-        """Forget a user; False where nothing was known."""
+        """Forget a user; False where nothing was known.
+
+        On the primary: a reader with a `max_lag` may see the old row for that long.
+        """
         params = (inputs.identifier(user_id, "user id"),)
         return await self._runner.execute(auth_cache.INVALIDATE, params) > 0
 

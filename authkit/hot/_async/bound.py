@@ -37,6 +37,7 @@ class AsyncBound:
 
         Raises:
             NoReplica: the transaction's node, a replica, does not keep the bound.
+            AuthkitError: what the server's error means for the open transaction.
         """
         try:
             await self._keep(max_lag, after)
@@ -56,6 +57,7 @@ class AsyncBound:
 
         Raises:
             NoReplica: the transaction's node, a replica, does not keep the bound.
+            AuthkitError: what the server's error means for the open transaction.
         """
         try:
             await self._keep(max_lag, after)
@@ -80,7 +82,13 @@ class AsyncBound:
         behind: Step | None = None,
         token: bool = False,
     ) -> Written[Row]:
-        """Run a write, with a statement before it if given; the token is None."""
+        """Run a write, with a statement before it if given; the token is None.
+
+        The commit of the transaction, which is its owner's, gives the token.
+
+        Raises:
+            AuthkitError: what the server's error means for the open transaction.
+        """
         del token
         connection = self._connection
         operation = operation.within or operation

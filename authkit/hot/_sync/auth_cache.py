@@ -99,7 +99,10 @@ class AuthCache:
                 return written.rows[0] if written.rows else None
 
     def invalidate(self, user_id: UUID) -> bool:
-        """Forget a user; False where nothing was known."""
+        """Forget a user; False where nothing was known.
+
+        On the primary: a reader with a `max_lag` may see the old row for that long.
+        """
         params = (inputs.identifier(user_id, "user id"),)
         return self._runner.execute(auth_cache.INVALIDATE, params) > 0
 

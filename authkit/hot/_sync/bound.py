@@ -39,6 +39,7 @@ class Bound:
 
         Raises:
             NoReplica: the transaction's node, a replica, does not keep the bound.
+            AuthkitError: what the server's error means for the open transaction.
         """
         try:
             self._keep(max_lag, after)
@@ -58,6 +59,7 @@ class Bound:
 
         Raises:
             NoReplica: the transaction's node, a replica, does not keep the bound.
+            AuthkitError: what the server's error means for the open transaction.
         """
         try:
             self._keep(max_lag, after)
@@ -82,7 +84,13 @@ class Bound:
         behind: Step | None = None,
         token: bool = False,
     ) -> Written[Row]:
-        """Run a write, with a statement before it if given; the token is None."""
+        """Run a write, with a statement before it if given; the token is None.
+
+        The commit of the transaction, which is its owner's, gives the token.
+
+        Raises:
+            AuthkitError: what the server's error means for the open transaction.
+        """
         del token
         connection = self._connection
         operation = operation.within or operation

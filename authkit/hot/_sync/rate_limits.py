@@ -149,8 +149,22 @@ class RateLimits:
     ) -> RateDecision:
         """Say how a key stands without charging it; allowed unless it is blocked.
 
+        For a page that shows it: between this and a charge others may come.
+
+        Args:
+            identifier: who is limited, such as an address.
+            resource: in what.
+            policy: by which rule, or its name.
+            now: as of when; None is the server's clock.
+            max_lag: how stale the answer may be; None asks the primary.
+
+        Returns:
+            The decision of a charge of nothing: `remaining` is what may still be
+            charged at once. A key that nobody charged stands as a new one.
+
         Raises:
             InvalidInput: a name is not acceptable, or no such policy was defined.
+            Unavailable: no node may serve it now.
         """
         key = LimitKey(identifier, resource).checked()
         known = self.policy(policy)

@@ -31,7 +31,12 @@ Work: TypeAlias = Callable[[NodeConnection, Operation[Row], Params], Result]
 
 
 class Runner(Protocol):
-    """Runs operations; the repositories are written against this."""
+    """Runs operations; the repositories are written against this.
+
+    Parameters are a tuple in the order of the operation's SQL, checked by its
+    repository. Whoever implements it raises the errors of `authkit.errors` and never
+    those of the driver, and says which of them where it differs.
+    """
 
     def fetch_one(
         self,
@@ -41,7 +46,14 @@ class Runner(Protocol):
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> Row | None:
-        """Return the row, or None where there is none."""
+        """Return the row, or None where there is none.
+
+        Args:
+            operation: what is run; its row class makes the result.
+            params: its parameters.
+            max_lag: how stale an answer may be; None asks the primary.
+            after: the answer must contain the write of this token.
+        """
         ...
 
     def fetch_all(
@@ -52,11 +64,11 @@ class Runner(Protocol):
         max_lag: timedelta | None = None,
         after: Token | None = None,
     ) -> list[Row]:
-        """Return every row."""
+        """Return every row, in the order of the operation's SQL; see `fetch_one`."""
         ...
 
     def execute(self, operation: AnyOperation, params: Params) -> int:
-        """Return how many rows it touched."""
+        """Return how many rows it touched: one that writes does so without a token."""
         ...
 
     def write(
@@ -67,7 +79,15 @@ class Runner(Protocol):
         behind: Step | None = None,
         token: bool = False,
     ) -> Written[Row]:
-        """Run a write, with a statement before it in the same transaction if given."""
+        """Run a write, with a statement before it in the same transaction if given.
+
+        Args:
+            operation: what is run, on the primary.
+            params: its parameters.
+            behind: an operation and its parameters that go first; its rows are dropped.
+            token: also return where the commit is in the log, so that a read elsewhere
+                can wait for it; in the same round trip.
+        """
         ...
 
 

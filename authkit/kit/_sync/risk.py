@@ -47,11 +47,26 @@ class Risk:
     ) -> Score:
         """Score a login of a user as it would be scored now; nothing is written.
 
-        Network and country are looked up where they are not given. `at` is the time of
-        day that it is judged by; now where none is given.
+        One statement on the primary. The model is that of the kit; its formula and
+        source are in its docstring (`authkit.risk.models`).
+
+        Args:
+            user_id: who logs in; one nobody has is *unscored*.
+            ip: the address, as text or of `ipaddress`.
+            user_agent: as the browser sends it.
+            asn: the autonomous system's number; looked up by the address when None.
+            country: two letters (ISO 3166-1); looked up by the address when None.
+            at: the time that it is judged by, its hour of day; now when None.
+
+        Returns:
+            The score: a higher `value` is riskier, comparable within one model only. It
+            is None where the user has no history or nothing can be compared, which is
+            not a low risk. Above which line to ask again is `threshold`'s to say.
 
         Raises:
-            InvalidInput: a part of it is not acceptable.
+            InvalidInput: a part is malformed, or the time is a day or more ahead.
+            NotFound: the database has no totals of risk yet.
+            Unavailable: no node may serve it now.
         """
         now = datetime.now(UTC)
         if at is not None and inputs.moment(at, "time") > now + _SLACK:
@@ -70,6 +85,10 @@ class Risk:
 
     def rescore(self, attempt_id: UUID) -> Score:
         """Score a logged attempt as it would be scored now; nothing is written.
+
+        By its address, network, country and browser as they were logged, against the
+        user's history of today and the present hour: not what it was scored by then,
+        which `explain` repeats.
 
         Raises:
             NotFound: there is no such attempt.

@@ -52,7 +52,7 @@ class Backup:
         return "full" if self.parent is None else "incremental"
 
     def save(self, folder: Path) -> None:
-        """Write what is known of it beside its files."""
+        """Write what is known of it beside its files: `backup.json` in its folder."""
         text = json.dumps(asdict(self), default=str, indent=2) + "\n"
         (folder / "backup.json").write_text(text, encoding="utf-8")
 
@@ -86,11 +86,11 @@ class Folder:
         return self.path / "wal"
 
     def of(self, backup_id: str) -> Path:
-        """Return the folder of one backup."""
+        """Return the folder of one backup, whether it is there or not."""
         return self.path / "backups" / backup_id
 
     def data(self, backup_id: str) -> Path:
-        """Return the files of one backup."""
+        """Return where the files of one backup are: a server's data folder."""
         return self.of(backup_id) / "data"
 
     def claim(self, system: str) -> None:
@@ -192,7 +192,11 @@ class Folder:
             yield
 
     def remove(self, backup: Backup) -> None:
-        """Remove a backup: it ceases to be listed first."""
+        """Remove a backup: it ceases to be listed first, so none is ever half there.
+
+        What an interruption leaves is `sweep`'s. Whether others build on it is asked of
+        `retention` before.
+        """
         gone = self.of(UNFINISHED + backup.id)
         self.of(backup.id).rename(gone)
         shutil.rmtree(gone)

@@ -142,7 +142,28 @@ def broken(
     pruned: bool = False,
     tell: Told | None = None,
 ) -> tuple[Violation, ...]:
-    """Return what does not hold, as the transaction of the caller sees it."""
+    """Return what does not hold, as the transaction of the caller sees it.
+
+    For a test that looks at what it has not committed; `check` opens a snapshot of its
+    own. Nothing is written. One statement for each invariant: they are of one moment
+    only where the transaction is REPEATABLE READ.
+
+    Args:
+        connection: open, of a role that may read every table (authkit_app or
+            authkit_backup); a transaction is begun on it, unless it commits by itself.
+        invariants: which ones, in this order.
+        session_cap: how many live sessions a user may have; None: nobody has too many.
+        pruned: old partitions of the audit trail were dropped on purpose.
+        tell: called with ("Checking", done, whole) after each.
+
+    Returns:
+        One for each that does not hold, with the number of rows that break it and the
+        first five of them; empty when all hold.
+
+    Raises:
+        psycopg.Error: the server refused a statement: untranslated, for the caller
+            knows its own transaction.
+    """
     parameters = {"session_cap": session_cap, "pruned": pruned}
     found: list[Violation] = []
     for done, invariant in enumerate(invariants, start=1):

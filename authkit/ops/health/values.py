@@ -92,7 +92,20 @@ class Answer:
         received: float,
         round_trips: int,
     ) -> Self:
-        """Take a node's JSON; `sent` and `received` are wall-clock seconds."""
+        """Take what a node said of itself.
+
+        Args:
+            said: the decoded JSON of the probe; sizes are in bytes, ages in seconds.
+            carried: what the database carries of ours.
+            where: the node's host and port.
+            sent: when the question went out, our clock, seconds since 1970.
+            received: when the answer was here; the node's clock is compared with the
+                middle of the two, so its skew is known to half of their difference.
+            round_trips: how many the look took.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not what the probe asks for.
+        """
         return cls(
             where=where,
             round_trip_s=received - sent,

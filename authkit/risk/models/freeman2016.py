@@ -57,11 +57,15 @@ class Freeman2016(Formula):
     features: tuple[Levels, ...] = (ADDRESS, AGENT)
 
     def fixed(self) -> Mapping[str, object]:
-        """Return the weights."""
+        """Return the weights of the levels, and what an unseen value counts as."""
         return {"features": self.features, "unseen": UNSEEN_RATIO}
 
     def weigh(self, evidence: Evidence) -> tuple[float, list[Term]]:
-        """Return S, and what each level adds to its logarithm."""
+        """Return S of equation 7, and what each level adds to its natural logarithm.
+
+        S is over 1 where somebody is likelier than this user. A feature of which no
+        level is known is left out of the product.
+        """
         counts = evidence.by_level()
         value = evidence.total / (evidence.n * evidence.users)
         terms: list[Term] = []

@@ -131,7 +131,11 @@ class Hdir(Formula):
         }
 
     def weigh(self, evidence: Evidence) -> tuple[float, list[Term]]:
-        """Return the sum of all terms."""
+        """Return the sum of all terms, natural logarithms of ratios, and the terms.
+
+        Over 0 where somebody is likelier than this user; no term, and 0, where nothing
+        that could be compared is known.
+        """
         counts = evidence.by_level()
         terms = [term for path in PATHS for term in self._path(path, evidence, counts)]
         if not terms:

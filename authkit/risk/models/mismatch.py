@@ -34,11 +34,14 @@ class Mismatch(Formula):
     weights: tuple[tuple[str, float], ...] = field(default_factory=_equal)
 
     def fixed(self) -> Mapping[str, object]:
-        """Return the weights."""
+        """Return the weights of the levels, where every one of them is known."""
         return {"weights": dict(self.weights)}
 
     def weigh(self, evidence: Evidence) -> tuple[float, list[Term]]:
-        """Return the share of the weight that is on values never seen."""
+        """Return the share, 0 to 1, of the weight that is on values never seen.
+
+        Of the weight of those levels that are known of this login.
+        """
         counts = evidence.by_level()
         known = [(lv, w) for lv, w in self.weights if lv in counts and w > 0]
         whole = sum(weight for _, weight in known)

@@ -32,7 +32,18 @@ class Scene:
         mfa: bool = False,
         signed_in: bool = False,
     ) -> Person:
-        """Draw a victim: one with a history unless a dormant one is wanted."""
+        """Draw a victim: one with a history unless a dormant one is wanted.
+
+        Args:
+            at_us: when, in microseconds since 1970 UTC; who joins later is no victim.
+            dormant: one who has not logged in for long.
+            mfa: one with a second factor.
+            signed_in: one with a session that can be stolen.
+
+        Returns:
+            The first of 200 draws that fits; in a world too small for one, whoever
+            comes first, so a caller that needs the rest checks for it.
+        """
         for _ in range(200):
             person = self.people[int(self.rng.random() * len(self.people))]
             if dormant == person.dormant and person.created_us < at_us:
@@ -48,15 +59,19 @@ class Scene:
         return (at_us - self.start_us) / DAY_US
 
     def campaign(self, at_us: int) -> bytes:
-        """Draw the id of a campaign."""
+        """Draw the id of a campaign: the 16 bytes of a UUIDv7 of that time."""
         return uuid7_bytes(self.rng, at_us)
 
     def unknown(self, number: int) -> bytes:
-        """Return the subject of a name that has no account here."""
+        """Return the subject (a keyed hash, 32 bytes) of a name without an account."""
         return self.keyed.subject(f"leaked.{number}@example.net")
 
     def machine(self, at_us: int, carriers: Sequence[Carrier] = HOSTING) -> Source:
-        """Draw an attacking machine: a rented address behind a popular browser."""
+        """Draw an attacking machine: a rented address behind a popular browser.
+
+        Three of ten name a tool instead, as careless attackers do; each has a device
+        of its own.
+        """
         rng = self.rng
         carrier = carriers[int(rng.random() * len(carriers))]
         agent = POPULAR.user_agent(POPULAR.version_on(self.day(at_us)))
