@@ -18,6 +18,7 @@ from typing import Self
 from authkit.errors import ConfigError, InvalidInput
 
 KEY_BYTES = 32
+_MAX_DEVICE_CHARS = 65_536
 _MAX_NAME_CHARS = 320  # RFC 5321 section 4.5.3.1: 64 + 1 + 255
 
 
@@ -79,11 +80,20 @@ class KeyedHash:
         """Hash what the application knows a device by; the result has 32 bytes.
 
         Raises:
-            InvalidInput: it is empty.
+            InvalidInput: it is no text, empty, longer than 65,536 characters or has no
+                writing in UTF-8.
         """
-        if not fingerprint:
-            raise InvalidInput("the device fingerprint is empty")
-        return self._hash(b"authkit/device", fingerprint.encode())
+        if not isinstance(fingerprint, str) or not fingerprint:  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker
+            raise InvalidInput("the device fingerprint is empty, or no text")
+        if len(fingerprint) > _MAX_DEVICE_CHARS:
+            raise InvalidInput(
+                "the device fingerprint is longer than 65,536 characters"
+            )
+        try:
+            message = fingerprint.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("the device fingerprint has a lone surrogate") from None
+        return self._hash(b"authkit/device", message)
 
     def _hash(self, label: bytes, message: bytes) -> bytes:
         return hmac.digest(self.key, label + b"\x00" + message, "sha256")

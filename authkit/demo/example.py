@@ -124,7 +124,7 @@ class Tour:
         rotated = sessions.rotate(new.token, authenticated=True, assurance_level=2)
         self.expect(sessions.validate(new.token) is None, "the old token is none")
         say(
-            "kit.sessions.rotate(token, assurance_level=2)",
+            "kit.sessions.rotate(token, authenticated=True)",
             "a new token, the old: none",
         )
         token = rotated.token if rotated else new.token

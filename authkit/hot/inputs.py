@@ -9,7 +9,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+)
 from socket import AF_INET, inet_ntop, inet_pton
 from uuid import UUID
 
@@ -105,6 +111,8 @@ def address(value: Address) -> str:
             value = ip_address(value)
         except ValueError:
             raise InvalidInput("the IP address is not valid") from None
+    if isinstance(value, IPv4Interface | IPv6Interface):
+        value = value.ip  # which writes itself without the network
     if isinstance(value, IPv6Address):
         if value.scope_id is not None:
             raise InvalidInput("an IP address with a scope is local to one machine")

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from authkit.hot.operation import AnyOperation, Intent, Operation
 
+MAX_TOKEN_CHARS = 16_384
+
 
 @dataclass(slots=True)
 class SealedTokens:

@@ -247,7 +247,8 @@ ROTATE: Final = Operation(
           last_activity = clock_timestamp(),
           authenticated_at =
             CASE WHEN $3 THEN clock_timestamp() ELSE authenticated_at END,
-          assurance_level = coalesce($4, assurance_level),
+          assurance_level = CASE WHEN $3 THEN coalesce($4, assurance_level)
+            ELSE least($4, assurance_level) END,
           methods = coalesce($5, methods),
           risk_score = coalesce($6, risk_score)
       WHERE token_digest = $1

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from authkit.crypto import KeyRing
 from authkit.errors import AlreadyExists, InvalidInput, NotFound
 from authkit.hot import inputs
+from authkit.hot.oauth_providers import MAX_TOKEN_CHARS
 from authkit.ids import uuid7
 from authkit.relational.event import entity
 from authkit.relational.journal import Journal
@@ -167,7 +168,7 @@ class Accounts:
         """Seal and keep newer tokens of a provider in place of the old ones.
 
         Raises:
-            InvalidInput: a time has no zone.
+            InvalidInput: a part is not acceptable.
             NotFound: there is no such account.
         """
         statement = (
@@ -243,13 +244,22 @@ def _sealed(
         columns[f"{name}_sealed"] = (
             None
             if clear is None
-            else ring.seal(clear.encode(), context=_context(account_id, name))
+            else ring.seal(
+                inputs.text(
+                    clear, name.replace("_", " "), limit=MAX_TOKEN_CHARS
+                ).encode(),
+                context=_context(account_id, name),
+            )
+        )
+    for name, limit in (("token_type", 100), ("scope", 4096), ("session_state", 4096)):
+        said: str | None = getattr(tokens, name)
+        columns[name] = (
+            None
+            if said is None
+            else inputs.text(said, name.replace("_", " "), limit=limit)
         )
     expires = tokens.expires_at
-    return {
-        **columns,
-        "token_type": tokens.token_type,
-        "expires_at": None if expires is None else inputs.moment(expires, "expiry"),
-        "scope": tokens.scope,
-        "session_state": tokens.session_state,
-    }
+    columns["expires_at"] = (
+        None if expires is None else inputs.moment(expires, "expiry")
+    )
+    return columns

@@ -22,6 +22,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from authkit.errors import InvalidInput
+from authkit.hot import inputs
 
 Conditions = Mapping[str, object]
 Context = Mapping[str, object]
@@ -35,7 +36,8 @@ def parse(given: object) -> dict[str, object]:
     """Return the conditions if every part of them is understood.
 
     Raises:
-        InvalidInput: it is no object, or an operator is unknown or malformed.
+        InvalidInput: it is no object, or an operator is unknown or malformed; or jsonb
+            cannot hold it, or it is longer than 64 KiB.
     """
     if not isinstance(given, Mapping):
         raise InvalidInput("conditions are an object of operators")
@@ -51,7 +53,7 @@ def parse(given: object) -> dict[str, object]:
         raise InvalidInput("condition 'owner' is not the name of an attribute")
     if "window" in conditions and _window(conditions["window"]) is None:
         raise InvalidInput("condition 'window' is malformed")
-    return dict(conditions)
+    return inputs.json_object(conditions, "condition")
 
 
 def holds(

@@ -47,6 +47,7 @@ def test_an_impossible_name_is_refused(name: str):
         normalise_email(name)
 
 
-def test_an_empty_device_is_refused():
+@pytest.mark.parametrize("device", ["", "\ud800", "x" * 65_537, None, b"x"])
+def test_an_impossible_device_is_refused(device):
     with pytest.raises(InvalidInput):
-        KEY.device("")
+        KEY.device(device)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,11 @@ from hypothesis import strategies as st
 
 from authkit.errors import InvalidInput
 from authkit.hot import inputs
+
+
+@pytest.mark.parametrize("given", ["192.0.2.1/8", "2001:db8::1/64"])
+def test_the_address_of_an_interface_goes_without_its_network(given):
+    assert inputs.address(ip_interface(given)) == given.partition("/")[0]
 
 
 def test_an_ipv4_mapped_address_is_the_ipv4_address():

@@ -105,7 +105,8 @@ def test_a_login_comes_back_once_with_what_was_remembered(kit, user_id):
     assert (back.provider, back.issuer) == ("x", "https://x.example")
     assert (back.redirect_uri, back.user_id) == (URI, user_id)
     assert back.nonce_matches(away.nonce)
-    assert not back.nonce_matches("another")
+    for other in ("another", "", "\ud800"):
+        assert not back.nonce_matches(other)
     assert challenge_text(challenge_of(back.verifier)) == away.code_challenge
     assert kit.oauth.states.consume(away.state, away.browser_binding) is None
 

@@ -172,6 +172,17 @@ def test_rotation_ends_the_old_token_and_keeps_the_session(kit, user_id):
         assert uow.sessions.find(made.id).assurance_level == 2
 
 
+def test_the_level_rises_only_when_the_user_authenticated(kit, user_id):
+    made = begin(kit, user_id, assurance_level=2)
+    for asked, proved, level in ((3, False, 2), (3, True, 3), (1, False, 1)):
+        made = kit.sessions.rotate(
+            made.token, authenticated=proved, assurance_level=asked
+        )
+        assert made.session.assurance_level == level
+    kept = kit.sessions.rotate(made.token)
+    assert kept.session.assurance_level == 1
+
+
 def test_authentication_time_moves_only_when_the_user_authenticated(
     frozen_kit, clock, user_id
 ):

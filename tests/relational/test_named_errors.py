@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from authkit.crypto import KeyRing
 from authkit.errors import (
     AlreadyExists,
     AuthkitError,
@@ -69,6 +70,30 @@ BAD = {
         InvalidInput,
         "key ring is needed",
         lambda uow, user: link(uow, user, tokens=ProviderTokens(PLANTED)),
+    ),
+    "a token that cannot be": (
+        InvalidInput,
+        "access token",
+        lambda uow, user: link(
+            uow, user, tokens=ProviderTokens(f"{PLANTED}\x00"), ring=KeyRing.random()
+        ),
+    ),
+    "a scope that cannot be": (
+        InvalidInput,
+        "the scope holds a NUL",
+        lambda uow, user: link(
+            uow,
+            user,
+            tokens=ProviderTokens(scope=f"{PLANTED}\x00"),
+            ring=KeyRing.random(),
+        ),
+    ),
+    "a condition that cannot be": (
+        InvalidInput,
+        "cannot be written as JSON",
+        lambda uow, user: uow.permissions.create(
+            "x:y", when={"equals": {PLANTED: float("nan")}}
+        ),
     ),
     "an unknown role": (
         NotFound,

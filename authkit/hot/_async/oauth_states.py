@@ -57,7 +57,7 @@ class AsyncOAuthStates:
             redirect_uri: where it sends the browser back to.
             user_id: who links an account; None at a login.
             ip: where from.
-            user_agent: with what.
+            user_agent: with what; cut to 512 characters.
             lifetime: until when the browser must be back; at most an hour.
 
         Raises:

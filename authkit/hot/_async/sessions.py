@@ -206,7 +206,8 @@ class AsyncSessions(AsyncSessionLists):
         Args:
             token: the present one.
             authenticated: whether the user has just proved who they are.
-            assurance_level: the new one; None keeps it.
+            assurance_level: the new one; None keeps it. It rises only with
+                `authenticated`, whatever is asked for: the answer says what it is.
             methods: the new ones; None keeps them.
             risk_score: the new one; None keeps it.
 

@@ -14,7 +14,6 @@ from authkit.hot.oauth_providers import ProviderTokens, SealedTokens
 
 from .runner import Runner
 
-MAX_TOKEN_CHARS = 16_384
 _KEEP = timedelta(days=400)
 
 
@@ -185,7 +184,7 @@ def _seal(
 ) -> bytes | None:
     if token is None:
         return None
-    plain = inputs.text(token, f"{kind} token", limit=MAX_TOKEN_CHARS)
+    plain = inputs.text(token, f"{kind} token", limit=oauth_providers.MAX_TOKEN_CHARS)
     return ring.seal(plain.encode(), context=_context(account, kind))
 
 

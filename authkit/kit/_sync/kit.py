@@ -189,7 +189,7 @@ class Kit:
         Args:
             actor: who acts, `kind:id`, for the audit trail.
             ip: where from, for the audit trail.
-            user_agent: with what.
+            user_agent: with what; cut to 512 characters.
             correlation_id: of the request.
             read_only: refuse every change.
             max_lag: how stale the answers may be; a replica may serve them then. For
