@@ -78,6 +78,8 @@ MATRIX = [
         STOP,
     ),
     (("0A000", "54000", "P0001", "XX000", "99999"), AFTER_CONNECT, [READ, WRITE], STOP),
+    # What the driver refused by itself says nothing of the node.
+    ((None,), AFTER_CONNECT, [READ, WRITE], STOP),
 ]
 ROWS = [
     pytest.param(code, phase, intent, action, id=f"{code}-{phase.value}-{intent.value}")
