@@ -205,6 +205,12 @@ def test_a_tail_that_a_failover_lost_is_told_and_is_no_tampering():
     assert not judged(entries[:4], seen, timeline=2).intact
 
 
+def test_a_history_of_a_later_timeline_excuses_nothing_of_the_one_of_today():
+    seen = end(chain(6))
+    found = evidence([at(20, seen)], timeline=1, left={1: 15})
+    assert (found.witnesses, found.excused) == ((seen,), ())
+
+
 def test_numbers_that_a_failover_gave_out_again_are_told():
     entries, others = chain(6), chain(3)
     for number, entry in enumerate(chain(9, mark="b")[3:], start=4):
