@@ -168,9 +168,7 @@ def story(
         f"{_count(total.calls)} operations ran for {seconds:.0f} seconds on a primary"
         f" and its synchronous replica."
     )
-    if reason is not None:
-        summary += f" This run proves nothing: {reason}."
-    elif killed is not None and seen.outage_ms is not None:
+    if reason is None and killed is not None and seen.outage_ms is not None:
         summary += (
             f" After {killed - seen.span[0]:.1f} seconds the primary was killed and"
             " the replica promoted: no write was acknowledged for"
@@ -191,6 +189,7 @@ def story(
         database=seen.database,
         settings={**seen.settings, "checked": "; ".join(seen.checks)},
         drawings=drawings,
+        invalid=reason,
     )
 
 

@@ -64,6 +64,7 @@ class Hooks:
         listen: Any = environment.events  # its hooks are not typed
         messages: Any = runner
         listen.test_start.add_listener(self.on_test_start)
+        listen.test_stopping.add_listener(self.on_test_stopping)
         listen.test_stop.add_listener(self.on_test_stop)
         if environment.reset_stats:
             listen.spawning_complete.add_listener(self.on_spawning_complete)
@@ -189,6 +190,10 @@ class Hooks:
 
     # --- a test ends ------------------------------------------------------------------
 
+    def on_test_stopping(self, **_: Any) -> None:
+        """The users of this process are told to stop."""
+        self.run.end_arrivals()
+
     def on_test_stop(self, **_: Any) -> None:
         """Close the kit and hand over the rest; on the master, wait for all of it."""
         if isinstance(self.runner, WorkerRunner):
@@ -312,12 +317,9 @@ def join(environment: Environment, runner: Runner, **_: Any) -> None:
     """Give an environment its listeners; end the process where that cannot be."""
     try:
         _hooks[environment] = Hooks(environment, runner)
-    except ConfigError as exc:
-        for problem in exc.problems:
-            print(f"authkit: {problem}", file=sys.stderr)  # noqa: T201 # before any log is set up to show it plainly
-        sys.exit(2)
     except AuthkitError as exc:
-        print(f"authkit: {exc}", file=sys.stderr)  # noqa: T201 # the same
+        for problem in exc.problems if isinstance(exc, ConfigError) else (exc,):
+            print(f"authkit: {problem}", file=sys.stderr)  # noqa: T201 # before any log is set up to show it plainly
         sys.exit(2)
     # Locust sets its timers next, by a clock that stood still while this was loaded.
     gevent.get_hub().loop.update_now()

@@ -107,7 +107,7 @@ def finish(
         },
     )
     try:
-        _write(run, made, end)
+        _write(run, made, end, reason)
     except InvalidInput as exc:
         reason = str(exc)
     if reason is not None:
@@ -123,7 +123,7 @@ def finish(
     return made.exit_code
 
 
-def _write(run: LoadRun, made: Report, end: Ended) -> None:
+def _write(run: LoadRun, made: Report, end: Ended, reason: str | None) -> None:
     options = run.options
     if options.json is not None:
         made.write_json(options.json)
@@ -137,11 +137,11 @@ def _write(run: LoadRun, made: Report, end: Ended) -> None:
         except OSError as exc:
             raise InvalidInput(f"cannot write {options.recording}") from exc
     if options.report is not None and end.recording.cells:
-        story = report.with_short_names(_story(run, made, end))
+        story = report.with_short_names(_story(run, made, end, reason))
         report.write(story, options.report)
 
 
-def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
+def _story(run: LoadRun, made: Report, end: Ended, reason: str | None) -> report.Story:
     recording, total = end.recording, end.recording.select()
     latency = series.latency_of(recording, total).percentiles_ns((50.0, 99.0))
     p50, p99 = latency or (0, 0)
@@ -175,6 +175,7 @@ def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
                 "all operations",
             ),
             report.Tile("failed", f"{total.failed.count:,}", "calls"),
+            *_arrival_tiles(run, recording),
             *_fault_tiles(made, end),
         ),
         figures=made.figures,
@@ -184,7 +185,16 @@ def _story(run: LoadRun, made: Report, end: Ended) -> report.Story:
         start_roles=roles,
         database=run.database or DatabaseSide(),
         settings=_settings(run),
+        invalid=reason,
     )
+
+
+def _arrival_tiles(run: LoadRun, recording: Recording) -> tuple[report.Tile, ...]:
+    if recording.loop != "open":
+        return ()
+    missed = recording.skipped + recording.counted(summary.WAITING)
+    asked = f"{run.profile.rate:g} per second were due"
+    return (report.Tile("arrivals not begun", f"{missed:,}", asked),)
 
 
 def _fault_tiles(made: Report, end: Ended) -> tuple[report.Tile, ...]:

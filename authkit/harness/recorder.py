@@ -130,12 +130,17 @@ class Recorder:
             self._close(-1)
 
     def count(
-        self, what: str, node: str = NO_NODE, *, at_s: float | None = None
+        self,
+        what: str,
+        node: str = NO_NODE,
+        *,
+        at_s: float | None = None,
+        times: int = 1,
     ) -> None:
         """Count something that happened beside the calls, now or at a moment."""
         moment = self._clock() if at_s is None else at_s
         key = Count(int(moment / self.slot_s), what, node)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[key] = self._counts.get(key, 0) + times
 
     def arrival(self, lag_s: float, *, late: bool) -> None:
         """Count one arrival of an open loop: the generator's lag, or that it was late.

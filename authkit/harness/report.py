@@ -59,6 +59,7 @@ class Story:
     `span` is its start and end in wall-clock seconds, `outages` those of the longest
     time without an answer that each fault caused; `start_roles` the role of each
     node at its start; `settings` what was run, in words; `drawings` are shown below.
+    `invalid` says why the run proves nothing; None where it does.
     """
 
     title: str
@@ -74,6 +75,7 @@ class Story:
     database: DatabaseSide = field(default_factory=DatabaseSide)
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     drawings: tuple[Drawing, ...] = ()
+    invalid: str | None = None
 
 
 def with_short_names(story: Story) -> Story:

@@ -22,20 +22,16 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from authkit.errors import NotFound
-from authkit.harness import greenlets, standing
+from authkit.harness import greenlets, patching, standing
 from authkit.harness.database import DatabaseSide, Sampler, fingerprint, node_name
 from authkit.harness.errorclass import CallFailed, error_class
 from authkit.harness.history import Gathered, History, Kind
 from authkit.harness.options import LoadOptions
-from authkit.harness.patching import (
-    check_order,
-    keep_connections_of_killed_users,
-    time_waits,
-)
 from authkit.harness.phases import Mark
 from authkit.harness.recorder import Recorder, steady_wall_clock
 from authkit.harness.recording import NO_NODE, Recording, merged
 from authkit.harness.schedule import Schedule, offsets
+from authkit.harness.summary import WAITING
 from authkit.harness.tally import Tally
 from authkit.harness.visits import Visits
 from authkit.harness.world import OpenSession, World
@@ -100,10 +96,10 @@ class LoadRun:
         """
         import authkit
 
-        check_order()
+        patching.check_order()
         greenlets.install()
-        keep_connections_of_killed_users()
-        time_waits(self._waits)
+        patching.keep_connections_of_killed_users()
+        patching.time_waits(self._waits)
         # What happens to nodes is counted and drawn; a line for each time that a pool
         # or the watcher of a node notices says less, and there are many.
         for name in ("psycopg.pool", "authkit.cluster"):
@@ -139,6 +135,11 @@ class LoadRun:
         gc.freeze()
         spawn(self.beat)
         self.started_s, self.stopped_s = self.clock(), None
+
+    def end_arrivals(self) -> None:
+        """Begin on no arrival any more; count those that still wait for somebody."""
+        if self._schedule is not None and self._recorder is not None:
+            self._recorder.count(WAITING, times=self._schedule.end(self.clock()))
 
     def stop(self) -> None:
         """Close the kit and keep what was measured; stopping twice does nothing."""

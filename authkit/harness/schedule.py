@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final, Literal
 
 from authkit.errors import InvalidInput
@@ -92,9 +93,23 @@ class Schedule:
         self._start = start_s
         self._patience_s = patience_s
         self.skipped = 0
+        self._over = False
+
+    def end(self, now_s: float) -> int:
+        """Hand out nothing more; return how many were due and waited for somebody.
+
+        Without them a run that fell behind would be silent about its worst calls.
+        """
+        if self._over:
+            return 0
+        self._over = True
+        due = takewhile(lambda offset: self._start + offset <= now_s, self._offsets)
+        return sum(1 for _ in due)
 
     def pull(self, now_s: float) -> Due | None:
         """Take the next arrival; None after the last one."""
+        if self._over:
+            return None
         for offset in self._offsets:
             at = self._start + offset
             overdue = now_s - at

@@ -17,6 +17,8 @@ STALE_AUTHORISATION: Final = "stale authorisation"
 RETRY: Final = "retry"
 BREAKER_OPENED: Final = "breaker opened"
 IN_DOUBT: Final = "in doubt"
+# Arrivals of an open loop that were due and not begun when it ended.
+WAITING: Final = "waiting at the end"
 _COUNTED: Final = (STALE_READ, RETRY, BREAKER_OPENED, IN_DOUBT)
 # Of these a single one is one too many, whatever the goals say.
 _NEVER: Final = (STALE_AUTHORISATION,)
@@ -101,6 +103,7 @@ def of_run(recording: Recording, seconds: float) -> tuple[Figure, ...]:
         figures += [
             figure("late_arrivals", recording.late),
             figure("skipped_arrivals", recording.skipped),
+            figure("waiting_arrivals", recording.counted(WAITING)),
             figure("response_p99_ms", _ms(total.response.percentile_ns(99.0)), "ms"),
         ]
     figures += [

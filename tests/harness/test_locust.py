@@ -194,10 +194,12 @@ class Busy(AuthUser):
 def test_a_generator_that_is_too_slow_proves_nothing(locust, tmp_path: Path):
     path = tmp_path / "busy.py"
     path.write_text(SLOW)
-    ran = locust.run("-u", "4", "-r", "4", path=path, AUTHKIT_LOAD_RATE="15")
+    # Four times what it can do: most of it is never begun, and that is told.
+    ran = locust.run("-u", "4", "-r", "4", path=path, AUTHKIT_LOAD_RATE="80")
     assert ran.code == 2, ran.said
     assert ran.json is not None
     assert "the generator was the bottleneck" in ran.json["reason"]
+    assert ran.figures["waiting_arrivals"] > ran.figures["operations"]
     assert "proves nothing: the generator was the bottleneck" in ran.said
 
 

@@ -197,6 +197,13 @@ def test_an_open_loop_shows_response_time_and_the_generators_lag():
     assert "generator itself was late" in html
 
 
+def test_a_run_that_proves_nothing_says_so_at_its_head(html: str):
+    assert "proves nothing" not in html
+    page = render(replace(story(), invalid="it was late & slow"))
+    head = page.partition("</header>")[0]
+    assert "This run proves nothing: it was late &amp; slow." in head
+
+
 def test_a_stack_shows_the_most_frequent_parts_and_the_rest_as_one():
     rows = [
         {"t": t, "t2": t + 1, "operation": f"o{n}", "per_s": float(n)}

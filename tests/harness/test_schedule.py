@@ -67,6 +67,14 @@ def test_arrivals_overdue_beyond_patience_are_given_up_and_counted():
     assert (due.at_s, schedule.skipped) == (111.5, 2)
 
 
+def test_what_nobody_was_free_for_when_the_run_ends_is_counted_once():
+    schedule = Schedule(itertools.count(1.0), start_s=100.0)
+    assert schedule.pull(now_s=100.0) is not None
+    assert schedule.end(now_s=105.5) == 4  # due at 102 to 105
+    assert schedule.end(now_s=109.5) == 0
+    assert schedule.pull(now_s=110.0) is None
+
+
 def test_after_the_last_arrival_there_is_none():
     assert Schedule(iter([]), start_s=0.0).pull(now_s=0.0) is None
 
