@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 
 import psycopg
@@ -28,6 +29,22 @@ def test_everything_put_is_written_when_the_block_ends_but_what_is_refused(
     assert (queue.waiting, queue.refused, queue.lost) == (0, 1, 0)
     day = timedelta(days=1)
     assert kit.attempts.failures(window=day, user_id=user_id).user == 699
+
+
+def test_nothing_is_acknowledged_in_a_process_that_a_fork_made(kit, user_id):
+    with kit.attempts.queue() as queue:
+        child = os.fork()
+        if child == 0:  # pragma: no cover # nobody writes here: threads are not forked
+            status = 1
+            try:
+                queue.put(attempt(user_id=user_id))
+            except Closed:
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        queue.put(attempt(user_id=user_id))
+    assert queue.lost == 0
 
 
 def test_no_more_wait_than_may_and_nobody_waits_for_the_database(

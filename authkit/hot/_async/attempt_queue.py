@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
+from authkit.cluster._primitives.forks import generation
 from authkit.errors import (
     AlreadyExists,
     AuthkitError,
@@ -59,6 +60,7 @@ class AsyncAttemptQueue:
         self._changed = Signal()
         self._worker: Worker | None = None
         self._closing = False
+        self._generation = generation.number
         self._give_up_at = float("inf")
         self._refused = 0
         self._lost = 0
@@ -84,10 +86,12 @@ class AsyncAttemptQueue:
         Raises:
             InvalidInput: a part of it is not acceptable.
             Saturated: too many wait already; nothing was taken.
-            Closed: the block has not begun, or is over.
+            Closed: the block has not begun, or is over, or is another process's.
         """
         if self._worker is None or self._closing:
             raise Closed("the queue of attempts is not open")
+        if self._generation != generation.number:
+            raise Closed("the queue of attempts writes in another process: open one")
         if len(self._waiting) >= self._most:
             raise Saturated(f"{self._most:,} attempts wait to be written already")
         if attempt.occurred_at is None:
@@ -99,6 +103,7 @@ class AsyncAttemptQueue:
         """Begin to write what is put."""
         if self._worker is not None:
             raise Closed("a queue of attempts is used once")
+        self._generation = generation.number
         self._worker = spawn(self._work, name="authkit attempts")
         return self
 
@@ -108,7 +113,9 @@ class AsyncAttemptQueue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write the rest."""
+        """Write the rest; in a process that a fork made it is the parent's to write."""
+        if self._generation != generation.number:
+            return
         self._give_up_at = monotonic() + self._patience_s
         self._closing = True
         self._changed.raised()

@@ -18,6 +18,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from authkit.cluster._primitives.forks import generation
 from authkit.cluster._primitives.threads import Signal, Worker, join, nap, spawn
 from authkit.errors import (
     AlreadyExists,
@@ -61,6 +62,7 @@ class AttemptQueue:
         self._changed = Signal()
         self._worker: Worker | None = None
         self._closing = False
+        self._generation = generation.number
         self._give_up_at = float("inf")
         self._refused = 0
         self._lost = 0
@@ -86,10 +88,12 @@ class AttemptQueue:
         Raises:
             InvalidInput: a part of it is not acceptable.
             Saturated: too many wait already; nothing was taken.
-            Closed: the block has not begun, or is over.
+            Closed: the block has not begun, or is over, or is another process's.
         """
         if self._worker is None or self._closing:
             raise Closed("the queue of attempts is not open")
+        if self._generation != generation.number:
+            raise Closed("the queue of attempts writes in another process: open one")
         if len(self._waiting) >= self._most:
             raise Saturated(f"{self._most:,} attempts wait to be written already")
         if attempt.occurred_at is None:
@@ -101,6 +105,7 @@ class AttemptQueue:
         """Begin to write what is put."""
         if self._worker is not None:
             raise Closed("a queue of attempts is used once")
+        self._generation = generation.number
         self._worker = spawn(self._work, name="authkit attempts")
         return self
 
@@ -110,7 +115,9 @@ class AttemptQueue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write the rest."""
+        """Write the rest; in a process that a fork made it is the parent's to write."""
+        if self._generation != generation.number:
+            return
         self._give_up_at = monotonic() + self._patience_s
         self._closing = True
         self._changed.raised()
