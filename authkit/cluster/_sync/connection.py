@@ -13,24 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
-from psycopg import (
-    Connection,
-    Cursor,
-    Error,
-    OperationalError,
-    generators,
-)
+from psycopg import Connection, Cursor, Error, OperationalError, generators
 from psycopg.errors import Diagnostic, error_from_result
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
-from authkit.cluster.consistency import Token, lsn_number
+from authkit.cluster.consistency import Token
+from authkit.cluster.position import COMMIT_AND_POSITION, POSITION, token_at
 from authkit.cluster.views import Role
-from authkit.errors import DatabaseError, NotPermitted
+from authkit.errors import NotPermitted
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen, QueryNoTemplate
@@ -51,16 +46,6 @@ CANCELLED_S = 0.5
 # The function of the server that warns of a commit which its standby did not confirm
 # (src/backend/replication/syncrep.c): SQLSTATE 01000 or 57P01, both shared with others.
 UNCONFIRMED = "SyncRepWaitForLSN"
-
-
-# The timeline from the same answer: it is of this server, whatever it is by now.
-POSITION: LiteralString = """
-SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
-       pg_current_wal_insert_lsn()::text
-"""
-# Without parameters this is one message of the simple query protocol, in which COMMIT
-# ends the transaction and what follows it runs by itself.
-COMMIT_AND_POSITION: LiteralString = "COMMIT;" + POSITION
 
 
 class NodeConnection(Connection[Any]):
@@ -216,7 +201,7 @@ class NodeConnection(Connection[Any]):
         if len(results) == 1 or results[1].status != ExecStatus.TUPLES_OK:
             return None
         timeline, lsn = (results[1].get_value(0, column) for column in (0, 1))
-        return _token((timeline.decode(), lsn.decode()))
+        return token_at((timeline.decode(), lsn.decode()))
 
     def _commit_and_ask(self) -> PQGen[list[PGresult]]:
         self.pgconn.send_query(COMMIT_AND_POSITION.encode())
@@ -233,7 +218,7 @@ class NodeConnection(Connection[Any]):
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
         cursor = self.tuples().execute(POSITION)
-        return _token(cursor.fetchone())
+        return token_at(cursor.fetchone())
 
     def tuples(self) -> Cursor[tuple[Any, ...]]:
         """Return a cursor that makes plain rows, whatever the caller has them be."""
@@ -242,11 +227,9 @@ class NodeConnection(Connection[Any]):
     def holds(self, token: Token) -> bool:
         """Whether what is read on it from now on shows this commit.
 
-        A replica is given a moment (20 ms) to replay it. A transaction with one
-        snapshot for all of it (REPEATABLE READ) shows what was there at its beginning.
+        A replica is given 20 ms to replay it. REPEATABLE READ shows what was before.
 
         Raises:
-            psycopg.Error: the node could not be asked.
             TokenLost: the commit cannot be shown to be part of the present timeline.
         """
         return self.home.contained(self, token)
@@ -345,9 +328,3 @@ class NodeConnection(Connection[Any]):
         # psycopg waits for the statement's end then, for up to 5 s.
         self.deadline = min(self.deadline, monotonic() + CANCELLED_S)
         super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))
-
-
-def _token(row: tuple[str, str] | None) -> Token:
-    if row is None:
-        raise DatabaseError("the server sent no position")
-    return Token(int(row[0], 16), lsn_number(row[1]))

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncRawCursor, pq
 from psycopg.generators import execute as execute_gen
 
 from authkit.cluster import AsyncNodeConnection, Token
-from authkit.cluster._async.connection import POSITION
+from authkit.cluster.position import POSITION
 from authkit.hot import lane
 from authkit.hot._primitives.aio import ask
 from authkit.hot.binding import bind

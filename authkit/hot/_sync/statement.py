@@ -15,7 +15,7 @@ from psycopg import Connection, RawCursor, pq
 from psycopg.generators import execute as execute_gen
 
 from authkit.cluster import NodeConnection, Token
-from authkit.cluster._sync.connection import POSITION
+from authkit.cluster.position import POSITION
 from authkit.hot import lane
 from authkit.hot._primitives.threads import ask
 from authkit.hot.binding import bind
