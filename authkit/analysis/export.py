@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from authkit.analysis import sources
 from authkit.analysis.arrow import storable, tables
 from authkit.analysis.manifest import (
+    UNFINISHED,
     Manifest,
     Part,
     read_manifest,
@@ -127,7 +128,7 @@ class _Writing:
                 f"{self._directory} holds an export with other columns: choose another"
                 " folder"
             )
-        return Manifest(
+        made = Manifest(
             source=self._source.name,
             masked=self._masked,
             columns=columns,
@@ -135,6 +136,9 @@ class _Writing:
             complete=False,
             directory=self._directory,
         )
+        # Before any file: a run that is killed in its first leaves what can be gone on.
+        write_manifest(made)
+        return made
 
     def day(self, manifest: Manifest, since: datetime, until: datetime) -> Manifest:
         """Write one day unless it stands there whole; the manifest after it."""
@@ -235,7 +239,7 @@ def _days(within: Window) -> Iterator[tuple[datetime, datetime]]:
 def _before(directory: Path, name: str, *, masked: bool) -> Manifest | None:
     before = read_manifest(directory)
     if before is None:
-        if any(directory.iterdir()):
+        if any(entry.name != UNFINISHED for entry in directory.iterdir()):
             raise InvalidInput(
                 f"{directory} is not empty and holds no export: choose another folder"
             )

@@ -11,6 +11,8 @@ from authkit import __version__
 from authkit.errors import InvalidInput
 
 MANIFEST = "manifest.json"
+# What it is called while it is written.
+UNFINISHED = f".{MANIFEST}.part"
 _FORMAT = 1
 
 
@@ -109,6 +111,6 @@ def read_manifest(directory: Path) -> Manifest | None:
 def write_manifest(manifest: Manifest) -> None:
     """Replace the manifest of a folder, whole."""
     target = manifest.directory / MANIFEST
-    part = target.with_name(f".{MANIFEST}.part")
+    part = target.with_name(UNFINISHED)
     part.write_text(json.dumps(manifest.as_dict(), indent=1) + "\n", encoding="utf-8")
     part.replace(target)

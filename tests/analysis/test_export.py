@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -108,6 +111,34 @@ def test_an_export_that_stopped_goes_on_and_writes_nothing_twice(
     assert manifest.complete
     assert len(manifest.parts) == 6
     assert {p: p.stat().st_mtime_ns for p in written} == written
+
+
+# As if somebody had killed it just before a file stands under its name.
+KILLED = """
+import os, sys, pyarrow.parquet as parquet
+from authkit.analysis import Frames
+parquet.ParquetWriter.close = lambda writer: os.kill(os.getpid(), 9)
+Frames(lambda: sys.argv[1], say=len).export(sys.argv[2], since="5d")
+"""
+
+
+def test_an_export_that_was_killed_in_its_first_file_goes_on(seeded, tmp_path: Path):
+    out = tmp_path / "out"
+    command = (sys.executable, "-c", KILLED, seeded.url, str(out))
+    died = subprocess.run(command, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert list(out.rglob("*.parquet.part"))
+    manifest = seeded.frames().export(out, since="5d")
+    assert manifest.complete
+    assert len(list(out.rglob("*.parquet"))) == len(manifest.parts)
+    assert not list(out.rglob("*.part"))
+
+
+def test_an_export_that_was_killed_before_its_first_file_goes_on(
+    seeded, tmp_path: Path
+):
+    (tmp_path / ".manifest.json.part").write_text("{")
+    assert seeded.frames().export(tmp_path, since="1d").complete
 
 
 def test_scores_and_the_trail_go_out_with_their_objects_as_text(seeded, tmp_path: Path):
