@@ -156,26 +156,38 @@ def of(connection: AnyConnection) -> dict[str, Prepared]:
 
 def ask(
     pgconn: pq.abc.PGconn, prepared: Prepared, values: list[Buffer | None]
-) -> PQGen[list[pq.abc.PGresult]]:
+) -> PQGen[pq.abc.PGresult]:
     """Send one statement and fetch its result.
 
     Sent from here and not before, so that the connection notes the state in which the
     statement found it: a write that is lost on the way is in doubt.
     """
     pgconn.send_query_prepared(prepared.name, values, prepared.formats, BINARY)
-    return (yield from execute(pgconn))
+    return word((yield from execute(pgconn)))
+
+
+def word(results: Sequence[pq.abc.PGresult]) -> pq.abc.PGresult:
+    """Return what counts of a statement's results.
+
+    A second one is the refusal to commit it: by a deferred constraint, or where every
+    transaction is serializable.
+    """
+    return results[-1]
 
 
 def exchange(
     pgconn: pq.abc.PGconn, calls: Sequence[Call], after: str | None
-) -> PQGen[list[pq.abc.PGresult]]:
+) -> PQGen[tuple[list[pq.abc.PGresult], list[pq.abc.PGresult]]]:
     """Send statements as one transaction, and one more after it; fetch every result.
 
     All of them go out before the first answer is read. Up to the first Sync they are
-    one implicit transaction (PostgreSQL documentation, section 34.5.1.1); `after` is a
-    statement without parameters that runs behind it, in its own.
+    one implicit transaction (PostgreSQL documentation, section 34.5.1.1), which may
+    still be refused there; `after` is a statement without parameters that runs behind
+    it, in its own: what becomes of it says nothing of the transaction.
     """
     results: list[pq.abc.PGresult] = []
+    behind: list[pq.abc.PGresult] = []
+    committed = False
     try:
         pgconn.enter_pipeline_mode()
         for prepared, values in calls:
@@ -185,17 +197,31 @@ def exchange(
             pgconn.send_query_params(after.encode(), None)
             pgconn.pipeline_sync()
         yield from send(pgconn)
-        for statements in (len(calls),) if after is None else (len(calls), 1):
-            for _ in range(statements):
-                while (result := (yield from fetch(pgconn))) is not None:
-                    results.append(result)
-            yield from fetch(pgconn)  # what answers the Sync
+        yield from _up_to_sync(pgconn, results)
+        committed = first_refused(results) is None
+        if after is not None:
+            yield from _up_to_sync(pgconn, behind)
         pgconn.exit_pipeline_mode()
     except psycopg.OperationalError:
         # What the server said before it went away tells more than that it did.
-        if first_refused(results) is None:
+        if not committed and first_refused(results) is None:
             raise
-    return results
+    return results, behind
+
+
+def _up_to_sync(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> PQGen[None]:
+    ended = False
+    while True:
+        result = yield from fetch(pgconn)
+        if result is None:
+            if ended:  # one ends each statement: two, and nothing will come
+                raise psycopg.OperationalError("the connection was lost")
+            ended = True
+            continue
+        ended = False
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            return
+        results.append(result)
 
 
 def first_refused(results: Sequence[pq.abc.PGresult]) -> psycopg.Error | None:
@@ -206,9 +232,11 @@ def first_refused(results: Sequence[pq.abc.PGresult]) -> psycopg.Error | None:
     return None
 
 
-def token_of(result: pq.abc.PGresult) -> Token:
-    """Read a position that the server sent."""
-    timeline, position = result.get_value(0, 0), result.get_value(0, 1)
+def token_of(results: Sequence[pq.abc.PGresult]) -> Token | None:
+    """Read a position; None where the server was stopped before it sent one."""
+    if not results or results[0].status not in FINE:
+        return None
+    timeline, position = results[0].get_value(0, 0), results[0].get_value(0, 1)
     if timeline is None or position is None:
         raise DatabaseError("the server sent no position")
     return Token(int(timeline, 16), lsn_number(position.decode()))

@@ -106,7 +106,8 @@ async def end(
             driver's.
     """
     if error is None:
-        if connection.pgconn.transaction_status:  # 0: nothing is open
+        # 0: nothing is open
+        if connection.pgconn.transaction_status and not connection.finished:
             try:
                 await connection.commit()
             except psycopg.Error as exc:

@@ -65,6 +65,8 @@ class NodeConnection(Connection[Any]):
     # What SQLAlchemy keeps of it, and for which pool: see `engine_pool`.
     seat: tuple[Pool, ConnectionPoolEntry] | None = None
     unconfirmed: bool = False
+    # Set where all that ran on it is known to be committed, although it is lost.
+    finished: bool = False
     # Whether its next commit is to give a token, and the one that it gave.
     asks: bool = False
     given: Token | None = None
@@ -126,6 +128,7 @@ class NodeConnection(Connection[Any]):
         """Mark it as given back, as new."""
         self.out = self.managed = self.committing = False
         self.unconfirmed = self.overdue = self.asks = False
+        self.finished = False
         self.given = None
         self.deadline = inf
         self.drawn_from = self.blamed = None

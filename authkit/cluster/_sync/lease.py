@@ -108,7 +108,8 @@ def end(
             driver's.
     """
     if error is None:
-        if connection.pgconn.transaction_status:  # 0: nothing is open
+        # 0: nothing is open
+        if connection.pgconn.transaction_status and not connection.finished:
             try:
                 connection.commit()
             except psycopg.Error as exc:

@@ -86,7 +86,8 @@ async def together(
 
     Returns the rows of the last one, which sees with a snapshot of its own what
     committed while the ones before it waited for their locks; and a token for the
-    commit, where one is asked for. The connection must fit the lane.
+    commit, where one is asked for and the server told it. The connection must fit the
+    lane.
 
     Raises:
         psycopg.Error: as the server reported it; nothing of it was applied.
@@ -102,7 +103,7 @@ async def together(
                 statements[operation.name] = prepared
             calls.append((prepared, prepared.values(params)))
         async with connection.lock:
-            results = await connection.wait(
+            results, told = await connection.wait(
                 lane.exchange(connection.pgconn, calls, POSITION if token else None)
             )
         error = lane.first_refused(results)
@@ -113,10 +114,12 @@ async def together(
         again = True
         for operation, _ in steps:
             del statements[operation.name]
+    if isinstance(connection, AsyncNodeConnection):
+        connection.finished = connection.closed
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
     rows = read.read(result).load_rows(0, result.ntuples, last.build)
-    return rows, lane.token_of(results[-1]) if token else None
+    return rows, lane.token_of(told)
 
 
 async def behind(

@@ -42,13 +42,11 @@ async def ask(
     async with connection.lock:
         pgconn = connection.pgconn
         if not isinstance(connection, AsyncNodeConnection) or connection.severed:
-            (result,) = await connection.wait(lane.ask(pgconn, prepared, values))
-            return result
+            return await connection.wait(lane.ask(pgconn, prepared, values))
         connection.before = _IDLE
         pgconn.send_query_prepared(prepared.name, values, prepared.formats, lane.BINARY)
         if pgconn.flush():
-            (result,) = await connection.wait(execute(pgconn))
-            return result
+            return lane.word(await connection.wait(execute(pgconn)))
         try:
             return await _answer(pgconn)
         except asyncio.CancelledError as exc:
@@ -83,7 +81,9 @@ async def _answer(pgconn: PGconn) -> PGresult:
         result = pgconn.get_result()
         if result is None:
             break
-        answer = answer or result
+        # What COMMIT refuses comes after the rows.
+        if answer is None or result.status not in lane.FINE:
+            answer = result
     if answer is None:
         raise OperationalError("the server sent no result")
     return answer

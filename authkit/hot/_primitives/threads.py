@@ -65,8 +65,7 @@ def ask(
                 prepared.formats,
                 lane.BINARY,
             )
-        (result,) = connection.wait(lane.ask(pgconn, prepared, values))
-    return result
+        return connection.wait(lane.ask(pgconn, prepared, values))
 
 
 class _Entry:

@@ -88,7 +88,8 @@ def together(
 
     Returns the rows of the last one, which sees with a snapshot of its own what
     committed while the ones before it waited for their locks; and a token for the
-    commit, where one is asked for. The connection must fit the lane.
+    commit, where one is asked for and the server told it. The connection must fit the
+    lane.
 
     Raises:
         psycopg.Error: as the server reported it; nothing of it was applied.
@@ -104,7 +105,7 @@ def together(
                 statements[operation.name] = prepared
             calls.append((prepared, prepared.values(params)))
         with connection.lock:
-            results = connection.wait(
+            results, told = connection.wait(
                 lane.exchange(connection.pgconn, calls, POSITION if token else None)
             )
         error = lane.first_refused(results)
@@ -115,10 +116,12 @@ def together(
         again = True
         for operation, _ in steps:
             del statements[operation.name]
+    if isinstance(connection, NodeConnection):
+        connection.finished = connection.closed
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
     rows = read.read(result).load_rows(0, result.ntuples, last.build)
-    return rows, lane.token_of(results[-1]) if token else None
+    return rows, lane.token_of(told)
 
 
 def behind(
