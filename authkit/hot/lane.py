@@ -21,9 +21,6 @@ from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
 from psycopg.generators import execute, fetch, send
 
-from authkit.cluster import Token
-from authkit.cluster.consistency import lsn_number
-from authkit.errors import DatabaseError
 from authkit.hot import arrays
 from authkit.hot.arrays import Dump
 from authkit.hot.operation import AnyOperation
@@ -230,16 +227,6 @@ def first_refused(results: Sequence[pq.abc.PGresult]) -> psycopg.Error | None:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             return refused(result)
     return None
-
-
-def token_of(results: Sequence[pq.abc.PGresult]) -> Token | None:
-    """Read a position; None where the server was stopped before it sent one."""
-    if not results or results[0].status not in FINE:
-        return None
-    timeline, position = results[0].get_value(0, 0), results[0].get_value(0, 1)
-    if timeline is None or position is None:
-        raise DatabaseError("the server sent no position")
-    return Token(int(timeline, 16), lsn_number(position.decode()))
 
 
 def fits(connection: AnyConnection) -> bool:

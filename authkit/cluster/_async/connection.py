@@ -13,15 +13,20 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, generators
-from psycopg.errors import Diagnostic, error_from_result
-from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg import (
+    AsyncConnection,
+    AsyncCursor,
+    Error,
+    OperationalError,
+)
+from psycopg.errors import Diagnostic
+from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
+from authkit.cluster import position
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token
-from authkit.cluster.position import COMMIT_AND_POSITION, POSITION, token_at
 from authkit.cluster.views import Role
 from authkit.errors import NotPermitted
 
@@ -195,18 +200,10 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         async with self.lock:
             status = self.pgconn.transaction_status
             self.committing = status == TransactionStatus.INTRANS
-            results = await self.wait(self._commit_and_ask())
-        if results[0].status != ExecStatus.COMMAND_OK:
-            raise error_from_result(results[0], self.info.encoding)
+            results = await self.wait(position.commit(self.pgconn))
+        token = position.of_commit(results, self.info.encoding)
         self.committing = False
-        if len(results) == 1 or results[1].status != ExecStatus.TUPLES_OK:
-            return None
-        timeline, lsn = (results[1].get_value(0, column) for column in (0, 1))
-        return token_at((timeline.decode(), lsn.decode()))
-
-    def _commit_and_ask(self) -> PQGen[list[PGresult]]:
-        self.pgconn.send_query(COMMIT_AND_POSITION.encode())
-        return (yield from generators.execute(self.pgconn))
+        return token
 
     async def token(self) -> Token:
         """Return a token for everything committed so far; costs a round trip.
@@ -218,8 +215,8 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         view = self.node
         if view.role is not Role.PRIMARY:
             raise NotPermitted("a token comes from a writer's connection")
-        cursor = await self.tuples().execute(POSITION)
-        return token_at(await cursor.fetchone())
+        cursor = await self.tuples().execute(position.POSITION)
+        return position.of_row(await cursor.fetchone())
 
     def tuples(self) -> AsyncCursor[tuple[Any, ...]]:
         """Return a cursor that makes plain rows, whatever the caller has them be."""
@@ -228,9 +225,11 @@ class AsyncNodeConnection(AsyncConnection[Any]):
     async def holds(self, token: Token) -> bool:
         """Whether what is read on it from now on shows this commit.
 
-        A replica is given 20 ms to replay it. REPEATABLE READ shows what was before.
+        A replica is given a moment (20 ms) to replay it. A transaction with one
+        snapshot for all of it (REPEATABLE READ) shows what was there at its beginning.
 
         Raises:
+            psycopg.Error: the node could not be asked.
             TokenLost: the commit cannot be shown to be part of the present timeline.
         """
         return await self.home.contained(self, token)

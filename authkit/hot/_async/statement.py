@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncRawCursor, pq
 from psycopg.generators import execute as execute_gen
 
 from authkit.cluster import AsyncNodeConnection, Token
-from authkit.cluster.position import POSITION
+from authkit.cluster.position import POSITION, of_answer
 from authkit.hot import lane
 from authkit.hot._primitives.aio import ask
 from authkit.hot.binding import bind
@@ -119,7 +119,7 @@ async def together(
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
     rows = read.read(result).load_rows(0, result.ntuples, last.build)
-    return rows, lane.token_of(told)
+    return rows, of_answer(told)
 
 
 async def behind(

@@ -15,7 +15,7 @@ from psycopg import Connection, RawCursor, pq
 from psycopg.generators import execute as execute_gen
 
 from authkit.cluster import NodeConnection, Token
-from authkit.cluster.position import POSITION
+from authkit.cluster.position import POSITION, of_answer
 from authkit.hot import lane
 from authkit.hot._primitives.threads import ask
 from authkit.hot.binding import bind
@@ -121,7 +121,7 @@ def together(
     last, read = steps[-1][0], calls[-1][0]
     result = results[len(steps) - 1]
     rows = read.read(result).load_rows(0, result.ntuples, last.build)
-    return rows, lane.token_of(told)
+    return rows, of_answer(told)
 
 
 def behind(
