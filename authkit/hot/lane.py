@@ -160,15 +160,9 @@ def ask(
     statement found it: a write that is lost on the way is in doubt.
     """
     pgconn.send_query_prepared(prepared.name, values, prepared.formats, BINARY)
-    return word((yield from execute(pgconn)))
-
-
-def word(results: Sequence[pq.abc.PGresult]) -> pq.abc.PGresult:
-    """Return what counts of a statement's results.
-
-    A second one is the refusal to commit it: by a deferred constraint, or where every
-    transaction is serializable.
-    """
+    results = yield from execute(pgconn)
+    # A second one is the refusal to commit: by a deferred constraint, or where every
+    # transaction is serializable.
     return results[-1]
 
 

@@ -31,7 +31,9 @@ class Charge:
     blocked_until: datetime | None
 
 
-# `excluded.updated_at` is this call's reading of the clock, one for all of it.
+# `excluded.updated_at` is this call's reading of the clock as it set out. Whether it is
+# let through is judged, and told, by the clock once the row is locked: those who waited
+# for it set out earlier than the last who was charged, and would be turned away early.
 CHECK: Final = Operation(
     name="rate_limits.check",
     sql="""
@@ -48,9 +50,10 @@ CHECK: Final = Operation(
           policy = excluded.policy, updated_at = excluded.updated_at
       WHERE least(greatest(r.theoretical_arrival_at, excluded.updated_at),
                   excluded.updated_at + $5::interval) + $4::interval
-              <= excluded.updated_at + $5::interval
+              <= coalesce($6::timestamptz, clock_timestamp()) + $5::interval
         AND (r.blocked_until IS NULL OR r.blocked_until <= excluded.updated_at)
-      RETURNING r.theoretical_arrival_at AS arrival
+      RETURNING r.theoretical_arrival_at AS arrival,
+                coalesce($6::timestamptz, clock_timestamp()) AS at
     ), brought_back AS (
       UPDATE authkit.rate_limit_tracking AS r
       SET theoretical_arrival_at = clock.at + $5::interval
@@ -60,7 +63,7 @@ CHECK: Final = Operation(
         AND NOT EXISTS (SELECT 1 FROM charged)
     )
     SELECT 1::int8 AS place, true AS known, charged.arrival IS NOT NULL AS allowed,
-           clock.at,
+           coalesce(charged.at, clock.at) AS at,
            coalesce(charged.arrival,
                     least(greatest(r.theoretical_arrival_at, clock.at),
                           clock.at + $5::interval), clock.at) AS arrival,

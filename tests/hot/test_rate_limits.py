@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +15,15 @@ import authkit
 from authkit.errors import InvalidInput
 from authkit.hot import RatePolicy
 from authkit.ids import uuid7
+from authkit.testing.waiting import until
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TEN = RatePolicy("ten", 10, timedelta(hours=1))
+WAITING = """
+    SELECT count(*)::int FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 POLICIES = (
     RatePolicy("slow", 5, MINUTE),
     RatePolicy("odd", 7, MINUTE, burst=3),
@@ -122,6 +128,24 @@ def test_exactly_so_many_of_those_who_race_are_let_through(kit, race, number):
     answers = race(lambda _: kit.rate_limits.check(name, "test", TEN), 40)
     assert sum(answer.allowed for answer in answers) == 10
     assert sorted(a.remaining for a in answers if a) == list(range(10))
+
+
+def test_who_sets_out_before_the_others_were_charged_gets_the_last_unit(kit, superuser):
+    name = key()
+    with ThreadPoolExecutor(1) as threads:
+        with kit.unit_of_work() as uow:
+            assert uow.hot.rate_limits.check(name, "test", TEN)
+            early = threads.submit(kit.rate_limits.check, name, "test", TEN)
+            until(
+                lambda: superuser.execute(WAITING).fetchone() == (1,),
+                "a caller who waits for the row",
+            )
+            uow.hot.rate_limits.reset(name, "test")
+            for _ in range(9):
+                assert uow.hot.rate_limits.check(name, "test", TEN)
+        answer = early.result()
+    assert (answer.allowed, answer.remaining) == (True, 0)
+    assert not kit.rate_limits.check(name, "test", TEN)
 
 
 @pytest.mark.parametrize("number", range(4))

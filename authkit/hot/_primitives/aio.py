@@ -46,7 +46,7 @@ async def ask(
         connection.before = _IDLE
         pgconn.send_query_prepared(prepared.name, values, prepared.formats, lane.BINARY)
         if pgconn.flush():
-            return lane.word(await connection.wait(execute(pgconn)))
+            return (await connection.wait(execute(pgconn)))[-1]
         try:
             return await _answer(pgconn)
         except asyncio.CancelledError as exc:
