@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Self
 
+from authkit.errors import ConfigError
 from authkit.kit._async.kit import AsyncKit as _AsyncKit
 from authkit.kit._sync.kit import Kit
 from authkit.settings import Settings
@@ -35,7 +36,7 @@ def connect(settings: Settings | None = None) -> Kit:
         ConfigError: the settings are faulty, or name no database; every fault at once.
         Unavailable: no node can be used; the message gives each one's reason.
     """
-    return Kit(settings).open()
+    return Kit(_checked(settings)).open()
 
 
 def connect_async(settings: Settings | None = None) -> AsyncKit:
@@ -44,4 +45,16 @@ def connect_async(settings: Settings | None = None) -> AsyncKit:
     Raises:
         ConfigError: the settings are faulty, or name no database; every fault at once.
     """
-    return AsyncKit(settings)
+    return AsyncKit(_checked(settings))
+
+
+def _checked(given: object) -> Settings | None:
+    """Refuse what is easily given instead, a URL, without repeating its password."""
+    if given is None or isinstance(given, Settings):
+        return given
+    raise ConfigError(
+        [
+            f"connect takes Settings and not {type(given).__name__}: for a URL, "
+            "connect(Settings.load(database_url=...))"
+        ]
+    )

@@ -42,6 +42,13 @@ def test_settings_come_from_the_environment(settings, monkeypatch):
         assert kit.settings.database_url.get_secret_value() == url
 
 
+@pytest.mark.parametrize("connect", [authkit.connect, authkit.connect_async])
+def test_a_url_is_no_settings_and_its_password_is_not_repeated(connect):
+    with pytest.raises(ConfigError, match="database_url=") as caught:
+        connect("postgresql://ann:geheim@127.0.0.1/app")
+    assert "geheim" not in repr(caught.value)
+
+
 def test_without_a_database_the_error_says_which_variable_is_missing():
     with pytest.raises(ConfigError, match="DATABASE_URL"):
         authkit.connect(Settings.load(env_file=None, database_url=None))
