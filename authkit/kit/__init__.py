@@ -52,9 +52,5 @@ def _checked(given: object) -> Settings | None:
     """Refuse what is easily given instead, a URL, without repeating its password."""
     if given is None or isinstance(given, Settings):
         return given
-    raise ConfigError(
-        [
-            f"connect takes Settings and not {type(given).__name__}: for a URL, "
-            "connect(Settings.load(database_url=...))"
-        ]
-    )
+    what = f"connect takes Settings and not {type(given).__name__}"
+    raise ConfigError([f"{what}: for a URL, connect(Settings.load(database_url=...))"])
