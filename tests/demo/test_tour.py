@@ -150,7 +150,7 @@ def test_a_kept_demo_leaves_a_running_cluster_and_says_how_to_reach_and_end_it(
     assert again == 0, said_again + told_again
 
     (line,) = (text for text in said.splitlines() if "authkit lab down" in text)
-    name = line.split()[3]
+    name = line.partition("lab down ")[2].split()[0]
     subprocess.run(
         [sys.executable, "-m", "authkit", "lab", "down", name],
         env={**os.environ, "AUTHKIT_STATE_DIR": str(demo.state)},

@@ -24,7 +24,7 @@ from authkit.ops.backup.staging import writing
 from authkit.ops.backup.streaming import receive_until
 from authkit.ops.backup.throwaway import throwaway
 from authkit.ops.backup.tools import Tools, find_tools
-from authkit.ops.backup.wal import position, reach, segments, shown
+from authkit.ops.backup.wal import kept_in, position, reach, segments, shown
 from authkit.ops.connection import connect
 from authkit.ops.database import setup
 from authkit.testing.plugin import memory_folder
@@ -64,6 +64,18 @@ def test_the_log_is_followed_to_its_first_gap_and_no_further():
     assert (over.end, over.missing) == (4 * SIZE, None)
     nothing = reach((), ONE.end, 1, SIZE)
     assert (nothing.end, nothing.missing) == (ONE.end, None)
+
+
+def test_the_log_begins_inside_the_backup_where_streaming_began_after_it(tmp_path):
+    inside, beside, absent = (tmp_path / name for name in ("pg_wal", "wal", "none"))
+    for folder, held in ((inside, names(2)), (beside, [f"{names(3)[0]}.partial"])):
+        folder.mkdir()
+        for name in (*held, "00000002.history"):
+            (folder / name).touch()
+    log = kept_in(inside, beside, absent)
+    assert [path.parent for path in log.values()] == [inside, beside]
+    found = reach(segments(log, SIZE), ONE.end, 1, SIZE)
+    assert (found.end, found.missing) == (4 * SIZE, None)
 
 
 def test_recovery_begins_with_the_newest_backup_before_the_moment():

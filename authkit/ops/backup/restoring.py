@@ -27,6 +27,7 @@ from authkit.ops.backup.verifying import verify
 from authkit.ops.backup.wal import (
     Reach,
     holds_point,
+    kept_in,
     last_commit,
     reach,
     segment_size,
@@ -150,7 +151,7 @@ def _begin(
         # What lies behind a later backup was looked through with that one.
         end = end if later is None else min(end, later)
         if holds_point(
-            tools, folder.wal, target.name,
+            tools, _log(folder, backup), target.name,
             start=backup.end, end=end, timeline=backup.timeline,
         ):  # fmt: skip
             return backup
@@ -162,16 +163,21 @@ def _begin(
 
 
 def _reach(folder: Folder, backup: Backup) -> Reach:
-    size = segment_size(folder.wal)
-    names = [p.name for p in folder.wal.iterdir()] if folder.wal.is_dir() else []
-    return reach(segments(names, size), backup.end, backup.timeline, size)
+    log = _log(folder, backup)
+    size = segment_size(log)
+    return reach(segments(log, size), backup.end, backup.timeline, size)
+
+
+def _log(folder: Folder, backup: Backup) -> dict[str, Path]:
+    return kept_in(folder.data(backup.id) / "pg_wal", folder.wal)
 
 
 def _require_log(tools: Tools, folder: Folder, backup: Backup, target: Target) -> None:
     found = _reach(folder, backup)
     last = None
     if target.time is not None or found.missing is not None:
-        last = last_commit(tools, folder.wal, found, segment_size(folder.wal))
+        log = _log(folder, backup)
+        last = last_commit(tools, log, found, segment_size(log))
     require_reachable(backup, target, found, last)
 
 

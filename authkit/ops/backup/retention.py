@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from authkit.errors import InvalidInput
 from authkit.ops.backup.folder import Backup, Folder
-from authkit.ops.backup.wal import Segment, segment_size, segments
+from authkit.ops.backup.wal import Segment, kept_in, segment_size, segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def retain(folder: Folder, keep: int) -> Removed:
         gone = surplus(folder.backups(), keep)
         for backup in gone:
             folder.remove(backup)
-        size = segment_size(folder.wal)
-        found = segments((path.name for path in folder.wal.iterdir()), size)
-        old = unneeded(found, folder.backups(), size)
+        log = kept_in(folder.wal)
+        size = segment_size(log)
+        old = unneeded(segments(log, size), folder.backups(), size)
         for segment in old:
-            (folder.wal / segment.name).unlink()
+            log[segment.name].unlink()
     return Removed(tuple(backup.id for backup in gone), len(old))

@@ -18,7 +18,7 @@ from authkit.lab import account, places
 from authkit.lab.server import Server
 from authkit.ops.backup.folder import Backup, Folder
 from authkit.ops.backup.tools import Tools
-from authkit.ops.backup.wal import segment_size, segments
+from authkit.ops.backup.wal import kept_in, segment_size, segments
 from authkit.settings import plain_url
 
 _RECOVERY_S = 3600.0
@@ -50,13 +50,11 @@ class Place:
 
     def take_log(self, folder: Folder, backup: Backup) -> None:
         """Copy the log since a backup to where the server's account can read it."""
-        size = segment_size(folder.wal)
+        log = kept_in(folder.wal)
+        size = segment_size(log)
         self.wal.mkdir(mode=0o700)
-        names = [path.name for path in folder.wal.iterdir()]
-        needed = [
-            s.name for s in segments(names, size) if s.number >= backup.end // size
-        ]
-        histories = [name for name in names if name.endswith(".history")]
+        needed = [s.name for s in segments(log, size) if s.number >= backup.end // size]
+        histories = [path.name for path in folder.wal.glob("*.history")]
         for name in (*needed, *histories):
             shutil.copyfile(folder.wal / name, self.wal / name)
             self.server.account.own(self.wal / name, 0o600)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,21 @@ class Reach:
     end: int
     last: Segment | None
     missing: str | None
+
+
+def kept_in(*folders: Path) -> dict[str, Path]:
+    """Return where each file of the log lies, by its name; a later folder goes before.
+
+    What a backup needs for itself lies in its own `pg_wal`, and may lie nowhere else:
+    the log that is kept beside it begins where streaming began.
+    """
+    return {
+        path.name: path
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if _SEGMENT.match(path.name)
+    }
 
 
 def segments(names: Iterable[str], size: int) -> tuple[Segment, ...]:
@@ -81,36 +96,32 @@ def reach(found: Iterable[Segment], start: int, timeline: int, size: int) -> Rea
     return Reach(end, last, name)
 
 
-def segment_size(folder: Path) -> int:
-    """Return the size of the segments in a folder: they are made in full."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if _SEGMENT.match(path.name) and path.stat().st_size:
-            return path.stat().st_size
-    return DEFAULT_SEGMENT
+def segment_size(log: Mapping[str, Path]) -> int:
+    """Return the size of the segments of a log: they are made in full."""
+    sizes = (log[name].stat().st_size for name in sorted(log))
+    return next((size for size in sizes if size), DEFAULT_SEGMENT)
 
 
-def last_commit(tools: Tools, folder: Path, found: Reach, size: int) -> datetime | None:
+def last_commit(
+    tools: Tools, log: Mapping[str, Path], found: Reach, size: int
+) -> datetime | None:
     """Return the server's time of the last commit that a reach leads to."""
     if found.last is None:
         return None
-    kept = {
-        s.number: s
-        for s in segments((p.name for p in folder.iterdir()), size)
-        if s.number <= found.last.number
-    }
+    kept = {s.number: s for s in segments(log, size) if s.number <= found.last.number}
     for number in range(found.last.number, found.last.number - _LOOK_BACK, -1):
         if number not in kept:
             return None
-        when = _last_commit_of(tools, folder, kept[number])
+        when = _last_commit_of(tools, log[kept[number].name])
         if when is not None:
             return when
     return None
 
 
-def _last_commit_of(tools: Tools, folder: Path, segment: Segment) -> datetime | None:
+def _last_commit_of(tools: Tools, segment: Path) -> datetime | None:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / segment.name.removesuffix(".partial")
-        shutil.copyfile(folder / segment.name, path)
+        shutil.copyfile(segment, path)
         found = _COMMIT.findall(_dumped(tools, "Transaction", path))
     if not found:
         return None
@@ -119,13 +130,19 @@ def _last_commit_of(tools: Tools, folder: Path, segment: Segment) -> datetime | 
 
 
 def holds_point(
-    tools: Tools, folder: Path, name: str, *, start: int, end: int, timeline: int
+    tools: Tools,
+    log: Mapping[str, Path],
+    name: str,
+    *,
+    start: int,
+    end: int,
+    timeline: int,
 ) -> bool:
     """Tell whether a named point stands in the log between two positions.
 
     Args:
         tools: PostgreSQL's programs.
-        folder: the log, without a gap between the two.
+        log: where its segments lie, without a gap between the two.
         name: of the point.
         start: where a record begins.
         end: where the log ends, or what comes later does not matter.
@@ -133,16 +150,17 @@ def holds_point(
     """
     if end <= start:
         return False
-    size = segment_size(folder)
+    size = segment_size(log)
     per_file = (1 << 32) // size
     with tempfile.TemporaryDirectory() as place:
-        for kept in segments((p.name for p in folder.iterdir()), size):
+        # A whole segment before a partial one, a newer timeline before an older.
+        for kept in reversed(segments(log, size)):
             if start // size <= kept.number <= end // size:
                 high, low = divmod(kept.number, per_file)
-                # One timeline's name for all, a whole segment before a partial one.
+                # One timeline's name for all.
                 link = Path(place) / f"{timeline:08X}{high:08X}{low:08X}"
                 if not link.is_symlink():
-                    link.symlink_to((folder / kept.name).absolute())
+                    link.symlink_to(log[kept.name].absolute())
         said = _dumped(
             tools, "XLOG", f"--path={place}", f"--timeline={timeline}",
             f"--start={shown(start)}", f"--end={shown(end)}",
