@@ -32,6 +32,21 @@ POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
 _QUOTES_ROWS = ("22", "23", "44", "P0")
 
 
+def ended_for(
+    error: BaseException, outside: BaseException | None
+) -> BaseException | None:
+    """Return what ended a caller, where an error took its place on the way out.
+
+    Args:
+        error: what came out.
+        outside: what was being handled before; it is no reason for this.
+    """
+    before = error.__context__
+    while isinstance(before, Exception) and before is not outside:
+        before = before.__context__
+    return None if before is outside else before
+
+
 def understand(
     error: psycopg.Error, *, phase: Phase, intent: Intent, broken: bool
 ) -> Fault:

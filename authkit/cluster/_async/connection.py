@@ -13,17 +13,13 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from psycopg import (
-    AsyncConnection,
-    AsyncCursor,
-    Error,
-    OperationalError,
-)
+from psycopg import AsyncCursor, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authkit.cluster import position
+from authkit.cluster._async.pipelining import AsyncPipelining
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token
@@ -51,7 +47,7 @@ CANCELLED_S = 0.5
 UNCONFIRMED = "SyncRepWaitForLSN"
 
 
-class AsyncNodeConnection(AsyncConnection[Any]):
+class AsyncNodeConnection(AsyncPipelining):
     """A psycopg connection of a node's pool; `node` is what is known of the node."""
 
     _home: AsyncNode | None = None
@@ -285,6 +281,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
         """Whether it is in the state every caller expects."""
         return (
             not self.pgconn.transaction_status  # 0: idle
+            and not self.pgconn.pipeline_status  # 0: off; on where its user was killed
             and self._autocommit
             and not self.poisoned
             and not self.severed
@@ -302,7 +299,7 @@ class AsyncNodeConnection(AsyncConnection[Any]):
 
     async def clean(self) -> bool:
         """Bring it back to the state every caller expects; False if that fails."""
-        if self.poisoned or self.severed or self.closed:
+        if self.poisoned or self.severed or self.pgconn.pipeline_status or self.closed:
             return False
         self.row_factory, self.cursor_factory = tuple_row, AsyncCursor
         try:

@@ -112,6 +112,9 @@ async def end(
                 await connection.commit()
             except psycopg.Error as exc:
                 await _fail(roster, connection, exc)
+            except BaseException:  # whoever committed was ended meanwhile
+                await connection.home.release(connection)
+                raise
         doubted = connection.unconfirmed
         home = connection.home
         await home.release(connection)

@@ -15,18 +15,14 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from psycopg import (
-    Connection,
-    Cursor,
-    Error,
-    OperationalError,
-)
+from psycopg import Cursor, Error, OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authkit.cluster import position
 from authkit.cluster._primitives.sockets import Lifeline
+from authkit.cluster._sync.pipelining import Pipelining
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token
 from authkit.cluster.views import Role
@@ -53,7 +49,7 @@ CANCELLED_S = 0.5
 UNCONFIRMED = "SyncRepWaitForLSN"
 
 
-class NodeConnection(Connection[Any]):
+class NodeConnection(Pipelining):
     """A psycopg connection of a node's pool; `node` is what is known of the node."""
 
     _home: Node | None = None
@@ -287,6 +283,7 @@ class NodeConnection(Connection[Any]):
         """Whether it is in the state every caller expects."""
         return (
             not self.pgconn.transaction_status  # 0: idle
+            and not self.pgconn.pipeline_status  # 0: off; on where its user was killed
             and self._autocommit
             and not self.poisoned
             and not self.severed
@@ -304,7 +301,7 @@ class NodeConnection(Connection[Any]):
 
     def clean(self) -> bool:
         """Bring it back to the state every caller expects; False if that fails."""
-        if self.poisoned or self.severed or self.closed:
+        if self.poisoned or self.severed or self.pgconn.pipeline_status or self.closed:
             return False
         self.row_factory, self.cursor_factory = tuple_row, Cursor
         try:

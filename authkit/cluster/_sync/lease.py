@@ -114,6 +114,9 @@ def end(
                 connection.commit()
             except psycopg.Error as exc:
                 _fail(roster, connection, exc)
+            except BaseException:  # whoever committed was ended meanwhile
+                connection.home.release(connection)
+                raise
         doubted = connection.unconfirmed
         home = connection.home
         home.release(connection)
