@@ -72,10 +72,21 @@ def local_write(driver, table):
         return driver.call("token", connection.raw)
 
 
+def a_fresh_replica(driver):
+    nodes = driver.cluster._roster.nodes.values()
+
+    def fresh():
+        replicas = (n for n in nodes if n.view.role is Role.REPLICA)
+        return next((n for n in replicas if n.view.fresh_at > 0), None)
+
+    return driver.until(fresh, "a replica of known age")
+
+
 def test_every_read_after_a_token_sees_its_write_and_a_replica_that_has_it_serves(
     drive, settings, table, pair
 ):
     driver = drive(settings).open()
+    a_fresh_replica(driver)
     for n in range(1, 30):
         token = write(driver, table)
         replayed = n % 3 == 0
@@ -97,16 +108,6 @@ def test_a_replica_that_does_not_replay_is_passed_over_for_the_primary(
         with driver.reader(after=token) as connection:
             assert connection.execute("SELECT pg_is_in_recovery()") == [(False,)]
             assert len(connection.execute(f"SELECT n FROM {table}")) == 2
-
-
-def a_fresh_replica(driver):
-    nodes = driver.cluster._roster.nodes.values()
-
-    def fresh():
-        replicas = (n for n in nodes if n.view.role is Role.REPLICA)
-        return next((n for n in replicas if n.view.fresh_at > 0), None)
-
-    return driver.until(fresh, "a replica of known age")
 
 
 def test_what_was_learnt_before_a_connection_was_made_is_not_believed_of_its_server(
