@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authkit.errors import LabError
 from authkit.lab import state
 from authkit.lab.patroni_configuration import Ports
 from authkit.lab.processes import Process
@@ -44,18 +42,7 @@ def load(folder: Path) -> PatroniState | None:
     Raises:
         LabError: the file cannot be read or is not ours.
     """
-    path = folder / _FILE
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return _parsed(raw)
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise LabError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, KeyError, TypeError) as exc:
-        raise LabError(
-            f"{path} is damaged, or was written by another version of authkit"
-        ) from exc
+    return state.read_file(folder / _FILE, _parsed)
 
 
 def _parsed(raw: dict[str, Any]) -> PatroniState:

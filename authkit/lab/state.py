@@ -9,15 +9,16 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from authkit.errors import InvalidInput, LabError
 from authkit.lab.processes import Process
 
 FORMAT = 1
+StateT = TypeVar("StateT")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 
@@ -110,10 +111,22 @@ def load(folder: Path) -> LabState | None:
     Raises:
         LabError: the file cannot be read or is not ours.
     """
-    path = folder / "lab.json"
+    return read_file(folder / "lab.json", _parsed)
+
+
+def read_file(path: Path, parse: Callable[[dict[str, Any]], StateT]) -> StateT | None:
+    """Read a file of JSON; None when there is none.
+
+    Args:
+        path: what `replace_file` wrote.
+        parse: makes a state of it; raises `ValueError`, `KeyError` or `TypeError`
+            where it is none.
+
+    Raises:
+        LabError: the file cannot be read or is not ours.
+    """
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return _parsed(raw)
+        return parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except OSError as exc:
