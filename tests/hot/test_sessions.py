@@ -400,6 +400,7 @@ def test_stats_are_counted_over_the_window(frozen_kit, clock, user_id, add_user)
     assert (everything.total, everything.active, everything.revoked) == (5, 4, 1)
 
 
+@pytest.mark.usefixtures("empty")
 def test_stats_of_an_empty_window_are_zero_and_not_an_error(kit):
     stats = kit.sessions.stats(since=datetime(2020, 1, 1, tzinfo=UTC))
     assert (stats.total, stats.mean_s, stats.top_addresses) == (0, None, [])

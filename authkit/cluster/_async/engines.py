@@ -85,7 +85,8 @@ class AsyncEngines:
                 writes = node.view.role is Role.PRIMARY
                 intent = Intent.WRITE if writes else Intent.READ
                 connection = await node.acquire(intent, self._timeout)
-            _chosen.set(None)
+            else:
+                _chosen.set(None)
             connection.begin_by_itself(begins=True)
             return connection
 
