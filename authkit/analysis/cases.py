@@ -27,6 +27,7 @@ from authkit.analysis.reading import ANALYST
 from authkit.analysis.source import Condition
 from authkit.analysis.window import When, Window, window
 from authkit.errors import AlreadyExists, InvalidInput, NotFound, NotPermitted
+from authkit.hot import inputs
 from authkit.schema.roles import MAINTENANCE
 from authkit.workload.connection import connect, named_faults
 
@@ -45,6 +46,8 @@ FROM authkit.labels_masked AS l WHERE l.case_id = $1::uuid
 ORDER BY l.labelled_at, l.attempt_id
 """
 _NOTE_CHARS = 2000
+_REASON_CHARS = 500
+_PSEUDONYM_CHARS = 100
 
 
 def _utc_now() -> datetime:
@@ -182,7 +185,8 @@ class Case:
             note: why; no name in clear, because other analysts read it.
 
         Raises:
-            InvalidInput: an id is none, or the label no such word.
+            InvalidInput: an id is none, the label no such word, or the note empty or
+                longer than 2,000 characters.
             NotFound: not all of them are attempts of this case; none was labelled.
         """
         try:
@@ -193,8 +197,9 @@ class Case:
             ) from None
         if not ids:
             raise InvalidInput("there is no attempt to label")
-        if note is not None and not 1 <= len(note) <= _NOTE_CHARS:
-            raise InvalidInput(f"a note has {_NOTE_CHARS:,} characters at most")
+        inputs.slug(label, "label")
+        if note is not None:
+            inputs.text(note, "note", limit=_NOTE_CHARS)
         with self._cases.acting(ANALYST) as connection:
             (count,) = connection.execute(
                 "SELECT authkit.label_attempts(%s, %s, %s, %s)",
@@ -211,11 +216,13 @@ class Case:
 
         Raises:
             NotFound: nobody has that pseudonym here.
-            InvalidInput: no reason is given.
+            InvalidInput: no reason is given, or one of more than 500 characters.
             NotPermitted: the database user is no member of `authkit_maintenance`.
         """
         if len(reason.strip()) < 3:  # as the database asks
             raise InvalidInput("unmasking needs a reason")
+        inputs.text(reason.strip(), "reason", limit=_REASON_CHARS)
+        inputs.text(pseudonym, "pseudonym", limit=_PSEUDONYM_CHARS)
         found = self._cases.ask(
             MAINTENANCE,
             "SELECT authkit.unmask(%s, %s, %s)",
@@ -236,12 +243,16 @@ class Case:
 
         Args:
             directory: a new folder.
-            evidence: frames by name; the case's attempts where none are given.
+            evidence: frames by name; the case's attempts where none are given. `labels`
+                is the case's own.
             pictures: pictures by name.
 
         Raises:
-            InvalidInput: the folder is there already, or cannot be written.
+            InvalidInput: the folder is there already or cannot be written, or a frame
+                is named `labels`.
         """
+        if evidence is not None and "labels" in evidence:
+            raise InvalidInput("the case's own labels are written under that name")
         given = evidence if evidence is not None else {"attempts": self.attempts()}
         return write_evidence(
             Path(directory),

@@ -67,6 +67,8 @@ def export(
         directory.mkdir(parents=True, exist_ok=True)
         before = _before(directory, name, masked=frames.masked)
         frames.note(f"export.{name}", within, 0)
+        for cut_off in directory.glob("year=*/month=*/.*.parquet.part"):
+            cut_off.unlink()  # what a killed run left of a day that may not come again
         with frames.reading() as reader:
             writing = _Writing(reader, directory, source, chosen, frames.masked, now)
             manifest = writing.start(before)

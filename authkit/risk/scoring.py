@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from authkit.risk.evidence import Evidence, stored
 from authkit.risk.features import Features
 from authkit.risk.history import History
+from authkit.risk.page import page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,27 @@ class Score:
         kept: dict[str, object] = {
             "parameters": self.parameters,
             **stored(self.evidence),
-            "terms": [
-                {
-                    "level": term.level,
-                    "seen": term.seen,
-                    "weight": term.weight,
-                    "term": term.contribution,
-                }
-                for term in self.terms
-            ],
+            "terms": terms_of(self),
         }
         if self.unscored is not None:
             kept["unscored"] = self.unscored
         return kept
+
+    def _repr_html_(self) -> str:
+        return page_of(self)
+
+
+def terms_of(score: Score) -> list[dict[str, Any]]:
+    """Return what a score is made of, as rows of `frames.scores()` hold it."""
+    return [
+        {
+            "level": term.level,
+            "seen": term.seen,
+            "weight": term.weight,
+            "term": term.contribution,
+        }
+        for term in score.terms
+    ]
 
 
 class Model(Protocol):

@@ -11,7 +11,7 @@ import pytest
 
 from authkit.analysis import Cases, entity, pivot, plots, sessionize
 from authkit.analysis.detect import findings
-from authkit.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from authkit.errors import AlreadyExists, InvalidInput, NotFound
 from authkit.testing.plugin import Database
 from authkit.workload.load import seed
 
@@ -53,6 +53,9 @@ def test_who_somebody_is_costs_an_entry_in_the_trail(cases: Cases, database: Dat
     clear = cases.frames.clear.attempts("3d").set_index("id")
     person = case.unmask(one["user"], reason="asked by the people's council")
     assert str(person) == clear.loc[one["id"], "user"]
+    for reason, fault in (("x" * 501, "longer than 500"), ("a\0bc", "NUL")):
+        with pytest.raises(InvalidInput, match=f"reason .*{fault}"):
+            case.unmask(one["user"], reason=reason)
     with psycopg.connect(database.url) as connection:
         entries = connection.execute(
             "SELECT target, details ->> 'reason' FROM authkit.audit_logs"
@@ -126,8 +129,12 @@ def test_labels_have_an_author_and_a_time_and_all_or_none_are_written(cases: Cas
         case.label([ids[0], "00000000-0000-7000-8000-000000000000"], "takeover")
     with pytest.raises(InvalidInput, match="are ids"):
         case.label(["nonsense"], "takeover")
-    with pytest.raises(Conflict):
-        case.label(ids, "Not A Word")
+    for word in ("Not A Word", "", "x" * 64):
+        with pytest.raises(InvalidInput, match="one lower-case word"):
+            case.label(ids, word)
+    for note, fault in (("", "is empty"), ("x" * 2001, "longer"), ("a\0b", "NUL")):
+        with pytest.raises(InvalidInput, match=f"note .*{fault}"):
+            case.label(ids, "takeover", note=note)
     assert len(case.labels()) == 2
 
 
@@ -142,6 +149,9 @@ def test_a_case_is_handed_over_as_a_folder_that_can_be_checked(
         evidence={"attempts": frame},
         pictures={"over-time": plots.attempts_over_time(frame)},
     )
+    with pytest.raises(InvalidInput, match="own labels"):
+        case.export(tmp_path / "other", evidence={"labels": frame})
+    assert not (tmp_path / "other").exists()
     told = json.loads((folder / "case.json").read_text())
     assert told["case"] == "first"
     assert told["frames"]["attempts"]["rows"] == len(frame)

@@ -122,13 +122,16 @@ Frames(lambda: sys.argv[1], say=len).export(sys.argv[2], since="5d")
 """
 
 
-def test_an_export_that_was_killed_in_its_first_file_goes_on(seeded, tmp_path: Path):
+@pytest.mark.parametrize("since", ["5d", "1d"])
+def test_an_export_that_was_killed_in_its_first_file_goes_on(
+    seeded, tmp_path: Path, since: str
+):
     out = tmp_path / "out"
     command = (sys.executable, "-c", KILLED, seeded.url, str(out))
     died = subprocess.run(command, check=False)
     assert died.returncode == -signal.SIGKILL
     assert list(out.rglob("*.parquet.part"))
-    manifest = seeded.frames().export(out, since="5d")
+    manifest = seeded.frames().export(out, since=since)
     assert manifest.complete
     assert len(list(out.rglob("*.parquet"))) == len(manifest.parts)
     assert not list(out.rglob("*.part"))

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import lzma
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -292,6 +293,46 @@ def test_every_readable_line_of_a_log_of_many_systems_is_understood():
         ("abandoned", None): 2,
         ("succeeded", None): 3,
     }
+
+
+# What clients of ours counted as they tried a real sshd by loopback addresses: some
+# names and passwords, keys, no method, connections that say nothing, more of them
+# at once than it takes. Tries with a key nobody has authorised are not all told of by
+# sshd, nor those with no method: they end as abandoned.
+TRIED: dict[tuple[str, str], int] = {
+    ("127.0.0.10", "failed"): 100,
+    ("127.0.0.11", "failed"): 107,
+    ("127.0.0.12", "failed"): 95,
+    ("127.0.0.13", "failed"): 106,
+    ("127.0.0.14", "failed"): 101,
+    ("127.0.0.15", "failed"): 97,
+    ("127.0.0.30", "failed"): 1162,
+    ("127.0.0.30", "succeeded"): 2,
+    ("127.0.0.40", "failed"): 62,
+    ("127.0.0.41", "failed"): 2,
+    ("127.0.0.41", "abandoned"): 41,
+    ("127.0.0.42", "abandoned"): 29,
+    ("127.0.1.1", "failed"): 12,
+    ("127.0.1.1", "succeeded"): 49,
+    ("127.0.1.2", "failed"): 21,
+    ("127.0.1.2", "succeeded"): 42,
+    ("127.0.1.3", "failed"): 22,
+    ("127.0.1.3", "succeeded"): 49,
+}
+
+
+def test_a_real_log_tells_what_its_clients_counted():
+    # OpenSSH 9.2 of Debian 12 through rsyslog, PAM and LogLevel VERBOSE; 28 names, with
+    # ` from 1.2.3.4`, quotes, tabs, spaces and other alphabets among them.
+    packed = Path(__file__).parent / "logs/openssh-9.2.log.xz"
+    lines = lzma.decompress(packed.read_bytes()).splitlines(True)
+    items = list(OpenSSH(Clock(2026, now=NOW + timedelta(days=1))).read(lines))
+    assert len(items) == len(lines) == 9787
+    assert [item for item in items if isinstance(item.found, Unreadable)] == []
+    counted: Counter[tuple[str, str]] = Counter()
+    for event in (item.found for item in items if isinstance(item.found, Event)):
+        counted[str(event.what.ip), event.what.outcome] += event.times
+    assert counted == TRIED
 
 
 # One line for each of the 27 kinds in a log of a real server: J. Zhu et al., "Loghub: A

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from authkit.analysis.picture import MAX_MARKS, Picture
 from authkit.analysis.theme import DARK, LIGHT, OUTCOMES, Theme, theme
 from authkit.errors import InvalidInput
 from authkit.relational.chain import Broken, Fault, Head, Verification
-from authkit.risk import PastOnly
+from authkit.risk import MODELS, Histories, PastOnly, features
 from authkit.workload import World
 from authkit.workload.attempt import ATTACKS
 
@@ -216,6 +217,17 @@ def test_an_explanation_has_room_for_what_lowers_the_score():
     domain = chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]
     assert domain == [-2.0, 3.0]
     assert list(built["edge"]) == [0.0, 3.0, 3.0]
+
+
+def test_a_score_is_drawn_as_its_terms_are():
+    login = features("240.0.0.1", 64512, "NO", "curl/8.16.0")
+    histories = Histories()
+    histories.learn("a", 0, login)
+    histories.learn("b", 1, features("241.0.0.1", 64513, "SE", None))
+    score = MODELS["hdir"].score(login, histories.of("a", 2))
+    kept: Any = score.as_features()["terms"]
+    assert score.terms
+    assert plots.explanation(score).frame.equals(plots.explanation(kept).frame)
 
 
 def test_asking_again_costs_no_more_than_catching_the_last_attack_does():

@@ -121,8 +121,12 @@ def test_a_kit_shows_its_nodes_and_no_secret(kit, settings):
     shown = kit._repr_html_() + repr(kit)
     for node in kit.cluster.status().nodes:
         assert node.name in shown
+    assert f"authkit {authkit.__version__}</b> on PostgreSQL 1" in shown
+    assert "primary" in shown
     password = settings.database_url.get_secret_value().split("@")[0].split(":")[-1]
     assert password not in shown
+    kit.close()
+    assert ": closed" in kit._repr_html_()
 
 
 def test_frames_say_which_extra_they_need(kit, monkeypatch):

@@ -95,6 +95,7 @@ def test_a_login_is_settled_scored_learned_and_opens_its_session(kit, owner, ada
     assert strange.score.value > again.score.value
     kit.logins.succeed(again)
     assert kit.risk.explain(again.key.id).value == again.score.value
+    assert kit.risk.explain(str(again.key.id)) == kit.risk.explain(again.key.id)
 
 
 def exchanges(kit: authkit.Kit, file: Path, call: Callable[[], object]) -> list[str]:

@@ -78,6 +78,15 @@ def test_an_attempt_is_scored_as_of_now_and_one_that_is_not_there_is_named(kit, 
         kit.risk.rescore(stranger)
 
 
+@pytest.mark.parametrize("id_", ["nonsense", "", None, 3])
+def test_what_is_no_id_has_no_score_to_explain(kit, id_):
+    for ask in (kit.risk.explain, kit.risk.rescore):
+        with pytest.raises(InvalidInput, match="the attempt id is not a UUID"):
+            ask(id_)
+    with pytest.raises(NotFound):
+        kit.risk.explain(str(uuid7()))
+
+
 def test_a_score_of_another_model_or_version_is_not_explained_by_this_one(kit, owner):
     ada, now = uuid7(), datetime.now(UTC)
     for name, version, told in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -75,3 +76,19 @@ def test_an_unknown_model_or_version_is_named():
 def test_what_is_no_evidence_is_refused():
     with pytest.raises(InvalidInput, match="no evidence"):
         restored({"n": 3})
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+@given(story=stories, login=logins)
+def test_a_score_shows_each_of_its_terms_in_a_notebook(
+    name: str, story: Story, login: Features
+):
+    histories = Histories()
+    for at, (who, seen) in enumerate(story):
+        histories.learn(who, at, seen)
+    score = MODELS[name].score(login, histories.of("a", 100))
+    page = score._repr_html_()
+    assert page.count("<tr>") == (len(score.terms) + 1 if score.terms else 0)
+    assert ("unscored" in page) == (score.value is None)
+    for offset, width in re.findall(r"margin-left:(.*?)%;width:max\(1px,(.*?)%", page):
+        assert 0 <= float(offset) <= float(offset) + float(width) <= 100.2

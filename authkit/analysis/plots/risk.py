@@ -12,6 +12,7 @@ import pandas as pd
 from authkit.analysis.picture import WIDTH, Picture, finished, needs, nothing
 from authkit.analysis.theme import OUTCOMES, ThemeName, theme
 from authkit.errors import InvalidInput
+from authkit.risk.scoring import Score, terms_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,19 +110,22 @@ def risk_distribution(
 
 
 def explanation(
-    terms: Sequence[Mapping[str, Any]], *, look: ThemeName = "light"
+    terms: Score | Sequence[Mapping[str, Any]], *, look: ThemeName = "light"
 ) -> Picture:
     """Draw what each level of a login adds to its score, and how often it was seen.
 
     What lowers the score runs to the left, in another colour.
 
     Args:
-        terms: the `terms` of a row of `frames.scores()` (clear frames only).
+        terms: a score, as `kit.risk.explain(attempt_id)` returns it, or the `terms` of
+            a row of `frames.scores()` (clear frames only).
         look: light or dark.
 
     Raises:
         InvalidInput: there are no terms: the attempt is unscored.
     """
+    if isinstance(terms, Score):
+        terms = terms_of(terms)
     if not terms:
         raise InvalidInput("there are no terms: the attempt is unscored")
     rows: list[dict[str, Any]] = []

@@ -83,12 +83,15 @@ class Risk:
             raise NotFound("the database has no totals of risk: run its migrations")
         return self.model.judge(counted.evidence())
 
-    def rescore(self, attempt_id: UUID) -> Score:
+    def rescore(self, attempt_id: UUID | str) -> Score:
         """Score a logged attempt as it would be scored now; nothing is written.
 
         By its address, network, country and browser as they were logged, against the
         user's history of today and the present hour: not what it was scored by then,
         which `explain` repeats.
+
+        Args:
+            attempt_id: the id, or its text as a frame's column `id` holds it.
 
         Raises:
             NotFound: there is no such attempt.
@@ -107,14 +110,19 @@ class Risk:
             user_agent=seen.user_agent,
         )
 
-    def explain(self, attempt_id: UUID) -> Score:
+    def explain(self, attempt_id: UUID | str) -> Score:
         """Repeat the score of an attempt from what was kept, bit for bit.
 
-        Its terms say what each level added; its evidence, of which counts.
+        Its terms say what each level added; its evidence, of which counts. A notebook
+        shows it as bars, and `analysis.plots.explanation` draws it.
+
+        Args:
+            attempt_id: the id, or its text as a frame's column `id` holds it.
 
         Raises:
             NotFound: there is no such attempt, or it was never scored.
-            InvalidInput: it was scored by a model or version that is not here.
+            InvalidInput: it was scored by a model or version that is not here, or the
+                id is none.
         """
         kept = self._kept(attempt_id)
         if kept.risk_model is None or kept.risk_features is None:
@@ -179,16 +187,20 @@ class Risk:
         written = self._runner.write(counters.AGE, (before, most))
         return written.rows[0].logins
 
-    def _kept(self, attempt_id: UUID) -> Kept:
+    def _kept(self, attempt_id: UUID | str) -> Kept:
         kept = self._runner.fetch_one(flow.KEPT, _where(attempt_id))
         if kept is None:
             raise NotFound("there is no attempt of this id")
         return kept
 
 
-def _where(attempt_id: UUID) -> tuple[UUID, datetime, datetime]:
+def _where(attempt_id: UUID | str) -> tuple[UUID, datetime, datetime]:
     """Return an id and between which times its attempt was: it carries its own."""
-    key = inputs.identifier(attempt_id, "attempt id")
+    try:
+        known = UUID(attempt_id) if isinstance(attempt_id, str) else attempt_id
+    except ValueError:
+        raise InvalidInput("the attempt id is not a UUID") from None
+    key = inputs.identifier(known, "attempt id")
     try:
         made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
         return key, made - _SLACK, made + _SLACK
