@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,10 @@ SETTINGS = {
     "wal_receiver_timeout": "10s",
     "wal_sender_timeout": "10s",
 }
+if sys.platform == "linux":
+    # After a crash the default makes some thousand files safe one by one: on a disk of
+    # 60 writes a second a node came back after 150 s.
+    SETTINGS["recovery_init_sync_method"] = "syncfs"
 
 
 def render(settings: Mapping[str, str]) -> str:

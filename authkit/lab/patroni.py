@@ -26,7 +26,7 @@ from authkit.lab.lab import Progress, silent
 from authkit.lab.looking import LabStatus
 from authkit.lab.patroni_node import PatroniNode
 from authkit.lab.patroni_state import PatroniState
-from authkit.lab.patroni_status import Member, ask, members, post
+from authkit.lab.patroni_status import Member, ask, candidates, members, post
 from authkit.lab.patroni_store import Store
 
 # The configuration store among the nodes, where something is done to one.
@@ -147,9 +147,9 @@ class PatroniLab:
 
     def electable(self) -> bool:
         """Whether a synchronous standby is there to be promoted."""
-        return any(
-            self._answers(m.name, "/synchronous") for m in self._said() if not m.leads
-        )
+        leader = self._leader()
+        named = () if leader is None else candidates(self._nodes[leader].api)
+        return any(self._answers(name, "/synchronous") for name in named)
 
     # --- what can be done to it -------------------------------------------------------
 

@@ -57,6 +57,15 @@ def members(port: int) -> tuple[Member, ...] | None:
     )
 
 
+def candidates(port: int) -> tuple[str, ...]:
+    """Return the synchronous standbys that a node reads in the store.
+
+    Ask the leader: it is who refuses a switchover without one, and a standby goes on
+    to say that it is synchronous by what it read before the store was away.
+    """
+    return tuple(m.name for m in members(port) or () if m.role == "sync_standby")
+
+
 def _bytes(said: object) -> int | None:
     # Of a member that it has not heard of: "unknown".
     return said if isinstance(said, int) else None

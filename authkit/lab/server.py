@@ -8,7 +8,6 @@ there would come back from another node.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import tempfile
@@ -20,15 +19,13 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from authkit.errors import LabError
-from authkit.lab import configuration, memory, processes
+from authkit.lab import configuration, memory, processes, server_log
 from authkit.lab.account import Account, by_name
 from authkit.lab.configuration import SUPERUSER
 from authkit.lab.endpoint import Endpoint
 from authkit.lab.places import HOST
 from authkit.lab.programs import Programs
 from authkit.lab.state import LabState
-
-_CAUSE = re.compile(r"(?:LOG|FATAL|PANIC):  .*\b(?:could not|unrecognized|invalid)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,19 +231,30 @@ class Server(Endpoint):
     def start(self, *, timeout_s: float = 30.0) -> None:
         """Start the server and wait until it accepts connections.
 
+        On a slow disk recovery takes its time: whoever says so is waited for.
+
+        Args:
+            timeout_s: how long it may say nothing of how far it has come, seconds.
+
         Raises:
             LabError: it did not come up; the message holds the log's last complaint.
         """
         size = self.log.stat().st_size
         self.launch()
-        began = last_seen = time.monotonic()
+        steps = 0
+        heard = last_seen = time.monotonic()
         while not self._accepts():
             now = time.monotonic()
             if self._postmaster() is not None or self.processes():
                 last_seen = now
+            if (
+                now - heard > timeout_s
+                and (said := server_log.steps(self.log, size)) > steps
+            ):
+                heard, steps = now, said
             # In the middle of its exec a process has no arguments to know it by.
-            if now - last_seen > 1.5 or now - began > timeout_s:
-                complaint = self._complaint(size)
+            if now - last_seen > 1.5 or now - heard > timeout_s:
+                complaint = server_log.complaint(self.log, size)
                 self.kill()
                 raise LabError(f"node {self.name} did not start: {complaint}")
             time.sleep(0.01)
@@ -258,16 +266,6 @@ class Server(Endpoint):
         except FileNotFoundError:
             return False
         return len(lines) > 7 and lines[7].strip() == "ready"  # line 8
-
-    def _complaint(self, offset: int) -> str:
-        with self.log.open("rb") as log:
-            log.seek(offset)
-            lines = log.read().decode(errors="replace").splitlines()
-        # The last word is often general; the line before it names the cause.
-        causes = [line for line in lines if _CAUSE.search(line)]
-        chosen = [*causes[-1:], *[line for line in lines if "FATAL" in line][-1:]]
-        words = [re.split(r"(?:LOG|FATAL|PANIC):  ", line)[-1] for line in chosen]
-        return "; ".join(dict.fromkeys(words)) or "its log says nothing"
 
     def stop(self, *, immediate: bool = False, timeout_s: float = 30.0) -> None:
         """Shut the server down, cleanly or at once; what does not end is killed."""
