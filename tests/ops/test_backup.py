@@ -299,6 +299,20 @@ def test_a_named_point_is_restored_from_the_newest_backup_before_it(
     assert not (copy.path / "to").exists()
 
 
+def test_a_copy_that_was_estimated_too_large_is_done_at_its_end(
+    copy: Folder, source: Lab, tools: Tools
+):
+    told: list[tuple[str, int, int]] = []
+
+    def tell(phase: str, done: int, total: int) -> None:
+        told.append((phase, done, total))
+
+    safe = tools.programs.capabilities().incremental_safe
+    create(source.url(), copy, incremental=safe, tools=tools, tell=tell)
+    copied = [(done, total) for phase, done, total in told if phase == "Copying"]
+    assert 0 < copied[-1][0] == copied[-1][1]
+
+
 def test_a_folder_in_use_makes_no_room(
     source: Lab, made: Folder, tools: Tools, place: Path
 ):

@@ -80,6 +80,7 @@ class Tools:
             BackupError: it failed; the message ends with its complaint.
         """
         said: list[str] = []
+        copied = 0
         with self.start(program, arguments, url) as process:
             try:
                 # Progress comes as lines that a carriage return ends.
@@ -87,12 +88,15 @@ class Tools:
                     said.append(line.rstrip())
                     done = _DONE.search(line)
                     if done and tell is not None:
-                        tell(phase, int(done[1]) * 1024, int(done[2]) * 1024)
+                        copied = int(done[1]) * 1024
+                        tell(phase, copied, int(done[2]) * 1024)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode:
             raise BackupError(f"{program} failed: {complaint(said)}")
+        if copied and tell is not None:
+            tell(phase, copied, copied)  # an increment is less than was estimated
         return "\n".join(said)
 
 
