@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from authkit.harness.gate import arms, budgets, worker
 from authkit.harness.gate.budgets import Budgets
 from authkit.harness.gate.counters import Change, Cost, differences
 from authkit.hot.registry import BY_NAME
+from authkit.lab import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 COST = Cost(round_trips=1, statements=1, blocks=3, wal_bytes=0, plan="Index Scan a")
@@ -188,6 +190,19 @@ def test_the_worker_stands_alone():
     assert spec is not None
     assert spec.origin is not None
     assert "authkit.harness" not in Path(spec.origin).read_text()
+
+
+def test_plans_of_what_grows_from_nothing_are_those_of_a_new_server():
+    """Told that a table is empty, the server would read it whole for ever after."""
+    now = datetime.now(UTC).isoformat()
+    with cluster(0, in_memory=True, config={"autovacuum": "off"}) as lab:
+        url, end = lab.url("node1"), "2026-11-02T00:00:00+00:00"
+        worker.prepare(url, users=20, days=2, end=end, now=now)
+        known = dict(lab.sql("SELECT relname, reltuples FROM pg_class"))
+    assert known["oauth_token_families"] == -1
+    assert known["users"] == 20
+    assert known["active_sessions"] > 0
+    assert known["auth_attempts"] > 0
 
 
 class Arm:
