@@ -20,6 +20,7 @@ from authkit.hot.operation import AnyOperation
 from authkit.hot.registry import BY_NAME as BY_OPERATION
 
 Values = Mapping[str, Any]
+_KEPT = 32
 
 
 class Samples:
@@ -34,6 +35,8 @@ class Samples:
         self._connection = connection
         self.until = until or datetime.now(UTC)
         self._ids = 0
+        self._last = ""
+        self._kept: list[Values] = []
         self.random = random.Random(1)  # noqa: S311 # a benchmark, no secret
 
         def column(sql: str) -> list[Any]:
@@ -63,6 +66,12 @@ class Samples:
 
     def draw(self, operation: AnyOperation) -> tuple[Any, ...]:
         """Return parameters in the order of the operation."""
+        if operation.name != self._last:  # which may have ended what was kept
+            self._last = operation.name
+            self._kept.clear()
+        return self._drawn(operation)
+
+    def _drawn(self, operation: AnyOperation) -> tuple[Any, ...]:
         together = TOGETHER.get(operation.name)
         given = {} if together is None else together(self)
         named = zip(operation.parameters, operation.types, strict=True)
@@ -94,7 +103,7 @@ class Samples:
     def pending(self) -> tuple[datetime, Any]:
         """Make an attempt that waits to be settled; return its key."""
         record = BY_OPERATION["attempts.record"]
-        values = dict(zip(record.parameters, self.draw(record), strict=True))
+        values = dict(zip(record.parameters, self._drawn(record), strict=True))
         values |= {"outcome": "pending", "failure_reason": None}
         drawn = [values[name] for name in record.parameters]
         made = statement.fetch_one(self._connection, record, drawn)
@@ -103,11 +112,18 @@ class Samples:
     def made(self, name: str, **given: Any) -> dict[str, Any]:
         """Run an operation that makes something; return the parameters it had."""
         making = BY_OPERATION[name]
-        values = dict(zip(making.parameters, self.draw(making), strict=True)) | given
+        values = dict(zip(making.parameters, self._drawn(making), strict=True)) | given
         drawn = [values[parameter] for parameter in making.parameters]
         run = statement.execute if making.row is None else statement.fetch_all
         run(self._connection, making, drawn)
         return values
+
+    def kept(self, made: Callable[[Samples], Values]) -> Values:
+        """Return one of a few of what was made: for calls that leave it as it was."""
+        if len(self._kept) < _KEPT:
+            self._kept.append(made(self))
+            return self._kept[-1]
+        return self.one(self._kept)
 
     def one(self, pool: list[Any]) -> Any:
         """Choose one value of a pool."""
@@ -258,6 +274,10 @@ def _issued(samples: Samples) -> Values:
     return {**made, **found, **_fresh_tokens(samples)}
 
 
+def _issued_before(samples: Samples) -> Values:
+    return samples.kept(_issued)
+
+
 def _linked(samples: Samples) -> Values:
     made = samples.made("oauth_providers.put")
     return {**made, "old_access_token_sealed": made["access_token_sealed"]}
@@ -265,14 +285,16 @@ def _linked(samples: Samples) -> Values:
 
 # What is looked for is there: the way of a hit is what a budget is for.
 HITS_CACHED = ("auth_cache.get", "auth_cache.get_by_email", "auth_cache.invalidate")
-HITS_ISSUED = (
+LEAVES_ISSUED = (
     "oauth_tokens.introspect",
+    "oauth_tokens.derivation",
+    "oauth_tokens.lock_family",
+)
+HITS_ISSUED = (
     "oauth_tokens.mark_used",
     "oauth_tokens.revoke_family",
     "oauth_tokens.revoke_user",
     "oauth_tokens.revoke",
-    "oauth_tokens.derivation",
-    "oauth_tokens.lock_family",
     "oauth_tokens.rotate",
 )
 HITS_LINKED = (
@@ -298,5 +320,6 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     "oauth_codes.lock_family": _coded,
     "oauth_codes.redeem": _coded,
     **dict.fromkeys(HITS_ISSUED, _issued),
+    **dict.fromkeys(LEAVES_ISSUED, _issued_before),
     **dict.fromkeys(HITS_LINKED, _linked),
 }
