@@ -78,7 +78,8 @@ def results(
 def _measure(command: str, target: Path) -> None:
     """Run a command of the sheet, which writes its figures to a file.
 
-    Exit code 1 says that a goal of its own is missed, which the sheet says too.
+    Exit code 1 says that a goal of its own is missed, which the sheet says too. What
+    fails leaves the figures of before, and is not taken for them.
     """
     import os
     import shlex
@@ -95,13 +96,17 @@ def _measure(command: str, target: Path) -> None:
     program, *rest = words
     start = [] if program == "python" else ["-m", program]
     flag = "--benchmark-json" if program == "pytest" else "--json"
+    fresh = target.with_name(f".{target.name}.new")
+    fresh.unlink(missing_ok=True)
     typer.echo(f"{command} ...", err=True)
     ended = subprocess.run(
-        [sys.executable, *start, *rest, flag, str(target)],
+        [sys.executable, *start, *rest, flag, str(fresh)],
         env={**os.environ, **given},
         check=False,
     )
-    if ended.returncode not in (0, 1) or not target.exists():
+    if ended.returncode not in (0, 1) or not fresh.exists():
+        fresh.unlink(missing_ok=True)
         raise InvalidInput(
             f"`{command}` ended with {ended.returncode}: what it printed says why"
         )
+    fresh.replace(target)

@@ -97,6 +97,21 @@ def test_a_missed_goal_is_told_with_its_reason(folder: Path) -> None:
     assert "- **check over a prepared statement**: the driver's share" in text
 
 
+@pytest.mark.parametrize("code", ["raise SystemExit(1)", "import sys; sys.exit(3)"])
+def test_a_command_that_fails_is_told_and_leaves_the_figures_of_before(
+    folder: Path, code: str
+) -> None:
+    failing = TOML.replace("authkit drill failover", f"python -c '{code}'", 1)
+    (folder.parent / "goals.toml").write_text(failing, encoding="utf-8")
+    before = (folder / "drill.json").read_text(encoding="utf-8")
+    words = ["bench", "results", str(folder), "--run", "-k", "drill", "--goals"]
+    ended = CliRunner().invoke(app, [*words, str(folder.parent / "goals.toml")])
+    assert isinstance(ended.exception, InvalidInput)
+    assert "what it printed says why" in str(ended.exception)
+    assert (folder / "drill.json").read_text(encoding="utf-8") == before
+    assert [path.name for path in folder.iterdir()] == ["drill.json"]
+
+
 def test_what_is_kept_names_no_machine_and_holds_no_series() -> None:
     for made in (DRILL, SUITE):
         kept = goals.slim(made)

@@ -24,7 +24,15 @@ from authkit.ops.backup.staging import writing
 from authkit.ops.backup.streaming import receive_until
 from authkit.ops.backup.throwaway import throwaway
 from authkit.ops.backup.tools import Tools, find_tools
-from authkit.ops.backup.wal import kept_in, position, reach, segments, shown
+from authkit.ops.backup.wal import (
+    copy_segment,
+    kept_in,
+    position,
+    reach,
+    segment_size,
+    segments,
+    shown,
+)
 from authkit.ops.connection import connect
 from authkit.ops.database import setup
 from authkit.testing.plugin import memory_folder
@@ -76,6 +84,18 @@ def test_the_log_begins_inside_the_backup_where_streaming_began_after_it(tmp_pat
     assert [path.parent for path in log.values()] == [inside, beside]
     found = reach(segments(log, SIZE), ONE.end, 1, SIZE)
     assert (found.end, found.missing) == (4 * SIZE, None)
+
+
+def test_a_segment_that_became_full_since_it_was_listed_is_copied(tmp_path):
+    (listed,) = names(2)
+    (tmp_path / f"{listed}.partial").write_bytes(b"half")
+    log = kept_in(tmp_path)
+    (tmp_path / f"{listed}.partial").rename(tmp_path / listed)
+    assert segment_size(log) == SIZE
+    copy_segment(log[f"{listed}.partial"], tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"half"
+    with pytest.raises(FileNotFoundError):
+        copy_segment(tmp_path / names(3)[0], tmp_path / "copy")
 
 
 def test_recovery_begins_with_the_newest_backup_before_the_moment():

@@ -18,7 +18,7 @@ from authkit.lab import account, places
 from authkit.lab.server import Server
 from authkit.ops.backup.folder import Backup, Folder
 from authkit.ops.backup.tools import Tools
-from authkit.ops.backup.wal import kept_in, segment_size, segments
+from authkit.ops.backup.wal import copy_segment, kept_in, segment_size, segments
 from authkit.settings import plain_url
 
 _RECOVERY_S = 3600.0
@@ -56,7 +56,7 @@ class Place:
         needed = [s.name for s in segments(log, size) if s.number >= backup.end // size]
         histories = [path.name for path in folder.wal.glob("*.history")]
         for name in (*needed, *histories):
-            shutil.copyfile(folder.wal / name, self.wal / name)
+            copy_segment(folder.wal / name, self.wal / name)
             self.server.account.own(self.wal / name, 0o600)
         self.server.account.own(self.wal, 0o700)
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from authkit.ops.backup.tools import Tools
 
 _SEGMENT = re.compile(r"^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?$")
 _COMMIT = re.compile(r"desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (\S+)")
+_UNFINISHED = ".partial"
 DEFAULT_SEGMENT = 16 * 1024**2
 _LOOK_BACK = 8
 
@@ -96,10 +98,23 @@ def reach(found: Iterable[Segment], start: int, timeline: int, size: int) -> Rea
     return Reach(end, last, name)
 
 
+def copy_segment(segment: Path, to: Path) -> None:
+    """Copy a file of a log that is being received: a full one loses its `.partial`."""
+    try:
+        shutil.copyfile(segment, to)
+    except FileNotFoundError:
+        if segment.suffix != _UNFINISHED:
+            raise
+        shutil.copyfile(segment.with_suffix(""), to)
+
+
 def segment_size(log: Mapping[str, Path]) -> int:
     """Return the size of the segments of a log: they are made in full."""
-    sizes = (log[name].stat().st_size for name in sorted(log))
-    return next((size for size in sizes if size), DEFAULT_SEGMENT)
+    for name in sorted(log):
+        with suppress(FileNotFoundError):  # it has become a full one since
+            if size := log[name].stat().st_size:
+                return size
+    return DEFAULT_SEGMENT
 
 
 def last_commit(
@@ -120,8 +135,8 @@ def last_commit(
 
 def _last_commit_of(tools: Tools, segment: Path) -> datetime | None:
     with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / segment.name.removesuffix(".partial")
-        shutil.copyfile(segment, path)
+        path = Path(place) / segment.name.removesuffix(_UNFINISHED)
+        copy_segment(segment, path)
         found = _COMMIT.findall(_dumped(tools, "Transaction", path))
     if not found:
         return None
