@@ -100,7 +100,9 @@ GET_BY_EMAIL: Final = Operation(
 # Versions and permissions come from one snapshot; an entry from a later one is left
 # alone. `alive` makes an erasure wait, or waits for it; the row it locks may be newer
 # than the snapshot, so that nothing is read from it: its version would lie ahead.
-# `taken` is the entry of a user who had this address before: it goes first.
+# `taken` is the entry of a user who had this address before: it goes first. An address
+# that the snapshot does not know as the user's is not kept; one that changes after the
+# snapshot raises the version, and what was kept is not served.
 PUT: Final = Operation(
     name="auth_cache.put",
     sql="""
@@ -140,8 +142,8 @@ PUT: Final = Operation(
              least(clock_timestamp() + $3::interval,
                    (SELECT min(expires_at) FROM held))
       FROM authkit.users AS u
-      WHERE u.id = $1 AND EXISTS (SELECT 1 FROM alive)
-        AND (SELECT count(*) FROM taken) >= 0
+      WHERE u.id = $1 AND ($4::text IS NULL OR u.email = $4)
+        AND EXISTS (SELECT 1 FROM alive) AND (SELECT count(*) FROM taken) >= 0
       ON CONFLICT (user_id) DO UPDATE
       SET email_hash = excluded.email_hash, password_hash = excluded.password_hash,
           mfa_enabled = excluded.mfa_enabled,
@@ -168,8 +170,8 @@ PUT: Final = Operation(
            permissions, conditions, expires_at, clock_timestamp() AS at
     FROM put
     """,
-    parameters=("user_id", "email_hash", "keep"),
-    types=("uuid", "bytea", "interval"),
+    parameters=("user_id", "email_hash", "keep", "current_email"),
+    types=("uuid", "bytea", "interval", "text"),
     row=CachedLogin,
     intent=Intent.WRITE,
     idempotent=True,

@@ -3,7 +3,8 @@
 The row of the user stays under an address that belongs to nobody (RFC 2606), so that
 whatever refers to it still does; so do its credentials, retired and nameless, so that
 their ids are not taken again. Audit entries name people by id, so they stay as they
-are and the chain verifies; what was sealed for the subject loses its key
+are and the chain verifies, with the address and user agent of whoever acted, which
+its links cover; what was sealed for the subject loses its key
 (`authkit.relational.subjects`). Attempts keep their keyed hashes and addresses until
 their retention ends: they are what shows an attack, and who erased an account may have
 been the attacker.

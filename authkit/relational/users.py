@@ -149,6 +149,10 @@ class Users:
     ) -> User:
         """Change what is given and return the user; a new address is unverified.
 
+        A password hash of None takes the password away, be it the last way in or not:
+        who was locked out of it comes back by a new one. (`accounts.unlink` and
+        `credentials.retire` refuse the last way.)
+
         Raises:
             InvalidInput: an argument is not acceptable, or nothing is to be changed.
             NotFound: there is no such user, or the user was erased.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import combinations, pairwise
+from math import inf
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authkit.errors import InvalidInput
-from authkit.harness.gate import trend
+from authkit.harness.gate import segments, trend
 from authkit.harness.gate.trend import Point, change_points
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,6 +47,28 @@ def test_exact_counters_that_never_move_have_no_change_and_one_that_did_has_one(
     assert change_points(series(*[3.0] * 30)) == ()
     (found,) = change_points(series(*[3.0] * 15, *[5.0] * 15))
     assert (found.before, found.after) == pytest.approx((3.0, 5.0))
+
+
+@given(
+    st.lists(st.integers(-3, 3).map(float), min_size=segments.SHORTEST, max_size=9),
+    st.sampled_from([0.3, 1.7, 5.1, 40.9]),
+)
+def test_no_other_split_costs_less(values: list[float], penalty: float):
+    def cost(ends: tuple[int, ...]) -> float:
+        parts = [values[a:b] for a, b in pairwise((0, *ends))]
+        if min(map(len, parts)) < segments.SHORTEST:
+            return inf
+        within = sum(sum((x - fmean(part)) ** 2 for x in part) for part in parts)
+        return within + penalty * (len(parts) - 1)
+
+    inner = range(1, len(values))
+    every = (
+        (*cuts, len(values))
+        for many in range(len(values))
+        for cuts in combinations(inner, many)
+    )
+    found = cost(tuple(segments.ends(values, penalty)))
+    assert found == pytest.approx(min(map(cost, every)), abs=1e-9)
 
 
 def test_damaged_lines_are_named_and_the_others_are_drawn(tmp_path: Path):

@@ -131,6 +131,18 @@ def test_an_address_that_went_to_another_user_goes_with_it(kit, add_user, email_
     assert kit.auth_cache.get(one) is None
 
 
+def test_an_address_that_the_user_has_no_more_is_not_kept(kit, user_id, email_hash):
+    old, new = f"old-{user_id}@example.com", f"new-{user_id}@example.com"
+    with kit.unit_of_work() as uow:
+        uow.users.update(user_id, email=old)
+    assert kit.auth_cache.put(user_id, email_hash, email=f" {old.upper()}") is not None
+    with kit.unit_of_work() as uow:
+        uow.users.update(user_id, email=new)
+    assert kit.auth_cache.put(user_id, email_hash, email=old) is None
+    assert kit.auth_cache.get_by_email(email_hash) is None
+    assert kit.auth_cache.put(user_id, email_hash, email=new).user_id == user_id
+
+
 def test_many_who_put_at_once_leave_the_current_state(kit, race, user_id, email_hash):
     def act(caller: int) -> None:
         if caller % 5 == 0:
@@ -185,6 +197,7 @@ def test_bad_input_is_refused_before_the_database_is_asked(kit, asked, user_id):
         lambda: cache.get_by_email(b"short"),
         lambda: cache.put(user_id, b"short"),
         lambda: cache.put(user_id, os.urandom(32), keep=timedelta(0)),
+        lambda: cache.put(user_id, os.urandom(32), email=" "),
         lambda: cache.invalidate_role(""),
         lambda: cache.purge(limit=0),
     ):

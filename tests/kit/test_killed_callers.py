@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -40,8 +41,8 @@ class Waiting:
             self.left -= 1
             if not self.left:
                 next(gen, None)  # what it waits for is under way
-                # Dropped, the end of a pipeline of psycopg's complains that its
-                # connection is closed, in whatever test the collector comes by.
+                # Dropped here, the end of a pipeline of psycopg's would complain in
+                # whatever test the collector comes by.
                 LEFT.append(gen)
                 raise Killed
         return self._wait(gen, *arguments, **options)
@@ -58,6 +59,9 @@ def keyed(pair, template_db) -> Iterator[Settings]:
         authkit_token_key=b64encode(bytes(32)).decode(),
     )
     pair.drop_database(name)
+    while LEFT:
+        with suppress(psycopg.OperationalError):  # its connection is closed
+            LEFT.pop().close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,7 +16,14 @@ from pydantic import SecretStr
 
 import authkit
 from authkit.errors import InvalidInput, NotFound
-from authkit.hot import Allowance, AttemptRecord, NewSession, Throttle, Throttled
+from authkit.hot import (
+    Allowance,
+    AttemptRecord,
+    AuthCache,
+    NewSession,
+    Throttle,
+    Throttled,
+)
 from authkit.ids import uuid7
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused
 from authkit.settings import Settings
@@ -181,6 +189,27 @@ def test_a_name_that_nobody_has_begins_like_any_other_and_can_only_fail(kit, own
         kit.logins.succeed(begun)
     assert kit.logins.fail(begun, "unknown_account")
     assert stored(owner, "outcome", begun) == "failed"
+
+
+def test_an_address_that_changes_while_a_login_begins_lets_nobody_in(
+    kit, owner, ada, monkeypatch
+):
+    put = AuthCache.put
+
+    def changed_first(cache: AuthCache, *args: Any, **named: Any) -> object:
+        owner.execute(
+            "UPDATE authkit.users SET email = 'ada@example.org' WHERE id = %s", (ada,)
+        )
+        return put(cache, *args, **named)
+
+    monkeypatch.setattr(AuthCache, "put", changed_first)
+    assert begin(kit).user is None
+    monkeypatch.undo()
+    assert begin(kit).user is None  # nothing was kept under it either
+    other = kit.logins.begin("ada@example.org", **HOME)
+    assert isinstance(other, Begun)
+    assert other.user is not None
+    assert other.user.user_id == ada
 
 
 def test_the_line_above_which_to_ask_again_is_drawn_from_history(kit, ada):

@@ -1,8 +1,4 @@
-"""How costs went from version to version: a history, and where it changed for good.
-
-Change points are found by `ruptures` (Truong, Oudre, Vayatis 2020: PELT), which needs
-NumPy and SciPy and nothing else; Apache Otava would bring a cloud's whole SDK.
-"""
+"""How costs went from version to version: a history, and where it changed for good."""
 
 from __future__ import annotations
 
@@ -11,13 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from itertools import pairwise
 from math import exp, log
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Final, cast
 
 from authkit.errors import InvalidInput
 from authkit.harness import results
+from authkit.harness.gate import segments
 
 COMMANDS: Final = ("bench gate", "bench budgets", "load")
 _COUNTERS: Final = (
@@ -102,19 +100,11 @@ def change_points(points: Sequence[Point]) -> tuple[ChangePoint, ...]:
     """Return where the mean of a series changed for good, the earliest first."""
     if len(points) < _FEWEST:
         return ()
-    import numpy as np
-    import ruptures  # pyright: ignore[reportMissingTypeStubs] # it has none
-
-    values = np.asarray([log(max(point.value, 1e-9)) for point in points])
-    steps = np.abs(np.diff(values))
-    noise = max(float(np.median(steps)) / 0.954, _LEAST / 2)
-    penalty = _PENALTY * log(len(values)) * noise**2
-    search: Any = ruptures.Pelt(model="l2", min_size=2, jump=1)
-    ends: list[int] = search.fit(values.reshape(-1, 1)).predict(pen=penalty)
+    values = [log(max(point.value, 1e-9)) for point in points]
+    noise = max(median(abs(b - a) for a, b in pairwise(values)) / 0.954, _LEAST / 2)
+    ends = segments.ends(values, _PENALTY * log(len(values)) * noise**2)
     starts = [0, *ends[:-1]]
-    means = [
-        exp(fmean(values[a:b].tolist())) for a, b in zip(starts, ends, strict=True)
-    ]
+    means = [exp(fmean(values[a:b])) for a, b in zip(starts, ends, strict=True)]
     return tuple(
         ChangePoint(points[at], before, after)
         for at, before, after in zip(starts[1:], means, means[1:], strict=False)

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 DEFAULT_SIZES: Final = Sizes(100_000, 100_000, 10_000)
 IN_FLIGHT: Final = 256
 _KEYS: Final = 50_000
+# Few in flight: what is told is the least of four ratios that are near 1, so that it is
+# the noise of one pair that would be told. Many short turns, of twice the time
+# together, have less of it.
+_SHORT_TURNS: Final = 8
 
 
 def run(
@@ -81,12 +85,9 @@ def run(
             arms = _arms(url, lab, folder, sizes, seconds, node)
             arms = {n: arm for n, arm in arms.items() if n.split()[0] not in missing}
             cells = Cells()
-            for turn in range(rounds):
-                for place, (name, arm) in enumerate(arms.items()):
-                    cells.add(name, arm())
-                    progress(
-                        "measuring", turn * len(arms) + place + 1, rounds * len(arms)
-                    )
+            _measure(cells, arms, rounds, "measuring", progress)
+            few = _few_in_flight(url, sizes, seconds * 2 / _SHORT_TURNS)
+            _measure(cells, few, rounds * _SHORT_TURNS, "few in flight", progress)
             settings = Settings.load(None, database_url=url)
             keys = world.drawn(sizes, "validate", 5000)
             cpu = [
@@ -156,10 +157,9 @@ def _arms(
             settings, operation, validate, count, seconds, coalesced=fold
         )
 
-    def tasks(operation: str, count: int, *, fold: bool = False) -> Callable[[], float]:
-        drawn = keys.get(operation, validate)
+    def folded(op: str) -> Callable[[], float]:
         return lambda: clients.ours_in_tasks(
-            settings, operation, drawn, count, seconds, coalesced=fold
+            settings, op, keys[op], IN_FLIGHT, seconds, coalesced=True
         )
 
     def drizzled(op: str, count: int) -> Callable[[], float]:
@@ -183,12 +183,43 @@ def _arms(
     for operation in world.OPERATIONS:
         for count in CLIENTS:
             arms[f"pgbench {operation} {count}"] = bench(operation, count)
-        arms[f"tasks {operation} folded"] = tasks(operation, IN_FLIGHT, fold=True)
+        arms[f"tasks {operation} folded"] = folded(operation)
         arms[f"drizzle {operation}"] = drizzled(operation, IN_FLIGHT)
-    for count in FEW:
-        arms[f"tasks validate {count}"] = tasks("validate", count)
-        arms[f"tasks validate folded {count}"] = tasks("validate", count, fold=True)
     return arms
+
+
+def _few_in_flight(
+    url: str, sizes: Sizes, seconds: float
+) -> Mapping[str, Callable[[], float]]:
+    """Return plain calls and folded ones, of few at once, each beside the other."""
+    settings = Settings.load(None, database_url=url)
+    keys = world.drawn(sizes, "validate", _KEYS)
+
+    def tasks(count: int, *, fold: bool) -> Callable[[], float]:
+        return lambda: clients.ours_in_tasks(
+            settings, "validate", keys, count, seconds, coalesced=fold
+        )
+
+    return {
+        f"tasks validate{' folded' if fold else ''} {count}": tasks(count, fold=fold)
+        for count in FEW
+        for fold in (False, True)
+    }
+
+
+def _measure(
+    cells: Cells,
+    arms: Mapping[str, Callable[[], float]],
+    rounds: int,
+    what: str,
+    progress: Progress,
+) -> None:
+    """Run every arm once a round, in one order and then in the other."""
+    for turn in range(rounds):
+        order = list(arms.items())[:: -1 if turn % 2 else 1]
+        for place, (name, arm) in enumerate(order, turn * len(arms) + 1):
+            cells.add(name, arm())
+            progress(what, place, rounds * len(arms))
 
 
 def _of_client(cpu: list[float], kept: list[float]) -> tuple[Figure, ...]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from authkit.cluster import Token
+from authkit.crypto import normalise_email
 from authkit.errors import AlreadyExists
 from authkit.hot import auth_cache, inputs
 from authkit.hot.auth_cache import CachedLogin
@@ -61,26 +62,34 @@ class AsyncAuthCache:
         )
 
     async def put(
-        self, user_id: UUID, email_hash: bytes, *, keep: timedelta = KEEP
+        self,
+        user_id: UUID,
+        email_hash: bytes,
+        *,
+        email: str | None = None,
+        keep: timedelta = KEEP,
     ) -> CachedLogin | None:
         """Read a user, roles and permissions afresh, keep them, and return them.
 
-        None where there is no such user, or where somebody else has just kept a later
-        state: `get` has that one.
+        None where there is no such user, where the address is another one by now, or
+        where somebody else has just kept a later state: `get` has that one.
 
         Args:
             user_id: whose.
             email_hash: keyed hash of the user's address (`KeyedHash.subject`).
+            email: that address, in any writing. Without it the hash is believed, and
+                that of an address changed meanwhile finds the user while it is kept.
             keep: for how long at most; a grant that expires earlier ends it earlier.
 
         Raises:
-            InvalidInput: it is no keyed hash, or `keep` is not positive.
+            InvalidInput: it is no keyed hash, no address, or `keep` is not positive.
             AlreadyExists: within a transaction, somebody kept this address meanwhile.
         """
         params = (
             inputs.identifier(user_id, "user id"),
             inputs.keyed_hash(email_hash, "e-mail hash"),
             inputs.span(keep, "time to keep"),
+            None if email is None else normalise_email(email),
         )
         tries = 1 if isinstance(self._runner, AsyncBound) else _TRIES
         while True:

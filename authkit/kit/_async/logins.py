@@ -238,8 +238,8 @@ class AsyncLogins:
         found = await self._runner.fetch_one(flow.FIND_USER, (email,))
         if found is None:
             return None
-        kept = await self._hot.auth_cache.put(found.id, named)
-        return kept or await self._hot.auth_cache.get(found.id)
+        kept = await self._hot.auth_cache.put(found.id, named, email=email)
+        return kept or await self._hot.auth_cache.get_by_email(named)
 
 
 async def _open(

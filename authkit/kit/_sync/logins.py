@@ -238,8 +238,8 @@ class Logins:
         found = self._runner.fetch_one(flow.FIND_USER, (email,))
         if found is None:
             return None
-        kept = self._hot.auth_cache.put(found.id, named)
-        return kept or self._hot.auth_cache.get(found.id)
+        kept = self._hot.auth_cache.put(found.id, named, email=email)
+        return kept or self._hot.auth_cache.get_by_email(named)
 
 
 def _open(
