@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -16,9 +17,14 @@ from authkit.ops.connection import connect, named
 from authkit.schema import SCHEMA
 from authkit.schema.roles import BACKUP
 
-# Between a snapshot and the position a transaction may commit; how often to try for a
-# pair without one.
-_TRIES = 200
+# How long to look for a moment at which nobody commits, and the longest pause between
+# two looks. It takes one look where writes leave any time between them.
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.05
+# A commit stands in the log before any snapshot shows it, and above the newest one that
+# is shown no snapshot lists who runs. A transaction locks its id before it commits, and
+# lets go of it after it is seen (`XactLockTableInsert`, `ProcArrayEndTransaction`).
+_RUNNING = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'transactionid'"
 _ENOUGH = f"a superuser, or a member of {BACKUP} that was granted this function"
 
 
@@ -35,12 +41,17 @@ class Moment:
     rows: dict[str, int] | None
 
 
-def mark(url: str) -> Moment:
+def mark(url: str, *, patience_s: float = _PATIENCE_S) -> Moment:
     """Name the present moment in the log and count the rows of our tables there.
 
-    Nothing is locked. A snapshot in which no transaction runs, taken before the point
-    and again after it, and equal, is the state at the point; the tables are counted in
-    that snapshot, for as long as it takes.
+    Nothing is locked. A snapshot taken before the point and again after it, and equal,
+    is the state at the point if meanwhile no transaction was seen that may have written
+    its commit; the tables are counted in that snapshot, for as long as it takes.
+
+    Args:
+        url: the primary.
+        patience_s: how long to look for such a moment; the rows of the last one are not
+            told.
 
     Raises:
         NotPermitted: the role may not name points (`pg_create_restore_point`).
@@ -51,30 +62,40 @@ def mark(url: str) -> Moment:
         counter.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         counter.read_only = True
         try:
-            return _mark(marker, counter, name)
+            return _mark(marker, counter, name, monotonic() + patience_s)
         except psycopg.Error as exc:
             raise _explained(exc) from exc
 
 
-def _mark(marker: psycopg.Connection, counter: psycopg.Connection, name: str) -> Moment:
-    for attempt in range(1, _TRIES + 1):
-        seen = _one(counter, "SELECT pg_current_snapshot()::text")[0]
-        # Recovery stops at the first point of a name: each attempt has its own.
-        point = f"{name}-{attempt}"
-        lsn, at = _one(
-            marker,
-            "SELECT pg_create_restore_point(%s)::text, clock_timestamp()",
-            [point],
-        )
-        after = _one(marker, "SELECT pg_current_snapshot()::text")[0]
-        least, following, running = str(seen).split(":")
-        if seen == after and least == following and not running:
-            rows = {table: _count(counter, table) for table in _tables(counter)}
-            return Moment(point, position(lsn), at, rows)
-        counter.rollback()
-        if attempt == _TRIES:
-            return Moment(point, position(lsn), at, None)
-    raise AssertionError("a number of tries that is not positive")
+def _mark(
+    marker: psycopg.Connection, counter: psycopg.Connection, name: str, until: float
+) -> Moment:
+    attempt = 0
+    while True:
+        attempt += 1
+        last = monotonic() >= until
+        # Where somebody runs already, a point would only fill the log.
+        if last or not _one(marker, _RUNNING)[0]:
+            # Recovery stops at the first point of a name: each attempt has its own.
+            moment = _name(marker, counter, f"{name}-{attempt}")
+            if last or moment.rows is not None:
+                return moment
+            counter.rollback()
+        sleep(min(_PAUSE_S, attempt / 1000))
+
+
+def _name(
+    marker: psycopg.Connection, counter: psycopg.Connection, point: str
+) -> Moment:
+    seen = _one(counter, "SELECT pg_current_snapshot()::text")
+    lsn, at = _one(
+        marker, "SELECT pg_create_restore_point(%s)::text, clock_timestamp()", [point]
+    )
+    # First who runs, then the snapshot: who ends in between changes it.
+    running = _one(marker, _RUNNING)[0]
+    after = _one(marker, "SELECT pg_current_snapshot()::text")
+    rows = count_rows(counter) if seen == after and not running else None
+    return Moment(point, position(lsn), at, rows)
 
 
 def count_rows(connection: psycopg.Connection) -> dict[str, int]:
