@@ -251,6 +251,8 @@ def test_from_nothing_to_nothing(house: House) -> None:
         "/metrics",
     )
     assert "authkit_" in metrics
+    assert "authkit_writable" in run("authkit metrics alerts")
+    assert "authkit_writable" in run("authkit metrics dashboard")
     if (ROOT / ".git").exists():
         run(
             "authkit bench gate HEAD~1",

@@ -1,4 +1,4 @@
-"""`authkit metrics`: what is watched, served for Prometheus; and the alerts for it."""
+"""`authkit metrics`: served for Prometheus; alerts and a dashboard printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Serve metrics, liveness and readiness; print alerts.", no_args_is_help=True
+    help="Serve metrics, liveness and readiness; print alerts and a dashboard.",
+    no_args_is_help=True,
 )
 
 
@@ -48,6 +49,16 @@ def alerts() -> None:
     from authkit.ops.metrics import ALERTS
 
     typer.echo(ALERTS.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command()
+def dashboard() -> None:
+    """Print a dashboard for Grafana over these metrics, to be imported there."""
+    import json
+
+    from authkit.ops.metrics.dashboard import dashboard as made
+
+    typer.echo(json.dumps(made(), indent=1))
 
 
 @app.command()

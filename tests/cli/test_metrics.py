@@ -1,4 +1,4 @@
-"""`authkit metrics`: served from a process of its own, on loopback; alerts printed."""
+"""`authkit metrics`: served from a process of its own; alerts and a dashboard."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def test_alerts_are_printed():
     shown = CliRunner().invoke(app, ["metrics", "alerts"])
     assert shown.exit_code == 0
     assert "alert: AuthkitNotWritable" in shown.output
+
+
+def test_the_dashboard_is_printed_as_grafana_imports_it():
+    shown = CliRunner().invoke(app, ["metrics", "dashboard"])
+    assert shown.exit_code == 0
+    assert json.loads(shown.output)["title"] == "authkit"
 
 
 def test_what_counting_costs_is_measured_in_turns(tmp_path: Path):

@@ -19,6 +19,7 @@ from authkit.hot import AttemptRecord
 from authkit.ids import uuid7
 from authkit.ops.database import setup
 from authkit.ops.metrics import ALERTS
+from authkit.ops.metrics.dashboard import dashboard
 from authkit.ops.metrics.database import DatabaseCollector
 from authkit.ops.metrics.gathering import BUCKETS, Gathered
 from authkit.ops.metrics.prometheus import Collector
@@ -161,7 +162,9 @@ def test_a_database_that_does_not_answer_leaves_its_metrics_out():
     assert "authkit_attempts_recent" not in text
 
 
-def test_every_metric_that_an_alert_names_is_exported(settings: Any):
+@pytest.fixture
+def exported(settings: Any) -> set[str]:
+    """What a kit and its database export, by name."""
     setup(settings.database_url.get_secret_value())
     registry = CollectorRegistry()
     with authkit.connect(settings) as kit:
@@ -169,15 +172,41 @@ def test_every_metric_that_an_alert_names_is_exported(settings: Any):
         registry.register(DatabaseCollector(settings.database_url.get_secret_value()))
         kit.auth_cache.get(uuid7())
         text = generate_latest(registry).decode()
-    exported = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
-    exported |= {
-        f"authkit_operation_seconds_{part}" for part in ("bucket", "count", "sum")
-    }
+    histogram = {f"authkit_operation_seconds_{p}" for p in ("bucket", "count", "sum")}
+    return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | histogram
+
+
+def test_every_metric_that_an_alert_names_is_exported(exported: set[str]):
     rules = ALERTS.read_text(encoding="utf-8")
     named = set(re.findall(r"\bauthkit_[a-z_]+\b", rules))
     assert named
     assert named <= exported, named - exported
     assert rules.count("- alert:") == rules.count("action:")
+
+
+def test_the_dashboard_shows_every_metric_and_asks_for_no_other(exported: set[str]):
+    panels = dashboard()["panels"]
+    asked = [each["expr"] for panel in panels for each in panel.get("targets", ())]
+    named = {name for one in asked for name in re.findall(r"\bauthkit_[a-z_]+\b", one)}
+    assert named == exported - {"authkit_operation_seconds"}
+    # Each is asked for the chosen jobs.
+    assert [one for one in asked if '{job=~"$job"' not in one] == []
+    assert [one for one in asked if one.count("(") != one.count(")")] == []
+
+
+def test_no_two_pictures_of_the_dashboard_lie_over_each_other():
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    fields = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert max(x for x, _ in fields) == 23
+    assert len(set(fields)) == len(fields)
+    # And every row is full.
+    assert len(fields) == 24 * (1 + max(y for _, y in fields))
 
 
 def test_opentelemetry_is_told_of_operations_without_user_data():

@@ -1,4 +1,4 @@
-"""Metrics of a kit: for Prometheus and for OpenTelemetry; alerts that use them."""
+"""Metrics of a kit: for Prometheus and for OpenTelemetry; alerts, a dashboard."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _cluster(status: ClusterStatus) -> Iterable[Metric]:
     )
     for name, text, value in (
         ("node_up", "Whether a node may be used", _up),
-        ("node_primary", "Whether a node is the primary", _primary),
+        ("node_primary", "Whether a node said that it is the primary", _primary),
         ("node_breaker_open", "Whether a node's breaker is not closed", _breaker),
         ("node_lag_seconds", "How stale a node is at the most", _lag_s),
         ("node_lag_bytes", "How much a node has yet to replay", _lag_bytes),
