@@ -28,7 +28,8 @@ class Timelines:
 
     `left` maps a timeline to the position where it ended, for the history of the
     timeline `of`. `reached` maps a timeline to the furthest position that each node
-    had replayed on it.
+    had replayed on it since it was started, at the moment in `started`: one that was
+    rewound or cloned was started anew, and may lack what it had.
     """
 
     of: int = 0
@@ -36,17 +37,20 @@ class Timelines:
     reached: Mapping[str, Mapping[int, int]] = field(
         default_factory=dict[str, Mapping[int, int]]
     )
+    started: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def saw(self, seen: Observation) -> Timelines:
         """Remember how far a replica had come on its timeline."""
         if seen.role is not Role.REPLICA or not seen.timeline:
             return self
-        own = self.reached.get(seen.node, {})
+        same = self.started.get(seen.node) == seen.started
+        own: Mapping[int, int] = self.reached.get(seen.node, {}) if same else {}
         if own.get(seen.timeline, -1) >= seen.lsn:
             return self
         return replace(
             self,
             reached={**self.reached, seen.node: {**own, seen.timeline: seen.lsn}},
+            started={**self.started, seen.node: seen.started},
         )
 
     def read(self, timeline: int, text: str | None) -> Timelines:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 from typing import TypeAlias
 
 from authkit.cluster.views import (
@@ -89,8 +90,8 @@ class Topology:
             names: of the nodes, each with its zone or None.
             epoch: the highest timeline that was ever seen; 0 is none. A primary of a
                 lower one is never taken.
-            system_id: the system identifier that nodes must have; empty: the first
-                primary's.
+            system_id: the system identifier that nodes must have; empty: that of the
+                first node that answers.
         """
         nodes = tuple(NodeView(name, zone) for name, zone in names)
         return cls(nodes, epoch=epoch, system_id=system_id)
@@ -134,6 +135,7 @@ def observe(picture: Topology, seen: Observation) -> Topology:
         timeline=seen.timeline,
         system_id=seen.system_id,
         lsn=seen.lsn,
+        fresh_at=before.fresh_at if _goes_on(before, seen) else -inf,
         observed_at=seen.received,
         round_trip_s=seen.received - seen.sent,
         started=seen.started,
@@ -156,6 +158,15 @@ def observe(picture: Topology, seen: Observation) -> Topology:
         if after.role is Role.PRIMARY and after.timeline == epoch:
             history = _dated(history, seen)
     return _settle(picture, after, epoch, system_id, history)
+
+
+def _goes_on(before: NodeView, seen: Observation) -> bool:
+    """Whether a node has all that it had: one that crashed may have replayed less.
+
+    A standby takes queries again as soon as its files are consistent, which may be long
+    before the place to which it had come.
+    """
+    return seen.started == before.started and seen.lsn >= before.lsn
 
 
 def lose(picture: Topology, loss: Loss) -> Topology:

@@ -7,6 +7,7 @@ import gc
 import threading
 from collections import Counter
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -27,7 +28,9 @@ from authkit.errors import (
     TokenLost,
     Unavailable,
 )
+from authkit.lab import cluster
 from authkit.ops.migrate import upgrade
+from authkit.settings import Settings
 
 
 class Load:
@@ -419,3 +422,34 @@ def _held() -> tuple[int, int, int]:
     gc.collect()
     tasks = sum(isinstance(o, asyncio.Task) and not o.done() for o in gc.get_objects())
     return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), tasks
+
+
+def test_a_replica_that_crashed_serves_no_read_whose_bound_it_does_not_keep(
+    drive, table
+):
+    bound = 0.9
+    with cluster(1, in_memory=True, synchronous=False) as lab:
+        own = Settings.load(
+            None, **{name.lower(): url for name, url in lab.env().items()}
+        )
+        driver = drive(own).open()
+        (replica,) = lab.replicas
+        lab.sql(f"CREATE TABLE {table} (n int)")
+        lab.wait_replayed()
+        for node in (lab.primary, replica):
+            lab.sql("CHECKPOINT", node=node)
+        lab.sql(f"INSERT INTO {table} VALUES (1)")
+        written = monotonic()
+        view = driver.cluster._roster.nodes[name_of(lab, replica)]
+        driver.until(lambda: view.view.fresh_at > written, "the replica has the row")
+        # What it had replayed it lacks when it comes back, and is long in replaying.
+        lab.sql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'", node=replica)
+        driver.until(lambda: monotonic() > written + bound, "the row is old enough")
+        before = view.view.started
+        lab.kill(replica)
+        lab.start(replica)
+        assert lab.sql(f"SELECT n FROM {table}", node=replica) == []
+        more = iter(range(50))
+        while view.view.started == before or next(more, None) is not None:
+            with driver.reader(max_lag=bound, timeout=10) as connection:
+                assert connection.execute(f"SELECT n FROM {table}") == [(1,)]

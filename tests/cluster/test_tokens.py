@@ -57,6 +57,16 @@ def test_an_earlier_position_does_not_undo_a_later_one():
     assert known.saw(earlier) is known
 
 
+def test_what_a_new_primary_had_before_it_was_started_anew_proves_nothing():
+    had = Observation("b", 1, 2, Role.REPLICA, 1, "7", 500, "s", 180_000)
+    # Rewound meanwhile, it follows the timeline that was begun without that commit.
+    rewound = Observation("b", 3, 4, Role.REPLICA, 2, "7", 900, "later", 180_000)
+    known = Timelines().saw(had).saw(rewound).read(3, None)
+    at = {"timeline": 3, "primary": "b"}
+    assert not known.holds(Token(1, 500), **at)
+    assert known.holds(Token(2, 900), **at)
+
+
 def write(driver, table):
     with driver.writer() as connection:
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (n int)")

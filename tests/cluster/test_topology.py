@@ -167,6 +167,23 @@ def test_staleness_counts_from_the_last_position_that_was_replayed():
     assert after.node("a").staleness(25.0) == 0.0
 
 
+def test_a_replica_that_comes_back_with_less_is_dated_anew():
+    """A crashed standby takes queries again before it has replayed what it had."""
+    primary = (
+        seen("a", sent=10, received=10.1, lsn=100),
+        seen("a", sent=20, received=20.1, lsn=200),
+    )
+    had = picture(*primary, seen("b", Role.REPLICA, received=21, lsn=200))
+    assert had.node("b").fresh_at == 20
+    for less in (
+        seen("b", Role.REPLICA, received=22, lsn=150),
+        seen("b", Role.REPLICA, received=22, lsn=150, started="anew"),
+    ):
+        assert observe(had, less).node("b").fresh_at == 10
+    nothing = seen("b", Role.REPLICA, received=22, lsn=50)
+    assert observe(had, nothing).node("b").staleness(25.0) == math.inf
+
+
 def test_a_replica_stays_fresh_while_nobody_writes():
     """Neither position moves: what moves is until when that is known."""
     after = picture(
@@ -410,6 +427,15 @@ class RealCluster(RuleBasedStateMachine):
             truth["role"] = Role.REPLICA
             truth["lsn"] = 1000
             truth["start"] += 1
+            self.xids[name] = 100
+
+    @rule(name=st.sampled_from(names), part=st.floats(0, 1), whole=st.booleans())
+    def crash(self, name: str, part: float, *, whole: bool) -> None:
+        """A standby begins again before where it was; a new server, or the same."""
+        truth = self.truth[name]
+        if truth["role"] is Role.REPLICA:
+            truth["lsn"] = 1000 + int((truth["lsn"] - 1000) * part)
+            truth["start"] += whole
             self.xids[name] = 100
 
     @rule(name=st.sampled_from(names))

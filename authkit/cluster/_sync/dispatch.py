@@ -144,11 +144,24 @@ class Dispatch:
                 except Unavailable:
                     node = None  # it was given up meanwhile: wait for what follows
                 else:
-                    if after is None or deadline is None:
+                    view = node.view
+                    # Not one that was there when the node was last heard: it may have
+                    # been restarted since, and have replayed less than it had.
+                    unproved = (
+                        view.role is Role.REPLICA
+                        and connection.born > view.observed_at
+                        and not stale_ok
+                    )
+                    held = not unproved or self._contains(
+                        connection, Token(view.timeline, view.lsn), inf
+                    )
+                    if held and (
+                        after is None
+                        or deadline is None
+                        or self._contains(connection, after, deadline)
+                    ):
                         return connection
-                    if self._contains(connection, after, deadline):
-                        return connection
-                    if node.view.role is Role.REPLICA:
+                    if view.role is Role.REPLICA:
                         asked.add(node.name)
                         continue
             self.check()
@@ -236,7 +249,7 @@ class Dispatch:
         Args:
             max_lag_s: the bound on staleness; zero asks for the primary.
             after: nodes that are known to hold it go first, then those not asked yet.
-            asked: replicas that were found not to hold it.
+            asked: replicas that were found not to hold what they should.
             stale_ok: whether a replica of unknown lag serves while there is no primary.
             prefer: a zone, or a node.
         """
@@ -249,8 +262,9 @@ class Dispatch:
                 for node in replicas
                 if node.view.fresh_at >= oldest and node.pool is not None
             ]
-            if after is not None:
+            if asked:
                 able = [node for node in able if node.name not in asked]
+            if after is not None:
                 able = [node for node in able if known(roster, node, after)] or able
             if len(able) == 1:
                 chosen = able[0]

@@ -106,7 +106,9 @@ class AsyncBound:
         view = self._connection.node
         if max_lag is not None and view.role is not Role.PRIMARY:
             oldest = monotonic() - max_lag.total_seconds()
-            if view.fresh_at < oldest:
+            # A connection that is younger than that may be another server's by now.
+            place = Token(view.timeline, view.lsn)
+            if view.fresh_at < oldest or not await self._connection.holds(place):
                 raise NoReplica(f"{view.name}, of this transaction, lags by too much")
         if after is not None and not await self._connection.holds(after):
             raise NoReplica(f"{view.name}, of this transaction, lacks that commit")
