@@ -8,6 +8,7 @@ value and never one of these: raising would roll back the very count it reports.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 
 class AuthkitError(Exception):
@@ -23,6 +24,10 @@ class ConfigError(AuthkitError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems: tuple[str, ...] = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        """Be copied and pickled by its problems: not by its message's letters."""
+        return type(self), (self.problems,)
 
 
 class InvalidInput(AuthkitError, ValueError):

@@ -7,9 +7,9 @@ are `SecretStr`: no repr, log or error shows them.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from authkit.errors import ConfigError
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 class Settings(BaseSettings):
@@ -197,7 +198,8 @@ def check_url(url: str) -> None:
     Raises:
         ValueError: with a sentence that is safe to print.
     """
-    if "://" in url and urlsplit(url).scheme not in _SCHEMES:
+    scheme = _SCHEME.match(url)
+    if scheme is not None and scheme[1] not in _SCHEMES:
         raise ValueError("is not a postgresql:// URL")
     try:
         parameters = conninfo_to_dict(plain_url(url))
@@ -207,6 +209,24 @@ def check_url(url: str) -> None:
         ) from None  # libpq's message repeats the string, password included
     if not parameters:
         raise ValueError("is empty")
+    authority, _, rest = url[scheme.end() :].partition("/") if scheme else ("", "", "")
+    if (
+        not all(map(_is_port, str(parameters.get("port") or "").split(",")))
+        or "@" in authority.partition("@")[2].partition("?")[0]
+        or "@" in rest.partition("?")[0]
+    ):
+        # What libpq takes for a host or a port may be a part of the password.
+        raise ValueError(
+            "does not read as user:password@host:port/database: within a user name or a"
+            " password write %2F for /, %40 for @, %3A for : and %25 for %"
+        )
+
+
+def _is_port(text: str) -> bool:
+    stripped = text.strip()
+    return not stripped or (
+        stripped.isascii() and stripped.isdigit() and 0 < int(stripped) < 65_536
+    )
 
 
 def plain_url(url: str) -> str:

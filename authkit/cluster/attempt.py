@@ -31,6 +31,8 @@ class Isolation(Enum):
 # The server's clock for a statement ends a little after ours: what it then cancels was
 # cancelled by the deadline, and nobody has to guess.
 SERVER_GRACE_MS = 10
+# The server's clock goes no further (24 days); the client's does.
+_LONGEST_MS = 2**31 - 1
 
 _BEGIN: dict[Isolation | None, LiteralString] = {
     None: "BEGIN",
@@ -84,6 +86,8 @@ class Wanted:
         if self.deadline == inf:
             return opening
         left_ms = max(0, int(1000 * (self.deadline - now))) + SERVER_GRACE_MS
+        if left_ms > _LONGEST_MS:
+            return opening
         return f"{opening}; SET LOCAL statement_timeout = {left_ms}"
 
 
@@ -115,11 +119,18 @@ def next_delay(
     return None if delay >= left_s else delay
 
 
-def driver_error(error: BaseException) -> psycopg.Error | None:
-    """Find the driver's error: itself, or what an error of ours was raised from."""
+def driver_error(
+    error: BaseException, judged: psycopg.Error | None
+) -> psycopg.Error | None:
+    """Find the driver's error: itself, or what an error of ours was raised from.
+
+    Args:
+        error: what ended the attempt.
+        judged: the last error of its connection. One of ours that was raised from
+            another is about something else, and has been judged where it happened.
+    """
     if isinstance(error, psycopg.Error):
         return error
-    cause = error.__cause__
-    if isinstance(error, AuthkitError) and isinstance(cause, psycopg.Error):
-        return cause
+    if isinstance(error, AuthkitError) and error.__cause__ is judged:
+        return judged
     return None

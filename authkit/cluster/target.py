@@ -12,12 +12,12 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
-from psycopg import ProgrammingError, pq
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from authkit.cluster.credentials import Password, login_of
 from authkit.errors import AuthkitError, ConfigError, Unavailable
-from authkit.settings import plain_url
+from authkit.settings import check_url, plain_url
 
 SEARCH_PATH = "authkit,public"
 
@@ -50,7 +50,7 @@ class Target:
     @property
     def question(self) -> Hashable:
         """What tells two questions for a password apart."""
-        return self.password, login_of(self.parameters)
+        return id(self.password), login_of(self.parameters)
 
     def ask_password(self) -> str | None:
         """Return the password of the moment; None where the URL's own will do.
@@ -162,12 +162,8 @@ def _distinct(found: list[Target]) -> list[Target]:
 
 
 def _expand(url: str) -> list[Target]:
-    try:
-        given = conninfo_to_dict(plain_url(url))
-    except ProgrammingError:
-        raise ValueError(
-            "is not a PostgreSQL URL or key=value connection string"
-        ) from None  # libpq's message repeats the string, password included
+    check_url(url)
+    given = conninfo_to_dict(plain_url(url))
     parameters = {k: str(v) for k, v in given.items() if v is not None}
     for name in _ROUTED_BY_US:
         parameters.pop(name, None)

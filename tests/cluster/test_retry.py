@@ -153,12 +153,25 @@ def test_a_read_takes_no_write_key():
 
 def test_the_driver_s_error_is_found_in_itself_and_under_one_of_ours_only():
     told = DeadlockDetected()
-    assert driver_error(told) is told
+    assert driver_error(told, None) is told
     ours, another = InvalidInput("no"), ValueError("no")
-    assert driver_error(ours) is None
+    assert driver_error(ours, None) is None
     ours.__cause__ = another.__cause__ = told
-    assert driver_error(ours) is told
-    assert driver_error(another) is None
+    assert driver_error(ours, told) is told
+    assert driver_error(another, told) is None
+
+
+def test_an_error_of_another_connection_is_not_judged_again():
+    ours = InvalidInput("no")
+    ours.__cause__ = DeadlockDetected()
+    assert driver_error(ours, None) is None
+    assert driver_error(ours, DeadlockDetected()) is None
+
+
+def test_a_deadline_beyond_the_server_s_clock_is_the_client_s_alone():
+    days = 86_400.0
+    assert "statement_timeout = 2073600010" in Wanted(deadline=24 * days).begin(0.0)
+    assert Wanted(deadline=25 * days).begin(0.0) == "BEGIN"
 
 
 def test_an_attempt_that_may_be_made_again_carries_what_to_raise_otherwise():

@@ -96,6 +96,29 @@ def test_every_problem_is_listed_at_once_and_none_shows_a_secret():
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    "login", [f"u:{SECRET}/x", f"u:123/{SECRET}", f"u:x@{SECRET}", f"u:x?@{SECRET}"]
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(login):
+    with pytest.raises(ConfigError) as caught:
+        targets([f"postgresql://{login}@db/auth"])
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:a%40b%2Fc@db:5432,other:/auth%40home?user=me@home",
+        "postgresql://u:a?b@db?application_name=me@home",
+        "host=db password=a://b@c",
+        "postgresql://@%2Ftmp:5433/auth",
+    ],
+)
+def test_what_libpq_reads_as_it_was_meant_is_accepted(url):
+    assert targets([url])
+
+
 def test_no_url_at_all_is_a_problem():
     with pytest.raises(ConfigError, match="DATABASE_URL"):
         targets([])

@@ -4,7 +4,9 @@ import asyncio
 import base64
 import os
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 import authkit
@@ -138,10 +140,33 @@ def test_frames_say_which_extra_they_need(kit, monkeypatch):
 def test_an_analysis_reads_beside_the_traffic(kit, settings):
     kit.cluster.wait_for(replicas=1)
     topology = kit.cluster.topology
-    assert reading.url_for_reading(settings, topology) == (
-        settings.database_replica_urls[0].get_secret_value()
-    )
+
+    def serves(url):
+        with psycopg.connect(url) as connection:
+            return connection.execute("SELECT pg_is_in_recovery()").fetchall()
+
+    assert serves(reading.url_for_reading(settings, topology)) == [(True,)]
+    assert serves(reading.url_for_writing(settings, topology)) == [(False,)]
     alone = settings.model_copy(update={"database_replica_urls": ()})
-    assert reading.url_for_reading(alone, topology) == (
-        settings.database_url.get_secret_value()
+    assert serves(reading.url_for_reading(alone, topology)) == [(False,)]
+
+
+def test_of_a_url_of_several_hosts_an_analysis_takes_the_one_that_it_wants(settings):
+    urls = (settings.database_replica_urls[0], settings.database_url)
+    replica, primary = (conninfo_to_dict(url.get_secret_value()) for url in urls)
+    both = make_conninfo(
+        **{
+            **primary,
+            "host": f"{replica['host']},{primary['host']}",
+            "port": f"{replica['port']},{primary['port']}",
+        }
     )
+    one = Settings.load(None, database_url=both, database_replica_urls="")
+    with authkit.connect(one) as kit:
+        kit.cluster.wait_for(replicas=1)
+        urls = (
+            reading.url_for_writing(one, kit.cluster.topology),
+            reading.url_for_reading(one, kit.cluster.topology),
+        )
+    ports = [conninfo_to_dict(url)["port"] for url in urls]
+    assert ports == [primary["port"], replica["port"]]

@@ -71,6 +71,10 @@ class AsyncNodeConnection(AsyncPipelining):
     given: Token | None = None
     # Set while a whole transaction runs on it: every statement stands within one.
     managed: bool = False
+    # Set for the length of a block that gives it back itself.
+    leased: bool = False
+    # The deadline before a cancellation that is under way.
+    uncancelled: float | None = None
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
     deadline: float = inf
     born: float = inf
@@ -125,7 +129,7 @@ class AsyncNodeConnection(AsyncPipelining):
 
     def returned(self) -> None:
         """Mark it as given back, as new."""
-        self.out = self.managed = self.committing = False
+        self.out = self.managed = self.leased = self.committing = False
         self.unconfirmed = self.overdue = self.asks = False
         self.finished = False
         self.given = None
@@ -162,7 +166,12 @@ class AsyncNodeConnection(AsyncPipelining):
         if status != TransactionStatus.UNKNOWN:  # then the loss is already known
             self.before = status
             self.unmanaged = self._autocommit and not self._num_transactions
-        return await super().wait(*arguments, **options)
+        try:
+            return await super().wait(*arguments, **options)
+        except BaseException:
+            if self.uncancelled is not None:  # what was cancelled has ended
+                self.deadline, self.uncancelled = self.uncancelled, None
+            raise
 
     def _exec_command(
         self, command: QueryNoTemplate, result_format: Format = Format.TEXT
@@ -231,8 +240,15 @@ class AsyncNodeConnection(AsyncPipelining):
         return await self.home.contained(self, token)
 
     async def close(self) -> None:
-        """Give it back to its pool while it is checked out, else really close it."""
+        """Give it back to its pool while it is checked out, else really close it.
+
+        Within a block that gives it back itself, its end: this only undoes what is
+        open, as nobody else may have it before.
+        """
         home = self._home
+        if self.leased:
+            await self.rollback()
+            return
         if self.out and home is not None:
             await home.release(self)
             return
@@ -323,5 +339,7 @@ class AsyncNodeConnection(AsyncPipelining):
         timeout: float = CANCEL_LIMIT_S,  # noqa: ASYNC109 # overrides psycopg's
     ) -> None:
         # psycopg waits for the statement's end then, for up to 5 s.
+        if self.uncancelled is None:
+            self.uncancelled = self.deadline
         self.deadline = min(self.deadline, monotonic() + CANCELLED_S)
         await super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))

@@ -55,6 +55,11 @@ class AsyncDispatch:
         if self.state != "open":
             raise Closed(f"the cluster is {self.state}")
 
+    def open(self) -> None:
+        """Let callers in, in this process: it may be a fork of the one that made it."""
+        self._generation = generation.number
+        self.state = "open"
+
     @property
     def foreign(self) -> bool:
         """Whether a fork brought it into this process."""
@@ -273,6 +278,8 @@ class AsyncDispatch:
             if chosen is not None and chosen.passes():
                 return chosen
         writer = roster.writer
+        if writer is not None and not writer.passes():
+            writer = None
         if writer is not None or not stale_ok:
             return writer
         able = [

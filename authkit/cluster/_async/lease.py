@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from authkit.cluster._async.connection import AsyncNodeConnection
 from authkit.cluster._async.dispatch import AsyncDispatch
@@ -13,7 +14,7 @@ from authkit.cluster.classify import Intent
 from authkit.cluster.consistency import Token
 from authkit.cluster.events import Doubted
 from authkit.cluster.faults import translate
-from authkit.errors import InDoubt
+from authkit.errors import DatabaseError, InDoubt
 
 
 class AsyncLease:
@@ -22,7 +23,8 @@ class AsyncLease:
     Entering may raise `NoPrimary`, `SplitBrain`, `NoReplica`, `Saturated` or `Closed`.
     A driver's error that leaves the block leaves it as one of authkit's, the driver's
     beneath it. A transaction that is still open at the end is committed, or rolled
-    back when an error leaves the block.
+    back when an error leaves the block; one of a writer that had failed by then is a
+    `DatabaseError`.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class AsyncLease:
                 stale_ok=self._stale_ok,
                 prefer=self._prefer,
             )
+        connection.leased = True
         self._connection = connection
         return connection
 
@@ -106,8 +109,13 @@ async def end(
             driver's.
     """
     if error is None:
+        status = connection.pgconn.transaction_status
+        if status == TransactionStatus.INERROR and connection.intent is Intent.WRITE:
+            # The server would answer COMMIT with a rollback, and no error.
+            await connection.home.release(connection)
+            raise DatabaseError("the transaction had failed and was rolled back")
         # 0: nothing is open
-        if connection.pgconn.transaction_status and not connection.finished:
+        if status and not connection.finished:
             try:
                 await connection.commit()
             except psycopg.Error as exc:

@@ -81,9 +81,9 @@ class AsyncLife:
         if dispatch.state == "open":
             dispatch.check()
             return self
-        if dispatch.state == "closed" or dispatch.foreign:
+        if dispatch.state == "closed":
             dispatch.check()
-        dispatch.state = "open"
+        dispatch.open()
         self.events.publish(Opened(nodes=tuple(self._roster.nodes)))
         self._roster.start()
         try:
@@ -114,8 +114,12 @@ class AsyncLife:
         if was != "open" or dispatch.foreign:
             return
         began = monotonic()
-        await self._engines.dispose()
-        cut = await self._roster.stop(began + seconds(timeout))
+        try:
+            await self._engines.dispose()
+            cut = await self._roster.stop(began + seconds(timeout))
+        except BaseException:  # whoever closes was ended: nobody waits any longer
+            await self._roster.stop(monotonic())
+            raise
         self.events.publish(Drained(seconds=monotonic() - began, cut=cut))
 
     async def __aenter__(self) -> Self:

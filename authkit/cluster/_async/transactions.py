@@ -132,13 +132,13 @@ class AsyncTransactions:
     async def _attempt(self, run: _Run[ResultT]) -> tuple[ResultT, Token | None]:
         connection = await self._take(run.wanted)
         home = connection.home
-        connection.managed = True
+        connection.managed = connection.leased = True
         connection.deadline = run.wanted.deadline
         returned: list[ResultT] = []
         try:
             outcome = await self._transact(connection, run, returned)
         except BaseException as exc:
-            error = driver_error(exc)
+            error = driver_error(exc, connection.blamed)
             if error is None:
                 await home.release(connection)
                 raise

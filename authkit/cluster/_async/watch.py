@@ -15,6 +15,7 @@ from authkit.cluster._async.probe import AsyncProbe, Hung, Refused
 from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.chance import fraction
+from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Events, Probed, Suspected, logger
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -122,6 +123,8 @@ class AsyncWatch:
         served = self._node.served
         known = self._node.view.health is Health.UP
         limit = self._cadence.limit_s if known else self._cadence.first_limit_s
+        if not known and self._node.target.password is not None:
+            limit += LIMIT_S  # it is asked for before anything is sent
         self._second_answer = None
         self._second_is_evidence = False
         try:

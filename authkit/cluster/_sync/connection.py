@@ -73,6 +73,10 @@ class NodeConnection(Pipelining):
     given: Token | None = None
     # Set while a whole transaction runs on it: every statement stands within one.
     managed: bool = False
+    # Set for the length of a block that gives it back itself.
+    leased: bool = False
+    # The deadline before a cancellation that is under way.
+    uncancelled: float | None = None
     # On the monotonic clock: the node's watcher shuts the socket when it has passed.
     deadline: float = inf
     born: float = inf
@@ -127,7 +131,7 @@ class NodeConnection(Pipelining):
 
     def returned(self) -> None:
         """Mark it as given back, as new."""
-        self.out = self.managed = self.committing = False
+        self.out = self.managed = self.leased = self.committing = False
         self.unconfirmed = self.overdue = self.asks = False
         self.finished = False
         self.given = None
@@ -164,7 +168,12 @@ class NodeConnection(Pipelining):
         if status != TransactionStatus.UNKNOWN:  # then the loss is already known
             self.before = status
             self.unmanaged = self._autocommit and not self._num_transactions
-        return super().wait(*arguments, **options)
+        try:
+            return super().wait(*arguments, **options)
+        except BaseException:
+            if self.uncancelled is not None:  # what was cancelled has ended
+                self.deadline, self.uncancelled = self.uncancelled, None
+            raise
 
     def _exec_command(
         self, command: QueryNoTemplate, result_format: Format = Format.TEXT
@@ -233,8 +242,15 @@ class NodeConnection(Pipelining):
         return self.home.contained(self, token)
 
     def close(self) -> None:
-        """Give it back to its pool while it is checked out, else really close it."""
+        """Give it back to its pool while it is checked out, else really close it.
+
+        Within a block that gives it back itself, its end: this only undoes what is
+        open, as nobody else may have it before.
+        """
         home = self._home
+        if self.leased:
+            self.rollback()
+            return
         if self.out and home is not None:
             home.release(self)
             return
@@ -325,5 +341,7 @@ class NodeConnection(Pipelining):
         timeout: float = CANCEL_LIMIT_S,  # overrides psycopg's
     ) -> None:
         # psycopg waits for the statement's end then, for up to 5 s.
+        if self.uncancelled is None:
+            self.uncancelled = self.deadline
         self.deadline = min(self.deadline, monotonic() + CANCELLED_S)
         super()._try_cancel(timeout=min(timeout, CANCEL_LIMIT_S))

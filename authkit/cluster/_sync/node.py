@@ -244,21 +244,19 @@ class Node:
         self._burials.append(spawn(_close, pool, name=f"{self._pool_name} burial"))
 
     def shut(self, deadline: float) -> int:
-        """Wait for what is in use until the deadline, then shut it and the pool.
-
-        Returns:
-            How many connections had to be shut.
-        """
+        """Wait for what is in use until the deadline; shut the rest, say how many."""
         pool, self.pool = self.pool, None
         if pool is not None:
             pool.abandon()
-        while self.out:
-            seen = self._returned.count
-            if self.out and not self._returned.wait(seen, deadline - monotonic()):
-                break
-        cut = sum(connection.cut() for connection in tuple(self.out))
-        if pool is not None:
-            _close(pool)
+        try:
+            while self.out:
+                seen, left = self._returned.count, deadline - monotonic()
+                if self.out and not self._returned.wait(seen, left):
+                    break
+        finally:
+            cut = sum(connection.cut() for connection in tuple(self.out))
+            if pool is not None:
+                _close(pool)
         for worker in self._burials:
             join(worker, CLOSE_S)
         return cut

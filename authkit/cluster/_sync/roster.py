@@ -21,7 +21,7 @@ from authkit.cluster._sync.pool import NodePool
 from authkit.cluster._sync.watch import Watch
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.changes import changes
-from authkit.cluster.classify import Blame, Fault
+from authkit.cluster.classify import Action, Blame, Fault, Phase
 from authkit.cluster.consistency import Token
 from authkit.cluster.epochs import Epoch, EpochFile
 from authkit.cluster.events import EpochNotKept, Event, Events, Suspected
@@ -186,7 +186,8 @@ class Roster:
         node = connection.home
         drawn = connection.poisoned or connection.blamed is error
         connection.blamed = error
-        if fault.discard:
+        forgets = fault.action is Action.DEALLOCATE and fault.phase is Phase.AUTOCOMMIT
+        if fault.discard or forgets:  # a rollback forgets what is prepared by itself
             connection.poison()
         if drawn or connection.severed:  # what we shut says nothing of the node
             return fault

@@ -128,13 +128,13 @@ class Transactions:
     def _attempt(self, run: _Run[ResultT]) -> tuple[ResultT, Token | None]:
         connection = self._take(run.wanted)
         home = connection.home
-        connection.managed = True
+        connection.managed = connection.leased = True
         connection.deadline = run.wanted.deadline
         returned: list[ResultT] = []
         try:
             outcome = self._transact(connection, run, returned)
         except BaseException as exc:
-            error = driver_error(exc)
+            error = driver_error(exc, connection.blamed)
             if error is None:
                 home.release(connection)
                 raise

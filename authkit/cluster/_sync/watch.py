@@ -17,6 +17,7 @@ from authkit.cluster._sync.node import Node
 from authkit.cluster._sync.probe import Hung, Probe, Refused
 from authkit.cluster.cadence import Cadence
 from authkit.cluster.chance import fraction
+from authkit.cluster.credentials import LIMIT_S
 from authkit.cluster.events import Events, Probed, Suspected, logger
 from authkit.cluster.views import Health, Loss, Observation
 
@@ -124,6 +125,8 @@ class Watch:
         served = self._node.served
         known = self._node.view.health is Health.UP
         limit = self._cadence.limit_s if known else self._cadence.first_limit_s
+        if not known and self._node.target.password is not None:
+            limit += LIMIT_S  # it is asked for before anything is sent
         self._second_answer = None
         self._second_is_evidence = False
         try:
