@@ -134,3 +134,10 @@ CREATE TRIGGER permissions_changed AFTER UPDATE ON authkit.permissions FOR EACH 
     WHEN ((OLD.name, OLD.resource, OLD.action, OLD.conditions)
         IS DISTINCT FROM (NEW.name, NEW.resource, NEW.action, NEW.conditions))
     EXECUTE FUNCTION authkit.raise_versions_of_holders();
+
+-- A trigger function cannot be called, but whoever may execute it may attach it to a table
+-- of their own, with columns of types of their own: a comparison in it would run their
+-- casts with the owner's rights. Triggers fire whoever may execute their function.
+REVOKE ALL ON FUNCTION authkit.refuse, authkit.raise_user_version,
+    authkit.raise_versions_of_users, authkit.raise_versions_of_roles,
+    authkit.raise_versions_of_holders FROM PUBLIC;

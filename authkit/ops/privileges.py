@@ -63,8 +63,7 @@ def live_grants(connection: Connection) -> dict[str, frozenset[Grant]]:
         "   JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
         "   CROSS JOIN LATERAL aclexplode("
         "    coalesce(p.proacl, acldefault('f', p.proowner))) AS a"
-        # A trigger function cannot be called, so it does not matter who may.
-        "   WHERE n.nspname = :schema AND p.prorettype <> 'trigger'::regtype"
+        "   WHERE n.nspname = :schema"
         " ) AS g LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = g.grantee"
         " WHERE g.grantee = 0 OR r.rolname = ANY (:roles)",
         roles=list(ROLES),

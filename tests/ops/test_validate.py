@@ -12,6 +12,7 @@ from authkit.ops.connection import transaction
 from authkit.ops.findings import Finding, Level
 from authkit.ops.privileges import differences_of_privileges
 from authkit.ops.validate import Checker, validate
+from authkit.schema.objects import FUNCTIONS, TRIGGERS
 
 # What autogenerate sees, all at once: its reading of the catalogues takes a while.
 TABLE_DRIFT: list[tuple[str, tuple[str, str]]] = [
@@ -134,6 +135,12 @@ DRIFT: list[tuple[Checker, str, str, str]] = [
     ),
     (
         differences_of_privileges,
+        "GRANT EXECUTE ON FUNCTION authkit.raise_versions_of_roles TO PUBLIC",
+        "PUBLIC",
+        "extra_privilege",
+    ),
+    (
+        differences_of_privileges,
         "REVOKE SELECT ON authkit.audit_masked FROM authkit_analyst",
         "authkit_analyst",
         "missing_privilege",
@@ -186,6 +193,24 @@ def test_every_checker_takes_part(connection: Connection):
 
 def test_nothing_is_found_where_nothing_was_changed(connection: Connection):
     assert found(connection) == []
+
+
+def test_every_function_and_trigger_of_the_schema_is_looked_for(
+    connection: Connection,
+):
+    functions = connection.execute(
+        text("SELECT proname FROM pg_proc WHERE pronamespace = 'authkit'::regnamespace")
+    ).scalars()
+    triggers = connection.execute(
+        text(
+            "SELECT c.relname, t.tgname FROM pg_trigger AS t"
+            " JOIN pg_class AS c ON c.oid = t.tgrelid"
+            " WHERE c.relnamespace = 'authkit'::regnamespace"
+            " AND NOT t.tgisinternal AND t.tgparentid = 0"
+        )
+    )
+    assert set(functions) == set(FUNCTIONS)
+    assert {tuple(row) for row in triggers} == TRIGGERS
 
 
 def test_partitions_are_no_difference(connection: Connection):

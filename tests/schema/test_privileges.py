@@ -18,6 +18,10 @@ PURGE = (
     "DELETE FROM authkit.{0} WHERE {1} IN"
     " (SELECT {1} FROM authkit.{0} LIMIT 10 FOR UPDATE SKIP LOCKED)"
 )
+# What such a function compares would run casts of whoever owns the table.
+ATTACH = """CREATE TEMPORARY TABLE mine (role_id uuid);
+    CREATE TRIGGER theirs AFTER INSERT ON mine REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION authkit.raise_versions_of_roles()"""
 
 FORBIDDEN: list[tuple[str, str]] = [
     # The application ends and marks; it does not delete, and it does not make history.
@@ -40,12 +44,14 @@ FORBIDDEN: list[tuple[str, str]] = [
     (APP, "CREATE TABLE authkit.mine (id int)"),
     (APP, "ALTER TABLE authkit.users DISABLE TRIGGER ALL"),
     (APP, "UPDATE authkit.alembic_version SET version_num = 'x'"),
+    (APP, ATTACH),
     # An analyst computes no token, and writes nothing.
     (ANALYST, "SELECT inner_key FROM authkit.masking_keys"),
     (ANALYST, APPEND),
     (ANALYST, "SELECT authkit.ensure_partitions('2030-01-01', '2030-01-01')"),
     (ANALYST, "INSERT INTO authkit.write_keys VALUES ('k', 'applied')"),
     (ANALYST, "CREATE TABLE authkit.mine (id int)"),
+    (ANALYST, ATTACH),
     # Maintenance removes what is old, and changes nothing else.
     (MAINTENANCE, "SELECT email FROM authkit.users"),
     (MAINTENANCE, "SELECT password_hash FROM authkit.user_auth_cache"),
@@ -67,11 +73,13 @@ FORBIDDEN: list[tuple[str, str]] = [
     (MAINTENANCE, "DELETE FROM authkit.audit_logs"),
     (MAINTENANCE, "DROP TABLE authkit.auth_attempts_default"),
     (MAINTENANCE, "SELECT authkit.add_partition('users','id','x','a','b',false)"),
+    (MAINTENANCE, ATTACH),
     # Backup reads.
     (BACKUP, "UPDATE authkit.users SET name = 'x'"),
     (BACKUP, "DELETE FROM authkit.active_sessions"),
     (BACKUP, "INSERT INTO authkit.write_keys VALUES ('k', 'applied')"),
     (BACKUP, APPEND),
+    (BACKUP, ATTACH),
 ]
 
 ALLOWED: list[tuple[str, str]] = [
@@ -150,3 +158,23 @@ def test_everybody_else_may_do_nothing_with_the_schema(rows: Any):
     connection = as_role(rows, "authkit_stranger_test")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SELECT FROM authkit.users")
+
+
+def test_no_function_of_the_schema_is_left_to_everybody(rows: Any):
+    left = rows.connection.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'authkit'::regnamespace"
+        " AND has_function_privilege('public', oid, 'EXECUTE')"
+    ).fetchall()
+    assert left == []
+
+
+def test_whatever_runs_with_its_owners_rights_looks_at_temporary_objects_last(
+    rows: Any,
+):
+    """Left out of the path, they come first (documentation, "CREATE FUNCTION")."""
+    paths = rows.connection.execute(
+        "SELECT proname, 'search_path=pg_catalog, pg_temp' = ANY (proconfig)"
+        " FROM pg_proc WHERE pronamespace = 'authkit'::regnamespace AND prosecdef"
+    ).fetchall()
+    assert paths
+    assert [name for name, pinned in paths if not pinned] == []
