@@ -96,6 +96,13 @@ CREATE TRIGGER user_roles_identity BEFORE UPDATE ON authkit.user_roles FOR EACH 
 CREATE FUNCTION authkit.raise_versions_of_roles() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
+    -- A change of a permission does not see that a role is about to carry it, and raises
+    -- the others only: of the two, one waits for the other. Taken away, it is still seen.
+    IF TG_OP = 'INSERT' THEN
+        PERFORM 1 FROM authkit.permissions AS p
+            WHERE p.id IN (SELECT c.permission_id FROM changed AS c)
+            ORDER BY p.id FOR SHARE;
+    END IF;
     PERFORM 1 FROM authkit.roles AS r
         WHERE r.id IN (SELECT c.role_id FROM changed AS c)
         ORDER BY r.id FOR NO KEY UPDATE;

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from authkit.errors import AlreadyExists
 from authkit.relational import NewCredential
 from authkit.testing import race
+from authkit.testing.waiting import until
 
 CALLERS = 12
+
+WAITING = """SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 def told(kit, target: str, action: str):
@@ -85,6 +90,32 @@ def test_permissions_given_and_taken_at_once_change_as_often_as_is_said(kit, wor
     entries = told(kit, f"role:{word}", "role.allow")
     entries += told(kit, f"role:{word}", "role.disallow")
     assert len({entry.actor for entry in entries} - {"system:authkit"}) == CALLERS
+
+
+def test_a_permission_given_while_it_is_restricted_is_not_cached_without_conditions(
+    kit, user, word, superuser
+):
+    name = f"{word}:x"
+    with kit.unit_of_work() as uow:
+        uow.roles.create(word)
+        uow.roles.grant(user.id, word)
+        uow.permissions.create(name)
+
+    def allow() -> None:
+        with kit.unit_of_work() as uow:
+            uow.roles.allow(word, name)
+
+    with ThreadPoolExecutor(1) as thread:
+        with kit.unit_of_work() as uow:
+            uow.permissions.restrict(name, {"equals": {"tenant": "a"}})
+            giving = thread.submit(allow)
+            until(
+                lambda: giving.done() or superuser.execute(WAITING).fetchone(),
+                "the permission is given, or waits for its conditions",
+            )
+            kit.auth_cache.put(user.id, b"h" * 32)
+        giving.result(20)
+    assert not kit.check(user.id, name, tenant="b")
 
 
 def test_of_many_who_restrict_at_once_each_tells_what_it_was_before(kit, word):
