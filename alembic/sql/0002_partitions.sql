@@ -89,6 +89,16 @@ BEGIN
     IF is_open AND stray > 10000 THEN
         RETURN false;
     END IF;
+    -- Whoever is on the way to the default partition is refused there, or misses the row,
+    -- once its place is elsewhere: they wait at the parent, and look for the place then.
+    -- A weaker lock would deadlock with whoever has read, and goes on to write. Moving
+    -- many rows takes long, and is left to a time that is over: nobody is held up for it.
+    IF stray BETWEEN 1 AND 10000
+        OR is_open AND lower_bound::timestamptz < statement_timestamp() + interval '1 hour'
+    THEN
+        EXECUTE 'LOCK TABLE ONLY authkit.' || quote_ident(parent)
+            || ' IN ACCESS EXCLUSIVE MODE';
+    END IF;
     IF NOT authkit.bare_partition(parent, partition) THEN
         RETURN false;
     END IF;
@@ -105,27 +115,37 @@ AS $body$
 DECLARE
     made integer := 0;
     at date;
+    -- A time is not over for an hour: what began in it is settled meanwhile.
+    today CONSTANT date := (statement_timestamp() - interval '1 hour')::date;
 BEGIN
     IF first_day IS NULL OR last_day IS NULL OR last_day - first_day > 3660 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'partitions are made for ten years at most';
     END IF;
-    FOR at IN SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d LOOP
+    -- The nearest first: for them the parent is locked, and after the default partition
+    -- that would deadlock with whoever waits there.
+    FOR at IN
+        SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d
+        ORDER BY greatest(d - statement_timestamp(),
+            statement_timestamp() - (d + interval '1 day'))
+    LOOP
         IF authkit.add_partition('auth_attempts', 'occurred_at',
             'auth_attempts_' || to_char(at, 'YYYYMMDD'),
-            at || ' 00:00:00+00', (at + 1) || ' 00:00:00+00', at >= current_date)
+            at || ' 00:00:00+00', (at + 1) || ' 00:00:00+00', at >= today)
         THEN
             made := made + 1;
         END IF;
     END LOOP;
     FOR at IN SELECT d::date FROM generate_series(
         date_trunc('month', first_day::timestamp), last_day, interval '1 month') AS d
+        ORDER BY greatest(d - statement_timestamp(),
+            statement_timestamp() - (d + interval '1 month'))
     LOOP
         IF to_regclass('authkit.audit_logs') IS NOT NULL
             AND authkit.add_partition('audit_logs', 'period',
                 'audit_logs_' || to_char(at, 'YYYYMM'),
                 at::text, (at + interval '1 month')::date::text,
-                at >= date_trunc('month', current_date))
+                at >= date_trunc('month', today))
         THEN
             made := made + 1;
         END IF;

@@ -34,7 +34,8 @@ def ensure_partitions(
 ) -> int:
     """Make the partitions from `since` (default: yesterday, UTC) to `ahead` of today.
 
-    Safe to run twice and at once. Waits 5 s for a lock at most.
+    Safe to run twice and at once. Waits 5 s for a lock at most. Whoever reads or writes
+    the table waits while one is made whose time has begun, or whose rows are moved.
 
     Returns:
         how many were missing.
