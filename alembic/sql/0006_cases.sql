@@ -64,6 +64,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'a case ends now or earlier: whoever comes later has no pseudonym';
     END IF;
+    -- Whoever is being erased is waited for, or waits and ends the pseudonym drawn here.
+    LOCK TABLE authkit.case_pseudonyms IN SHARE ROW EXCLUSIVE MODE;
     INSERT INTO authkit.cases (name, since, until, inner_key, outer_key, opened_by)
     VALUES (name_, since_, until_,
         sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
@@ -78,12 +80,16 @@ BEGIN
         SELECT DISTINCT a.user_id FROM authkit.auth_attempts AS a
         WHERE a.occurred_at >= since_ AND a.occurred_at < until_
             AND a.user_id IS NOT NULL
-    ) AS u;
+    ) AS u
+    -- Attempts read from a log may name people of whom there is no row.
+    WHERE NOT EXISTS (
+        SELECT FROM authkit.users AS e WHERE e.id = u.user_id AND e.erased_at IS NOT NULL
+    );
     RETURN made;
 END
 $body$;
 COMMENT ON FUNCTION authkit.open_case IS
-    'makes a case and draws a pseudonym for everybody in its window';
+    'makes a case and draws a pseudonym for everybody in its window but the erased';
 
 CREATE FUNCTION authkit.label_attempts(
     case_ uuid, attempts uuid[], label_ text, note_ text

@@ -80,6 +80,8 @@ class Cases:
     def open(self, name: str, since: When, until: When = None) -> Case:
         """Open a case, as `authkit_maintenance`: draws a pseudonym for everybody in it.
 
+        Whoever is erased has none; to erase somebody waits while they are drawn.
+
         Raises:
             AlreadyExists: there is a case of that name.
             InvalidInput: the window has no beginning, or ends in the future.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -11,8 +14,14 @@ from psycopg import sql
 
 from authkit.ids import uuid7
 from authkit.lab import Lab
+from authkit.testing.plugin import Database
+from authkit.testing.waiting import until
 
 _NAME = "schema_tests"
+_WAITING = """
+    SELECT FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND %s = ANY (pg_blocking_pids(pid))
+"""
 _DEFAULTS: dict[str, Callable[[], dict[str, object]]] = {
     "users": lambda: {"id": uuid7(), "email": f"{uuid7()}@example.org"},
     "active_sessions": lambda: {
@@ -155,3 +164,32 @@ def rows(schema_url: str) -> Iterator[Rows]:
     finally:
         connection.rollback()
         connection.close()
+
+
+Waiting = Callable[
+    [Callable[[], object], psycopg.Connection[Any]], AbstractContextManager[Future[Any]]
+]
+
+
+@pytest.fixture
+def waiting(database: Database) -> Iterator[Waiting]:
+    """`with waiting(act, connection) as acting:` begins an act in a thread.
+
+    The block runs as soon as it waits for a lock of the connection, or is over.
+    """
+    with psycopg.connect(database.url, autocommit=True) as looking:
+
+        @contextmanager
+        def begun(
+            act: Callable[[], object], on: psycopg.Connection[Any]
+        ) -> Generator[Future[Any]]:
+            pid = on.info.backend_pid
+            with ThreadPoolExecutor(1) as thread:
+                acting = thread.submit(act)
+                until(
+                    lambda: acting.done() or looking.execute(_WAITING, (pid,)).rowcount,
+                    "it waits for a lock",
+                )
+                yield acting
+
+        yield begun

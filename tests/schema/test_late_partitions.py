@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from authkit.testing.plugin import Database
-from authkit.testing.waiting import until
 
 FAR = "2031-05-05"
 STRAY = "019f0000-0000-7000-8000-000000000001"
@@ -47,26 +44,6 @@ def today(owner: psycopg.Connection[Any]) -> str:
     return str(row[0])
 
 
-@contextmanager
-def waiting(
-    owner: psycopg.Connection[Any], act: Callable[[], object], on: psycopg.Connection
-) -> Generator[Future[Any]]:
-    """Begin an act in a thread; the block runs once it waits for a lock of `on`."""
-    query = (
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        " AND %s = ANY (pg_blocking_pids(pid))"
-    )
-    with ThreadPoolExecutor(1) as thread:
-        acting = thread.submit(act)
-        until(
-            lambda: (
-                acting.done() or owner.execute(query, (on.info.backend_pid,)).rowcount
-            ),
-            "it waits for the lock",
-        )
-        yield acting
-
-
 def drop(owner: psycopg.Connection[Any], table: str, day: str) -> None:
     owner.execute(f"DROP TABLE authkit.{table}_{day.replace('-', '')}")
 
@@ -82,7 +59,7 @@ def call(url: str, statement: str) -> list[tuple[Any, ...]]:
     ids=["who writes one more", "who settles one", "who reads one"],
 )
 def test_whoever_waits_while_strays_are_moved_finds_the_new_place(
-    owner: psycopg.Connection[Any], database: Database, statement: str
+    owner: psycopg.Connection[Any], database: Database, waiting: Any, statement: str
 ):
     owner.execute(
         "INSERT INTO authkit.auth_attempts (id, occurred_at) VALUES (%s, %s)",
@@ -90,38 +67,42 @@ def test_whoever_waits_while_strays_are_moved_finds_the_new_place(
     )
     with psycopg.connect(database.url) as maker:
         maker.execute(ENSURE, (FAR, FAR))
-        with waiting(owner, lambda: call(database.url, statement), maker) as acting:
+        with waiting(lambda: call(database.url, statement), maker) as acting:
             maker.commit()
             assert acting.result(20) == [("auth_attempts_20310505",)]
 
 
 def test_a_login_waits_for_todays_partition_and_is_recorded_there(
-    owner: psycopg.Connection[Any], database: Database, today: str
+    owner: psycopg.Connection[Any], database: Database, waiting: Any, today: str
 ):
     drop(owner, "auth_attempts", today)
     record = RECORD.format("now()")
     with psycopg.connect(database.url) as maker:
         maker.execute(ENSURE, (today, today))
-        with waiting(owner, lambda: call(database.url, record), maker) as acting:
+        with waiting(lambda: call(database.url, record), maker) as acting:
             maker.commit()
             (place,) = acting.result(20)[0]
     assert place == f"auth_attempts_{today.replace('-', '')}"
 
 
 def test_an_audit_entry_waits_for_its_months_partition_and_is_written(
-    owner: psycopg.Connection[Any], database: Database, today: str
+    owner: psycopg.Connection[Any], database: Database, waiting: Any, today: str
 ):
     drop(owner, "audit_logs", today[:7])
     with psycopg.connect(database.url) as maker:
         maker.execute(ENSURE, (today, today))
-        with waiting(owner, lambda: call(database.url, APPEND), maker) as acting:
+        with waiting(lambda: call(database.url, APPEND), maker) as acting:
             maker.commit()
             assert len(acting.result(20)) == 1
 
 
 @pytest.mark.parametrize("first", ["reads", "writes"])
 def test_whoever_is_at_work_already_goes_on_while_a_partition_waits_for_them(
-    owner: psycopg.Connection[Any], database: Database, today: str, first: str
+    owner: psycopg.Connection[Any],
+    database: Database,
+    waiting: Any,
+    today: str,
+    first: str,
 ):
     """A weaker lock on the parent, or one taken late, would end in a deadlock."""
     drop(owner, "auth_attempts", today)
@@ -134,7 +115,7 @@ def test_whoever_is_at_work_already_goes_on_while_a_partition_waits_for_them(
         ensure = (
             f"SELECT authkit.ensure_partitions('{today}'::date - 5, '{today}'::date)"
         )
-        with waiting(owner, lambda: call(database.url, ensure), caller) as making:
+        with waiting(lambda: call(database.url, ensure), caller) as making:
             caller.execute(RECORD.format("now()"))
             caller.commit()
             making.result(20)
