@@ -27,16 +27,19 @@ from authkit.hot import (
     Throttled,
     inputs,
     reservations,
+    sessions,
 )
 from authkit.hot import auth_cache as cache
 from authkit.hot.auth_cache import CachedLogin
 from authkit.hot.binding import bind
 from authkit.hot.reserving import answer, ask
+from authkit.kit import ending
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
 from authkit.risk import DEFAULT, counters, features, flow, model
 from authkit.risk.features import microseconds
+from authkit.risk.flow import Claimed
 from authkit.risk.networks import Networks
-from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
+from authkit.schema.vocabulary import AttemptMethod, AttemptStage
 
 Row = TypeVar("Row")
 _THROTTLE = Throttle()
@@ -192,8 +195,8 @@ class AsyncLogins:
             connection: AsyncNodeConnection,
         ) -> LoggedIn | LoginRefused:
             bound = AsyncBound(connection)
-            claimed = await bound.fetch_one(flow.CLAIM, (at, login.key.id, user_id))
-            if claimed is None or not claimed.pending:
+            claimed = await _claim(bound, login, user, session)
+            if not claimed.pending:
                 return LoginRefused.SETTLED
             refused = None if claimed.allowed else LoginRefused.USER_UNAVAILABLE
             made: NewSession | None = None
@@ -205,12 +208,12 @@ class AsyncLogins:
                     made = opened
             if refused is not None:
                 await bound.fetch_all(
-                    flow.SETTLE, _settled(login, "denied", refused.value)
+                    flow.SETTLE, ending.settle(login, "denied", refused.value)
                 )
                 return refused
             await bound.fetch_all(
                 flow.SETTLE,
-                _settled(
+                ending.settle(
                     login,
                     "succeeded",
                     None,
@@ -230,7 +233,7 @@ class AsyncLogins:
         Raises:
             InvalidInput: the reason is not one lower-case word.
         """
-        params = _settled(login, "failed", inputs.slug(reason, "reason"))
+        params = ending.settle(login, "failed", inputs.slug(reason, "reason"))
         return bool((await self._runner.write(flow.SETTLE, params)).rows)
 
     async def _fetch(self, email: str, named: bytes) -> CachedLogin | None:
@@ -240,6 +243,18 @@ class AsyncLogins:
             return None
         kept = await self._hot.auth_cache.put(found.id, named, email=email)
         return kept or await self._hot.auth_cache.get_by_email(named)
+
+
+async def _claim(
+    bound: AsyncBound, login: Begun, user: CachedLogin, session: SessionTerms | None
+) -> Claimed:
+    alone = None
+    if session is not None and session.cap is not None:
+        # What a cap asks for is asked for first: two logins that shared the user
+        # already would each wait for the other.
+        alone = (sessions.LOCK_USER, (user.user_id,))
+    params = ending.claim(login, user)
+    return (await bound.write(flow.CLAIM, params, behind=alone)).rows[0]
 
 
 async def _open(
@@ -264,30 +279,6 @@ async def _open(
     if isinstance(made, CreationRefused):
         return LoginRefused.USER_UNAVAILABLE
     return made
-
-
-def _settled(
-    login: Begun,
-    outcome: AttemptOutcome,
-    reason: str | None,
-    *,
-    session_id: UUID | None = None,
-) -> tuple[object, ...]:
-    """Return the parameters of `logins.settle`."""
-    score, user = login.score, login.user
-    kept = (None, None, None, None)
-    if score is not None:
-        kept = (score.value, score.model, score.version, score.as_features())
-    return (
-        login.key.occurred_at,
-        login.key.id,
-        outcome,
-        reason,
-        None if user is None else user.user_id,
-        session_id,
-        *kept,
-        list(login.reserved.forgive),
-    )
 
 
 async def _send(
