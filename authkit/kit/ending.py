@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from uuid import UUID
 
 from authkit.hot import CachedLogin
@@ -10,8 +11,15 @@ from authkit.schema.vocabulary import AttemptOutcome
 
 
 def claim(login: Begun, user: CachedLogin) -> tuple[object, ...]:
-    """Return the parameters of `logins.claim`."""
-    return login.key.occurred_at, login.key.id, user.user_id
+    """Return the parameters of `logins.claim`: the user as `begin` showed them."""
+    password = user.password_hash
+    return (
+        login.key.occurred_at,
+        login.key.id,
+        user.user_id,
+        None if password is None else sha256(password.encode()).digest(),
+        user.mfa_enabled,
+    )
 
 
 def settle(

@@ -68,8 +68,9 @@ FIND_USER: Final = Operation(
     idempotent=True,
 )
 
-# Of two who settle one attempt one finds it settled. The share lock makes whoever
-# locks or disables the user wait for this login, so that none slips past.
+# Of two who settle one attempt one finds it settled. The share lock makes whoever locks
+# or disables the user, or changes the password, wait for this login, so that none slips
+# past. The hash comes as its digest: a server's log holds the parameters of what waits.
 CLAIM: Final = Operation(
     name="logins.claim",
     sql="""
@@ -81,12 +82,14 @@ CLAIM: Final = Operation(
       SELECT id FROM authkit.users
       WHERE id = $3 AND disabled_at IS NULL
         AND (locked_until IS NULL OR locked_until <= clock_timestamp())
+        AND sha256(convert_to(password_hash, 'UTF8')) IS NOT DISTINCT FROM $4
+        AND mfa_enabled = $5
       FOR SHARE
     )
     SELECT EXISTS (SELECT FROM mine) AS pending, EXISTS (SELECT FROM owner) AS allowed
     """,
-    parameters=("occurred_at", "id", "user_id"),
-    types=("timestamptz", "uuid", "uuid"),
+    parameters=("occurred_at", "id", "user_id", "password_digest", "mfa_enabled"),
+    types=("timestamptz", "uuid", "uuid", "bytea", "bool"),
     row=Claimed,
     intent=Intent.WRITE,
     idempotent=True,

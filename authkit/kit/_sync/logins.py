@@ -175,8 +175,10 @@ class Logins:
     ) -> LoggedIn | LoginRefused:
         """Settle as succeeded: the attempt with its score, history, counts, session.
 
-        All of it in one transaction. A user who was locked or disabled meanwhile is
-        refused, and the attempt is settled as denied.
+        All of it in one transaction. A user who was locked or disabled since `begin`,
+        or whose password or need of a second factor changed, is refused, and the
+        attempt is settled as denied. So a better hash of the same password is stored
+        after this, and not between the two.
 
         Args:
             login: what `begin` returned.
