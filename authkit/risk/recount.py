@@ -21,9 +21,26 @@ Progress = Callable[[str, int, int], None]
 
 _STEP: Final = 20_000
 _BATCH: Final = 10_000
+# Merging and ageing do nothing meanwhile. What else there is waits for the lock of one
+# table, and for none beside it, so that nobody waits in a circle: a score reads several
+# of the tables, in whatever order.
+_ALONE: Final[LiteralString] = """
+    SELECT pg_advisory_xact_lock(hashtextextended('authkit.risk_merge', 0)),
+           pg_advisory_xact_lock(hashtextextended('authkit.risk_age', 0))
+    """
+_WAIT: Final[LiteralString] = """
+    LOCK TABLE authkit.risk_logins IN SHARE ROW EXCLUSIVE MODE
+    """
+_FORGET: Final[LiteralString] = """
+    DELETE FROM authkit.risk_logins WHERE occurred_at < %s
+    """
+# Not TRUNCATE, which every score would wait for.
 _EMPTY: Final[LiteralString] = """
-    TRUNCATE authkit.risk_users, authkit.risk_counts, authkit.risk_user_counts,
-             authkit.risk_pairs, authkit.risk_deltas
+    WITH users AS (DELETE FROM authkit.risk_users),
+         counts AS (DELETE FROM authkit.risk_counts),
+         user_counts AS (DELETE FROM authkit.risk_user_counts),
+         pairs AS (DELETE FROM authkit.risk_pairs)
+    DELETE FROM authkit.risk_deltas
     """
 _USERS: Final[LiteralString] = """
     INSERT INTO authkit.risk_users (user_id, logins)
@@ -91,9 +108,11 @@ _HISTORY: Final[LiteralString] = """
     SELECT user_id, occurred_at, id,
            row_number() OVER (PARTITION BY user_id, ip ORDER BY occurred_at, id) > 1,
            host(ip), asn, country, user_agent
-    FROM authkit.auth_attempts
+    FROM authkit.auth_attempts AS a
     WHERE user_id IS NOT NULL AND outcome = 'succeeded' AND session_id IS NOT NULL
       AND occurred_at >= %s AND occurred_at < %s
+      AND NOT EXISTS (SELECT FROM authkit.users AS u
+                      WHERE u.id = a.user_id AND u.erased_at IS NOT NULL)
     ORDER BY user_id, occurred_at, id
     """
 _COPY: Final[LiteralString] = """
@@ -119,16 +138,18 @@ def rebuild(
 ) -> int:
     """Make the counts anew from the attempts within the horizon before a time.
 
-    In one transaction; logins that complete meanwhile wait. Returns how many completed
-    logins are counted now.
+    In one transaction: logins that complete meanwhile wait, and scores are of the
+    counts from before until it commits. A login of that time or later stays counted; an
+    erased user's are left out, although their attempts are kept. What was there before
+    takes room until it is vacuumed: the tables are twice their size for a while.
+
+    Returns how many completed logins before that time are counted now.
     """
     counted = 0
     with connection.transaction():
-        connection.execute(
-            "LOCK TABLE authkit.risk_users, authkit.risk_logins,"
-            " authkit.risk_user_counts IN ACCESS EXCLUSIVE MODE"
-        )
-        connection.execute("TRUNCATE authkit.risk_logins")
+        connection.execute(_ALONE)
+        connection.execute(_WAIT)
+        connection.execute(_FORGET, (until,))
         with connection.cursor(name="authkit_rebuild") as reader:
             reader.itersize = _STEP
             reader.execute(_HISTORY, (until - HORIZON, until))

@@ -158,6 +158,10 @@ PLANTS = {
                (gen_random_uuid(), 'failed', '01993c00-0000-8000-8000-000000000000'),
                (gen_random_uuid(), 'failed', '01993c00-0000-4000-8000-000000000000')
         """,
+    "erased_user_counted": """
+        UPDATE authkit.users SET erased_at = now() WHERE disabled_at IS NOT NULL;
+        INSERT INTO authkit.risk_users (user_id, logins)
+        SELECT id, 1 FROM authkit.users WHERE erased_at IS NOT NULL""",
     "chain_hash": """
         UPDATE authkit.audit_logs SET canonical = canonical || ' '::bytea""",
     "chain_link": """

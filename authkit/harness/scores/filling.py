@@ -64,6 +64,11 @@ _TABLES: Final[LiteralString] = """
         of_browser bytea, of_system bytea, of_device bytea,
         of_browser_on_system bytea, of_system_on_device bytea)
     """
+# For all of them: `recount` deletes what is in the others, row by row.
+_EMPTY: Final[LiteralString] = """
+    TRUNCATE authkit.risk_logins, authkit.risk_users, authkit.risk_user_counts,
+        authkit.risk_counts, authkit.risk_pairs, authkit.risk_deltas
+    """
 # Box and Muller's way to a normal deviate; ids in order, as UUIDv7 are.
 _PEOPLE: Final[LiteralString] = """
     INSERT INTO authkit_bench.people
@@ -182,7 +187,7 @@ def fill(
         connection.execute("SELECT setseed(0.5)")
         connection.execute(_PEOPLE, {**given, "median": median, "users": size.users})
         connection.execute("ANALYZE authkit_bench.people, authkit_bench.networks")
-        connection.execute("TRUNCATE authkit.risk_logins")
+        connection.execute(_EMPTY)
         given.update(hours=_windows("hours"), between=_windows("hours_between"))
         for after in range(0, size.users, _PART):
             upto = min(after + _PART, size.users)

@@ -156,10 +156,27 @@ _ATTEMPTS: Final = (
     ),
 )
 
+_RISK: Final = (
+    Invariant(
+        "erased_user_counted",
+        "No login of anybody who was erased is in the counts of scores.",
+        """
+        SELECT u.id::text FROM authkit.users AS u
+         WHERE u.erased_at IS NOT NULL
+           AND (EXISTS (SELECT FROM authkit.risk_logins AS l WHERE l.user_id = u.id)
+             OR EXISTS (SELECT FROM authkit.risk_users AS n WHERE n.user_id = u.id)
+             OR EXISTS (SELECT FROM authkit.risk_user_counts AS c
+                         WHERE c.user_id = u.id))
+        """,
+        "make the counts anew (authkit risk rebuild), which leaves them out",
+    ),
+)
+
 INVARIANTS: Final[tuple[Invariant, ...]] = (
     *_SESSIONS,
     *TOKENS,
     *_CACHE,
     *_ATTEMPTS,
+    *_RISK,
     *CHAIN,
 )
