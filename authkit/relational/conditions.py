@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from authkit.errors import InvalidInput
 from authkit.hot import inputs
+from authkit.relational.canonical import MAX_SAFE_INTEGER, canonical
 
 Conditions = Mapping[str, object]
 Context = Mapping[str, object]
@@ -37,7 +38,7 @@ def parse(given: object) -> dict[str, object]:
 
     Raises:
         InvalidInput: it is no object, or an operator is unknown or malformed; or jsonb
-            cannot hold it, or it is longer than 64 KiB.
+            or the audit trail cannot hold it, or it is longer than 64 KiB.
     """
     if not isinstance(given, Mapping):
         raise InvalidInput("conditions are an object of operators")
@@ -53,7 +54,9 @@ def parse(given: object) -> dict[str, object]:
         raise InvalidInput("condition 'owner' is not the name of an attribute")
     if "window" in conditions and _window(conditions["window"]) is None:
         raise InvalidInput("condition 'window' is malformed")
-    return inputs.json_object(conditions, "condition")
+    found = inputs.json_object(conditions, "condition")
+    canonical(found)
+    return found
 
 
 def holds(
@@ -113,6 +116,12 @@ def _check_members(name: str, argument: object) -> None:
             isinstance(option, _SCALAR) for option in cast("list[object]", options)
         ):
             raise InvalidInput(f"condition {name!r} compares with plain values only")
+        # jsonb gives a larger float back as an integer, which no trail can hold.
+        if any(
+            isinstance(option, float) and abs(option) > MAX_SAFE_INTEGER
+            for option in cast("list[object]", options)
+        ):
+            raise InvalidInput("a number beyond 2**53 - 1 is not safe in JSON")
 
 
 _Window = tuple[time, time, ZoneInfo, tuple[int, ...]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from authkit.errors import DatabaseError, InvalidInput
 from authkit.hot.inputs import Address
 from authkit.relational.event import AuditEvent
 from authkit.schema.vocabulary import AuditOutcome
@@ -17,12 +18,20 @@ from authkit.schema.vocabulary import AuditOutcome
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts in a transaction and where from: written into each of its entries."""
+    """Who acts in a transaction and where from: written into each of its entries.
+
+    Raises:
+        InvalidInput: the trail cannot hold it.
+    """
 
     actor: str = "system:authkit"
     ip: Address | None = None
     user_agent: str | None = None
     correlation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        # Refused here, and not when something was done already that is to be told.
+        self.event("origin.check")
 
     def event(
         self,
@@ -68,11 +77,11 @@ class Journal:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self._events: tuple[AuditEvent, ...] = ()
+        self._events: tuple[AuditEvent | None, ...] = ()
 
     @property
-    def events(self) -> tuple[AuditEvent, ...]:
-        """What waits to be appended."""
+    def events(self) -> tuple[AuditEvent | None, ...]:
+        """What waits to be appended; None stands for what cannot be told."""
         return self._events
 
     def add(self, event: AuditEvent) -> None:
@@ -88,18 +97,33 @@ class Journal:
         after: Mapping[str, object] | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
-        """Make a succeeded event of the transaction's origin and keep it."""
-        self.add(
-            self.origin.event(
+        """Make a succeeded event of the transaction's origin and keep it.
+
+        Raises:
+            InvalidInput: a part of it cannot be told. What was done is not to stand
+                untold: unless it is rolled back to a savepoint, nothing commits.
+        """
+        try:
+            event = self.origin.event(
                 action, target=target, before=before, after=after, details=details
             )
-        )
+        except InvalidInput:
+            self._events = (*self._events, None)
+            raise
+        self.add(event)
 
     def forget_after(self, kept: int) -> None:
         """Keep the first events only: what the others tell of was rolled back."""
         self._events = self._events[:kept]
 
     def take(self) -> tuple[AuditEvent, ...]:
-        """Return what waits and forget it."""
-        events, self._events = self._events, ()
+        """Return what waits and forget it.
+
+        Raises:
+            DatabaseError: something was done that cannot be told.
+        """
+        waiting, self._events = self._events, ()
+        events = tuple(event for event in waiting if event is not None)
+        if len(events) < len(waiting):
+            raise DatabaseError("a change cannot be told in the trail; nothing is kept")
         return events

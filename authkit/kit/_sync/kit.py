@@ -198,7 +198,8 @@ class Kit:
             token: whether the commit gives a token; in its own round trip.
 
         Raises:
-            InvalidInput: a staleness bound was given for a unit that writes.
+            InvalidInput: a staleness bound was given for a unit that writes, or the
+                trail cannot hold who acts, where from or the request.
         """
         if not read_only and (max_lag is not None or after is not None):
             raise InvalidInput("max_lag and after are for read_only units of work")
