@@ -56,7 +56,9 @@ _LONG_AGO = date(1, 1, 1)
 def observe(session: Session, previous: Checkpoint | None) -> Checkpoint:
     """Return the trail as it is, with every month that is to be sealed.
 
-    On the primary. Sealing reads the month once, entry by entry.
+    On the primary. Sealing reads the month once, entry by entry. On another timeline
+    than the one before, every month that is kept is sealed again: a failover may have
+    lost what the earlier seals were seen by, and they would be no evidence any more.
 
     Raises:
         InvalidInput: the chain has no heads.
@@ -64,14 +66,16 @@ def observe(session: Session, previous: Checkpoint | None) -> Checkpoint:
     row = session.execute(_OBSERVE).one()
     if row.heads is None:
         raise InvalidInput("the audit chain has no heads: the schema is incomplete")
+    timeline = int(row.timeline, 16)
     sealed_until = None if previous is None else previous.sealed_until
-    seals = tuple(
-        _seals(session, after=sealed_until or _LONG_AGO, before=row.open_from)
-    )
+    after = _LONG_AGO
+    if previous is not None and previous.timeline == timeline:
+        after = sealed_until or _LONG_AGO
+    seals = tuple(_seals(session, after=after, before=row.open_from))
     return Checkpoint(
         system=row.system,
         database=row.database,
-        timeline=int(row.timeline, 16),
+        timeline=timeline,
         lsn=lsn_number(row.lsn),
         at=row.at,
         heads=tuple(Head(s, n, bytes.fromhex(h)) for s, n, h in row.heads),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from authkit.relational import Fault, Verification
 from authkit.relational.audit import Audit
 from authkit.relational.canonical import canonical
 from authkit.relational.chain import entry_hash
-from authkit.relational.checkpoint import Checkpoint
+from authkit.relational.checkpoint import Checkpoint, evidence
 from authkit.relational.checkpoint_log import CheckpointLog, read_file
 from authkit.relational.journal import Journal, Origin
 from authkit.schema.audit import AUDIT_SHARDS, GENESIS_HASH
@@ -136,6 +137,17 @@ def test_a_month_is_sealed_once_it_is_over_and_each_entry_provable(kit, log):
     assert len(proofs) == 3
     assert all(proof.holds(seen.seals[0]) for proof in proofs)
     assert not any(proof.holds(seen.seals[1]) for proof in proofs)
+
+
+def test_on_a_new_timeline_what_a_lost_checkpoint_sealed_is_sealed_again(kit):
+    with kit.unit_of_work(read_only=True) as uow:
+        seen = uow.audit.checkpoint()
+        before = replace(seen, timeline=seen.timeline - 1)
+        after = uow.audit.checkpoint(before)
+    left = {before.timeline: before.lsn - 1}
+    found = evidence([before, after], timeline=after.timeline, left=left)
+    assert [seal.period for seal in found.seals] == [AUGUST, SEPTEMBER]
+    assert after.sealed_until == SEPTEMBER
 
 
 def test_after_a_month_was_dropped_nothing_else_may_be_missing(kit, log, database):
