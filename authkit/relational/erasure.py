@@ -12,6 +12,7 @@ been the attacker.
 
 from __future__ import annotations
 
+from secrets import token_hex
 from uuid import UUID
 
 from sqlalchemy import delete, func, update
@@ -42,7 +43,8 @@ def erase(session: Session, hot: Runner, user_id: UUID) -> User | None:
     erased = update(User).where(User.id == user_id, User.erased_at.is_(None))
     user = session.scalars(
         erased.values(
-            email=f"{user_id}@erased.invalid",
+            # Nobody can foresee it: who took it before would keep this from happening.
+            email=f"{user_id}.{token_hex(16)}@erased.invalid",
             email_verified_at=None,
             name=None,
             image=None,

@@ -58,6 +58,13 @@ def credential(word: str) -> NewCredential:
     )
 
 
+def test_no_address_that_somebody_takes_keeps_another_from_being_erased(kit, user):
+    with kit.unit_of_work() as uow:
+        uow.users.create(f"{user.id}@erased.invalid")
+    with kit.unit_of_work() as uow:
+        assert uow.users.erase(user.id).email.endswith("@erased.invalid")
+
+
 def test_no_table_keeps_what_was_personal_of_who_is_erased(kit, superuser, word):
     with kit.unit_of_work() as uow:
         user = uow.users.create(
