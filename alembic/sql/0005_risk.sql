@@ -87,6 +87,7 @@ CREATE FUNCTION authkit.risk_merge(most bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     taken uuid[];
+    steps smallint[];
     found bigint;
     moved bigint[] := array_fill(0::bigint, ARRAY[14]);
     emptied bytea[] := '{}';
@@ -100,15 +101,19 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('authkit.risk_merge', 0)) THEN
         RETURN 0;
     END IF;
-    -- By id, and so by time: a login comes before its own ageing. Both are taken at once.
-    SELECT array_agg(d.attempt_id) INTO taken
-    FROM (SELECT attempt_id FROM authkit.risk_deltas ORDER BY attempt_id LIMIT most) AS d;
+    -- By id, and so by time: a login comes before its own ageing. Both halves of the key
+    -- are kept, because a login that is taken here may age while this runs, and each
+    -- statement would see that from then on.
+    SELECT array_agg(d.attempt_id), array_agg(d.step) INTO taken, steps
+    FROM (SELECT attempt_id, step FROM authkit.risk_deltas
+          ORDER BY attempt_id, step DESC LIMIT most) AS d;
     IF taken IS NULL THEN
         RETURN 0;
     END IF;
     FOR part IN
         WITH gone AS MATERIALIZED (
-            SELECT step, facets FROM authkit.risk_deltas WHERE attempt_id = ANY (taken)
+            SELECT d.step, d.facets FROM authkit.risk_deltas AS d
+            JOIN unnest(taken, steps) AS t (attempt_id, step) USING (attempt_id, step)
         ), sums AS MATERIALIZED (
             SELECT k.place, k.key, sum(gone.step) AS step
             FROM gone, unnest(gone.facets) WITH ORDINALITY AS k (key, place)
@@ -133,27 +138,34 @@ BEGIN
     DELETE FROM authkit.risk_counts WHERE key = ANY (emptied) AND seen = 0;
     WITH pairs AS (
         SELECT d.facets[1] AS key, p.place, d.facets[p.place] AS above, sum(d.step) AS step
-        FROM authkit.risk_deltas AS d, (VALUES (2), (3)) AS p (place)
-        WHERE d.attempt_id = ANY (taken) AND d.facets[1] IS NOT NULL AND d.facets[p.place] IS NOT NULL
+        FROM authkit.risk_deltas AS d
+        JOIN unnest(taken, steps) AS t (attempt_id, step) USING (attempt_id, step)
+        CROSS JOIN (VALUES (2), (3)) AS p (place)
+        WHERE d.facets[1] IS NOT NULL AND d.facets[p.place] IS NOT NULL
         GROUP BY d.facets[1], p.place, d.facets[p.place]
     )
     INSERT INTO authkit.risk_pairs AS r (key, place, above, seen)
     SELECT key, place, above, step FROM pairs WHERE step <> 0
     ON CONFLICT (key, place, above) DO UPDATE SET seen = r.seen + excluded.seen;
     DELETE FROM authkit.risk_pairs AS r
-    USING (SELECT DISTINCT facets[1] AS key FROM authkit.risk_deltas
-           WHERE attempt_id = ANY (taken) AND step < 0) AS d
+    USING (SELECT DISTINCT d.facets[1] AS key FROM authkit.risk_deltas AS d
+           JOIN unnest(taken, steps) AS t (attempt_id, step) USING (attempt_id, step)
+           WHERE d.step < 0) AS d
     WHERE r.key = d.key AND r.seen = 0;
     UPDATE authkit.risk_counts AS c SET networks = p.networks, countries = p.countries
     FROM (SELECT d.key, count(*) FILTER (WHERE r.place = 2) AS networks,
                  count(*) FILTER (WHERE r.place = 3) AS countries
-          FROM (SELECT DISTINCT facets[1] AS key FROM authkit.risk_deltas
-                WHERE attempt_id = ANY (taken) AND facets[1] IS NOT NULL) AS d
+          FROM (SELECT DISTINCT d.facets[1] AS key FROM authkit.risk_deltas AS d
+                JOIN unnest(taken, steps) AS t (attempt_id, step) USING (attempt_id, step)
+                WHERE d.facets[1] IS NOT NULL) AS d
           LEFT JOIN authkit.risk_pairs AS r ON r.key = d.key
           GROUP BY d.key) AS p
     WHERE c.key = p.key AND (c.networks, c.countries) <> (p.networks, p.countries);
     WITH gone AS (
-        DELETE FROM authkit.risk_deltas WHERE attempt_id = ANY (taken) RETURNING step, users
+        DELETE FROM authkit.risk_deltas AS d
+        USING unnest(taken, steps) AS t (attempt_id, step)
+        WHERE (d.attempt_id, d.step) = (t.attempt_id, t.step)
+        RETURNING d.step, d.users
     ), sums AS (
         SELECT count(*) AS taken, sum(step) AS logins, sum(users) AS users FROM gone
     )
@@ -198,9 +210,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
             unnest(gone.facets) AS k (key)
         WHERE k.key IS NOT NULL
         GROUP BY gone.user_id, k.key
+    ), held AS MATERIALIZED (
+        -- Locked, and so as they are now: a login may have come since this began.
+        SELECT c.user_id, c.key, c.seen - parts.seen AS seen
+        FROM authkit.risk_user_counts AS c
+        JOIN parts ON c.user_id = parts.user_id AND c.key = parts.key
+        FOR UPDATE OF c
     ), counted AS (
-        UPDATE authkit.risk_user_counts AS c SET seen = c.seen - parts.seen
-        FROM parts WHERE c.user_id = parts.user_id AND c.key = parts.key
+        UPDATE authkit.risk_user_counts AS c SET seen = held.seen FROM held
+        WHERE (c.user_id, c.key) = (held.user_id, held.key) AND held.seen <> 0
+    ), emptied AS (
+        DELETE FROM authkit.risk_user_counts AS c USING held
+        WHERE (c.user_id, c.key) = (held.user_id, held.key) AND held.seen = 0
     ), told AS (
         INSERT INTO authkit.risk_deltas (attempt_id, step, facets)
         SELECT attempt_id, -1, facets FROM gone

@@ -211,7 +211,7 @@ def test_after_the_horizon_nothing_is_left_of_any_count(owner, kit):
         "SELECT count(*) FROM authkit.risk_logins",
         "SELECT count(*) FROM authkit.risk_counts",
         "SELECT count(*) FROM authkit.risk_pairs",
-        "SELECT sum(seen) FROM authkit.risk_user_counts",
+        "SELECT count(*) FROM authkit.risk_user_counts",
         "SELECT sum(logins) FROM authkit.risk_users",
         "SELECT logins FROM authkit.risk_totals",
         "SELECT sum(d) FROM authkit.risk_totals, unnest(distinct_values) AS d",
