@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import cast
 
 from authkit.errors import InvalidInput
-from authkit.relational.canonical import canonical
+from authkit.relational.canonical import MAX_SAFE_INTEGER, canonical
 
 COLUMNS = (
     "actor",
@@ -23,6 +24,8 @@ COLUMNS = (
     "correlation_id",
     "occurred_at",
 )
+# From here on there is no double that is nearest.
+_NO_DOUBLE = 2**1024 - 2**970
 
 
 def unfaithful_column(stored: bytes, columns: Mapping[str, object]) -> str | None:
@@ -63,9 +66,28 @@ def _same(name: str, said: object, stored: object) -> bool:
 def _same_object(said: object, stored: object) -> bool:
     # Not ==, to which 1, 1.0 and true are the same.
     try:
-        return canonical(said) == canonical(stored)
-    except InvalidInput:
+        return canonical(_doubles(said)) == canonical(_doubles(stored))
+    except (InvalidInput, RecursionError):
         return False
+
+
+def _doubles(value: object) -> object:
+    """Return a read value with its large numbers as the doubles that they were said as.
+
+    1e16 is said in all its digits, in jsonb 1e21 is, too, and both are read as integers
+    then. An integer whose digits no double is written in was never said.
+    """
+    match value:
+        case dict():
+            named = cast("dict[str, object]", value)
+            return {name: _doubles(inner) for name, inner in named.items()}
+        case list():
+            return [_doubles(inner) for inner in cast("list[object]", value)]
+        case int() if MAX_SAFE_INTEGER < abs(value) < _NO_DOUBLE:
+            double = float(value)
+            return double if Decimal(repr(double)) == value else value
+        case _:
+            return value
 
 
 def _instant(text: object) -> datetime | None:
