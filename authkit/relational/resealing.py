@@ -26,11 +26,13 @@ def sealed_by_older(
     Raises:
         InvalidInput: the limit is not between 1 and 10,000.
     """
-    # Two ranges and no `<>`: so that the index over the key's id serves it.
+    # Two ranges and no `<>`: so that the index over the key's id serves it. What was
+    # loaded before the lock is loaded again: somebody may have changed it since.
     return (
         select(record)
         .where(or_(sealed_by < ring.active_id, sealed_by > ring.active_id))
         .order_by(key)
         .limit(inputs.count(limit, "limit", low=1, high=10_000))
         .with_for_update(skip_locked=True, key_share=True)
+        .execution_options(populate_existing=True)
     )
