@@ -91,10 +91,11 @@ def verify(where: Where, backup_id: Id = None) -> None:
 
 @app.command()
 def stream(where: Where, env_file: EnvFile = _ENV) -> None:
-    """Keep the write-ahead log as it is written, until Ctrl-C; restarts by itself."""
+    """Keep the write-ahead log as it is written, until Ctrl-C; follows a failover."""
     from authkit.ops.backup import Stream
 
-    receiver = Stream(_url(env_file), _folder(where), tell=typer.echo)
+    # Asked again before each start: who leads, and the password of the moment.
+    receiver = Stream(lambda: _url(env_file), _folder(where), tell=typer.echo)
     receiver.prepare()
     typer.echo("Keeping the log; Ctrl-C ends it, and the slot holds what comes then.")
     try:

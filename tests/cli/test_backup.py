@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from authkit.cli import app
+from authkit.lab import Lab, cluster
 from authkit.ops.backup import Folder
+from authkit.ops.backup.streaming import streaming
+from authkit.testing.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_env")
 
 
 def run(*arguments: str, url: str = "postgresql://a:hidden@127.0.0.1:1/x") -> Result:
     return CliRunner().invoke(app, ["backup", *arguments], env={"DATABASE_URL": url})
+
+
+@contextmanager
+def running(command: str, folder: Path, lab: Lab) -> Generator[subprocess.Popen[bytes]]:
+    """A command in a process of its own, which is killed at the end if it runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "authkit", "backup", command, str(folder)],
+        env={**os.environ, **lab.env()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_backup_is_made_listed_and_verified(pair, tmp_path: Path):
@@ -40,6 +63,18 @@ def test_bad_input_is_one_sentence_each(tmp_path: Path):
         assert refused.exit_code == 1
         assert sentence in str(refused.exception)
         assert "hidden" not in str(refused.exception)
+
+
+def test_a_stream_follows_the_primary_through_a_failover(tmp_path: Path):
+    with (
+        cluster(1, config={"fsync": "off"}, in_memory=True, synchronous=False) as lab,
+        running("stream", tmp_path / "kept", lab),
+    ):
+        until(lambda: streaming(lab.url()), "the stream")
+        lab.wait_replayed()
+        lab.kill("primary")
+        lab.promote()
+        until(lambda: streaming(lab.url()), "the stream from the new primary")
 
 
 @pytest.mark.slow

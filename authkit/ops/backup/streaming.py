@@ -2,6 +2,7 @@
 
 It confirms what it has flushed (`--synchronous`) through a slot, so the server removes
 nothing that is not kept; whoever puts it among the synchronous standbys loses nothing.
+After a failover it goes on with the new primary, in the same folder.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -17,7 +19,7 @@ from typing import Self
 
 import psycopg
 
-from authkit.errors import BackupError
+from authkit.errors import AuthkitError, BackupError
 from authkit.ops.backup.folder import Folder
 from authkit.ops.backup.making import ask_server
 from authkit.ops.backup.tools import Tools, complaint, find_tools
@@ -35,7 +37,8 @@ class Stream:
     """A stream of the log into a folder; runs until it is stopped.
 
     Args:
-        url: the server; a login with REPLICATION.
+        url: the server, or what tells where it is now, asked before each start: a
+            failover moves it, a password expires. A login with REPLICATION.
         folder: whose `wal` it fills.
         slot: the replication slot that holds what was not received yet.
         tools: PostgreSQL's programs; found if not given.
@@ -44,14 +47,15 @@ class Stream:
 
     def __init__(
         self,
-        url: str,
+        url: str | Callable[[], str],
         folder: Folder,
         *,
         slot: str = SLOT,
         tools: Tools | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._url = url
+        self._locate = url if callable(url) else partial(str, url)
+        self._url: str | None = None
         self._folder = folder
         self._slot = slot
         self._tools = tools or find_tools()
@@ -66,6 +70,7 @@ class Stream:
 
         Raises:
             BackupError: the folder is another cluster's, or the server refuses.
+            AuthkitError: the server does not answer, or nobody leads.
         """
         self.prepare()
         self._thread = threading.Thread(target=self.run, name="authkit-backup-stream")
@@ -84,27 +89,30 @@ class Stream:
             self._thread.join()
 
     def prepare(self) -> None:
-        """Claim the folder and make the slot.
+        """Claim the folder and make the slot, where the server is now.
 
         Raises:
             BackupError: the folder is another cluster's, or the server refuses.
+            AuthkitError: the server does not answer, or nobody leads.
         """
-        server = ask_server(self._url)
+        url = self._locate()
+        server = ask_server(url)
         self._tools.require_major(server.major)
         self._folder.claim(server.system)
-        make_slot(self._tools, self._folder.wal, self._url, self._slot)
+        make_slot(self._tools, self._folder.wal, url, self._slot)
+        self._url = url
 
     def run(self) -> None:
-        """Stream until `stop`; whatever ends the program, it is started again."""
+        """Stream until `stop`; whatever ends it, it is tried again, for ever."""
         pause = _FIRST_PAUSE_S
         while not self._ended.is_set():
             began = monotonic()
-            said = self._receive()
+            said = self._try()
             if self._ended.is_set():
                 return
             pause = _FIRST_PAUSE_S if monotonic() - began > _LIVED_S else pause
             self.restarts += 1
-            self._tell(f"pg_receivewal ended ({said}); again in {pause:.1f} s")
+            self._tell(f"{said}; again in {pause:.1f} s")
             self._ended.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -127,13 +135,25 @@ class Stream:
             BackupError: it is not, within the time.
         """
         began = monotonic()
-        while not kept(self._url, self._slot, lsn):
+        url = self._locate()
+        while not kept(url, self._slot, lsn):
             if monotonic() - began > within_s:
                 raise BackupError(
                     f"the log is not kept up to {shown(lsn)} after {within_s:g} s"
                 )
             self._ended.wait(0.02)
         return monotonic() - began
+
+    def _try(self) -> str:
+        """Stream for as long as it goes; return why it went no further."""
+        try:
+            if self._url is None:
+                self.prepare()
+            return f"pg_receivewal ended ({self._receive()})"
+        except AuthkitError as exc:
+            return str(exc)
+        finally:
+            self._url = None  # by now another server may lead, and has no slot
 
     def _receive(self) -> str:
         arguments: list[str | Path] = [
