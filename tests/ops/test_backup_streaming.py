@@ -11,6 +11,8 @@ import pytest
 from authkit.errors import NoPrimary
 from authkit.lab import Lab, cluster
 from authkit.ops.backup import Folder, Stream
+from authkit.ops.backup.streaming import kept, make_slot
+from authkit.ops.backup.tools import find_tools
 from authkit.ops.backup.wal import position
 from authkit.testing.plugin import memory_folder
 from authkit.testing.waiting import until
@@ -46,5 +48,15 @@ def test_a_stream_goes_on_with_the_new_primary_after_a_failover(folder: Folder):
             leads = True
             lab.sql("CREATE TABLE written_after_the_failover ()")
             stream.wait_for(now(lab))
-    kept = {path.name[:8] for path in folder.wal.iterdir()}
-    assert {"00000001", "00000002"} <= kept
+    timelines = {path.name[:8] for path in folder.wal.iterdir()}
+    assert {"00000001", "00000002"} <= timelines
+
+
+def test_what_a_new_slot_holds_is_not_taken_for_received(pair: Lab, folder: Folder):
+    before = now(pair)
+    pair.sql("CHECKPOINT")
+    make_slot(find_tools(), folder.path, pair.url(), "nobody_streams")
+    try:
+        assert not kept(pair.url(), "nobody_streams", before)
+    finally:
+        pair.sql("SELECT pg_drop_replication_slot('nobody_streams')")

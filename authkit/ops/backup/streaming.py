@@ -168,7 +168,9 @@ class Stream:
 
 
 def make_slot(tools: Tools, wal: Path, url: str, slot: str) -> None:
-    """Make a physical slot that reserves the log from now on, if it is missing.
+    """Make a physical slot, if it is missing; it holds the log once a stream has it.
+
+    Not before: `kept` could not tell what a new slot reserves from what was received.
 
     Raises:
         BackupError: the server refuses.
