@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Rooms load when their command runs.
 
 Exit codes: 0 done and every goal holds; 1 a goal or check does not hold; 2 bad input,
-or a run that proves nothing; 130 ended by Ctrl-C.
+or a run that proves nothing; 130 ended by Ctrl-C, or as if by it.
 """
 
 from __future__ import annotations

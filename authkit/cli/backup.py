@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from authkit.cli.ending import tidy_when_told
 from authkit.cli.showing import print_findings, progress
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ Json = Annotated[
     typer.Option("--json", help="Write the figures there; - is standard output."),
 ]
 _ENV = Path(".env")
+
+
+@app.callback()
+def group() -> None:
+    """Leave no process and no copy of the data behind, whatever ends the command."""
+    tidy_when_told()
 
 
 @app.command()
@@ -98,10 +105,7 @@ def stream(where: Where, env_file: EnvFile = _ENV) -> None:
     receiver = Stream(lambda: _url(env_file), _folder(where), tell=typer.echo)
     receiver.prepare()
     typer.echo("Keeping the log; Ctrl-C ends it, and the slot holds what comes then.")
-    try:
-        receiver.run()
-    finally:
-        receiver.stop()
+    receiver.run()
 
 
 @app.command()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from authkit.cli.ending import tidy_when_told
 from authkit.cli.lab_env import give
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def hold(
     def tell(step: str) -> None:
         typer.echo(f"{step} ...", err=True)
 
-    # Whatever asks it to end, its processes end first; a shell's `&` ignores Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    tidy_when_told()
     with patroni_cluster(
         nodes, name=name, root=root, in_memory=in_memory, progress=tell
     ) as lab:

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from authkit.cli import app
-from authkit.lab import Lab, cluster
+from authkit.lab import Lab, cluster, processes
 from authkit.ops.backup import Folder
 from authkit.ops.backup.streaming import streaming
+from authkit.testing.plugin import memory_folder
 from authkit.testing.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_env")
@@ -27,10 +29,10 @@ def run(*arguments: str, url: str = "postgresql://a:hidden@127.0.0.1:1/x") -> Re
 
 
 @contextmanager
-def running(command: str, folder: Path, lab: Lab) -> Generator[subprocess.Popen[bytes]]:
-    """A command in a process of its own, which is killed at the end if it runs."""
+def running(*arguments: str | Path, lab: Lab) -> Generator[subprocess.Popen[bytes]]:
+    """A command in a process of its own, which is told to end at last."""
     with subprocess.Popen(
-        [sys.executable, "-m", "authkit", "backup", command, str(folder)],
+        [sys.executable, "-m", "authkit", "backup", *map(str, arguments)],
         env={**os.environ, **lab.env()},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -38,7 +40,12 @@ def running(command: str, folder: Path, lab: Lab) -> Generator[subprocess.Popen[
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
+
+
+def programs_on(folder: Path) -> list[list[str]]:
+    every = (processes.arguments_of(pid) for pid in processes.pids())
+    return [said for said in every if any(str(folder) in word for word in said)]
 
 
 def test_a_backup_is_made_listed_and_verified(pair, tmp_path: Path):
@@ -68,13 +75,51 @@ def test_bad_input_is_one_sentence_each(tmp_path: Path):
 def test_a_stream_follows_the_primary_through_a_failover(tmp_path: Path):
     with (
         cluster(1, config={"fsync": "off"}, in_memory=True, synchronous=False) as lab,
-        running("stream", tmp_path / "kept", lab),
+        running("stream", tmp_path / "kept", lab=lab),
     ):
         until(lambda: streaming(lab.url()), "the stream")
         lab.wait_replayed()
         lab.kill("primary")
         lab.promote()
         until(lambda: streaming(lab.url()), "the stream from the new primary")
+
+
+def test_a_stream_that_is_told_to_end_leaves_no_program(pair: Lab, tmp_path: Path):
+    folder = Folder(tmp_path / "kept")
+    with running("stream", folder.path, lab=pair) as process:
+        until(lambda: streaming(pair.url()), "the stream")
+        process.terminate()
+        assert process.wait() == 130
+        assert programs_on(folder.wal) == []
+    pair.sql("SELECT pg_drop_replication_slot('authkit_backup')")
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder that the servers' account can enter, and where none outlives a test."""
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as path:
+        folder = Path(path).resolve()
+        folder.chmod(0o711)
+        yield folder
+        processes.kill_under(folder)
+
+
+def test_a_drill_that_is_told_to_end_leaves_neither_server_nor_copy(
+    pair: Lab, tmp_path: Path, disk: Path
+):
+    folder = tmp_path / "kept"
+    made = run("create", str(folder), url=pair.url())
+    assert made.exit_code == 0, made.output
+    with running("drill", folder, "--at", disk, lab=pair) as process:
+        pid = "drill-*/restored/data/postmaster.pid"
+        until(lambda: any(disk.glob(pid)), "the drill's server", within_s=60)
+        (data,) = disk.glob("drill-*/restored/data")
+        assert processes.freeze_all(data, "")  # it is not done too soon
+        process.terminate()
+        assert process.wait() == 130
+    assert programs_on(disk) == []
+    assert list(disk.iterdir()) == []
+    pair.sql("SELECT pg_drop_replication_slot('authkit_backup')")
 
 
 @pytest.mark.slow

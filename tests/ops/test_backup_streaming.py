@@ -43,7 +43,7 @@ def test_a_stream_goes_on_with_the_new_primary_after_a_failover(folder: Folder):
             lab.wait_replayed()
             leads = False
             lab.kill("primary")
-            until(lambda: any("nobody leads; again in" in line for line in told), "it")
+            until(lambda: any("nobody leads; again" in s for s in told), "a new try")
             lab.promote()
             leads = True
             lab.sql("CREATE TABLE written_after_the_failover ()")

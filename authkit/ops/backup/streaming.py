@@ -22,7 +22,7 @@ import psycopg
 from authkit.errors import AuthkitError, BackupError
 from authkit.ops.backup.folder import Folder
 from authkit.ops.backup.making import ask_server
-from authkit.ops.backup.tools import Tools, complaint, find_tools
+from authkit.ops.backup.tools import Tools, complaint, end, find_tools
 from authkit.ops.backup.wal import position, shown
 from authkit.ops.connection import connect, named
 
@@ -119,9 +119,8 @@ class Stream:
     def stop(self) -> None:
         """End the stream; what was received is flushed."""
         self._ended.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
+        if self._process is not None:
+            end(self._process)
 
     @property
     def pid(self) -> int | None:
@@ -162,9 +161,12 @@ class Stream:
         ]  # fmt: skip
         with self._tools.start("pg_receivewal", arguments, self._url) as process:
             self._process = process
-            if self._ended.is_set():
-                process.terminate()
-            return complaint([line.rstrip() for line in process.stdout or ()])
+            try:
+                if self._ended.is_set():
+                    process.terminate()
+                return complaint([line.rstrip() for line in process.stdout or ()])
+            finally:
+                end(process)  # it is in a session of its own, where no Ctrl-C arrives
 
 
 def make_slot(tools: Tools, wal: Path, url: str, slot: str) -> None:

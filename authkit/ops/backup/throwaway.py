@@ -1,9 +1,15 @@
-"""A server for the length of a drill, on restored files, seen by nobody else."""
+"""A server for the length of a drill, on restored files, seen by nobody else.
+
+What a drill that was killed has left, a copy of everything and a server on it, goes
+with the next one. That its program is dead is told by a lock that nobody holds.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,7 +20,7 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict
 
 from authkit.errors import BackupError, LabError
-from authkit.lab import account, places
+from authkit.lab import account, memory, places, processes
 from authkit.lab.server import Server
 from authkit.ops.backup.folder import Backup, Folder
 from authkit.ops.backup.tools import Tools
@@ -24,6 +30,7 @@ from authkit.settings import plain_url
 _RECOVERY_S = 3600.0
 _PORT = 5432
 _HBA = "local all all trust\n"
+_PREFIX, _SERVER, _LOCK = "drill-", "restored", "authkit-drill.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +91,40 @@ class Place:
 def throwaway(tools: Tools, root: Path | None = None) -> Generator[Place]:
     """Give a place, and remove it with its server at the end.
 
+    What killed drills have left in the same folder is removed first.
+
     Args:
         tools: PostgreSQL's programs.
         root: a folder on the disk to restore to; default: the state folder.
+
+    Raises:
+        LabError: a server that a killed drill has left does not end.
     """
     who = account.choose()
-    base = root or places.state_root()
+    base = (root or places.state_root()).resolve()  # as a server's arguments will say
     base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="drill-", dir=base))
-    folder.chmod(0o711)
-    sockets = places.socket_folder(folder, who)
-    server = Server(
-        name="restored",
+    for left in base.glob(f"{_PREFIX}*"):
+        _sweep(left)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    sockets: Path | None = None
+    with _hold(folder):
+        try:
+            folder.chmod(0o711)
+            sockets = places.socket_folder(folder, who)
+            yield Place(_server(folder, sockets, tools, who))
+        finally:
+            _remove(folder)
+            if sockets is not None and not sockets.is_relative_to(folder):
+                shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _server(folder: Path, sockets: Path, tools: Tools, who: account.Account) -> Server:
+    return Server(
+        name=_SERVER,
         port=_PORT,
         password="",  # the socket's folder is the server's account's alone
-        cluster_name=f"drill.{os.getpid()}.{folder.name}",
-        folder=folder / "restored",
+        cluster_name=_title(folder),
+        folder=folder / _SERVER,
         sockets=sockets,
         programs=tools.programs,
         account=who,
@@ -112,10 +137,43 @@ def throwaway(tools: Tools, root: Path | None = None) -> Generator[Place]:
             ("archive_mode", "off"),
         ),
     )
+
+
+def _title(folder: Path) -> str:
+    return f"drill.{folder.name}"
+
+
+@contextmanager
+def _hold(folder: Path) -> Generator[None]:
+    new = folder / f".{_LOCK}"
+    with new.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # Locked before it has its name: one that is not locked has a dead maker.
+        new.rename(folder / _LOCK)
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove a folder whose drill was killed; leave alone whatever is not surely so."""
     try:
-        yield Place(server)
-    finally:
-        server.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-        if not sockets.is_relative_to(folder):
-            shutil.rmtree(sockets, ignore_errors=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return  # anybody may make one of this name, or a link, in a shared folder
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # no drill's, or its drill has just removed it
+    with os.fdopen(handle) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    data = folder / _SERVER / "data"
+    processes.kill_all(data, _title(folder))
+    memory.forget(data)
+    # The lock goes last: what is interrupted here is still known for what it is.
+    shutil.rmtree(folder / _SERVER, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

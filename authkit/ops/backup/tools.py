@@ -20,6 +20,7 @@ from authkit.settings import Settings, plain_url
 Told = Callable[[str, int, int], None]
 """What work tells of its progress: a phase, how much is done, of how much."""
 
+_PATIENCE_S = 5.0
 _DONE = re.compile(r"(\d+)/(\d+) kB")
 _ERROR = re.compile(r"(?:error|fatal|detail): +(.*)", re.IGNORECASE)
 
@@ -98,6 +99,16 @@ class Tools:
         if copied and tell is not None:
             tell(phase, copied, copied)  # an increment is less than was estimated
         return "\n".join(said)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ask a program to end, and wait; one that has not within 5 s is killed."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def complaint(lines: Sequence[str]) -> str:
