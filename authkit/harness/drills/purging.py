@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
+from math import inf
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, LiteralString
 
@@ -197,18 +198,28 @@ class _Calls:
         return isinstance(self._kit.sessions.create(user), NewSession)
 
 
-def _loaded(calls: _Calls, rate: float, work: Callable[[], None]) -> Seen:
-    """Call at a rate for as long as some work takes; return what callers saw."""
+def _loaded(
+    calls: _Calls,
+    rate: float,
+    work: Callable[[], None],
+    clock: Callable[[], float] = monotonic,
+) -> Seen:
+    """Call at a rate for as long as some work takes; return what callers saw.
+
+    Whoever was due by then and waits is still served: a stall at the end counts too.
+    """
     done, turn = threading.Event(), threading.Lock()
-    schedule = Schedule(offsets("poisson", rate, _LONGEST_S, 1), monotonic())
+    started, ended = clock(), inf
+    due_s = offsets("poisson", rate, _LONGEST_S, 1)
+    schedule = Schedule(takewhile(lambda at: started + at <= ended, due_s), started)
     numbers = count(1)
 
     def caller() -> Seen:
         seen = Seen()
         while True:
             with turn:
-                due, number = schedule.pull(monotonic()), next(numbers)
-            if due is None or done.wait(due.wait_s):
+                due, number = schedule.pull(clock()), next(numbers)
+            if due is None or (done.wait(due.wait_s) and due.at_s > ended):
                 return seen
             write = number % _BEGUN == 0
             try:
@@ -216,7 +227,7 @@ def _loaded(calls: _Calls, rate: float, work: Callable[[], None]) -> Seen:
             except AuthkitError:
                 well = False
             seen.failed += not well
-            taken = round(1e9 * (monotonic() - due.at_s))
+            taken = round(1e9 * (clock() - due.at_s))
             (seen.writes if write else seen.reads).record(taken)
 
     with ThreadPoolExecutor(_CALLERS) as threads:
@@ -224,6 +235,7 @@ def _loaded(calls: _Calls, rate: float, work: Callable[[], None]) -> Seen:
         try:
             work()
         finally:
+            ended = clock()
             done.set()
         found = [each.result() for each in callers]
     return Seen(
