@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 _IN_RECOVERY: Final = "SELECT pg_is_in_recovery()"
 _DROP: Final = """
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
   AND backend_type = 'client backend' AND application_name <> 'authkit-sampler'
 """
+_LEFT: Final = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s::int4[])"
+_LOOK_S: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,13 @@ def _lock(site: Site, fault: Fault) -> None:
 
 def _drop(site: Site, _: Fault) -> None:
     with primary(site.urls) as (name, connection):
+        site.tell("dropping", name)
+        ended = [pid for pid, _ in connection.execute(_DROP)]
+        # Until it sees the signal a backend goes on to answer.
+        while connection.execute(_LEFT, [ended]).fetchall():
+            if site.healing.wait(_LOOK_S):
+                break
         site.tell("dropped", name)
-        connection.execute(_DROP)
 
 
 _WAYS: Final[Mapping[str, Callable[[Site, Fault], None]]] = {

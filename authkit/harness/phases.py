@@ -32,6 +32,7 @@ What = Literal[
     "lifted",
     "locked",
     "unlocked",
+    "dropping",
     "dropped",
 ]
 ALL: Final = "all"

@@ -196,8 +196,9 @@ class Recording:
 
         That is the longest gap between two moments at which a node of that role served
         a call, among those gaps that end after the fault began and start before it
-        ended; to the hundredth of a second. None when nothing was served before the
-        fault, or nothing after its end: nothing was seen to come back.
+        ended; to the hundredth of a second, by which an answer that was under way at
+        the end may be taken in later. None when nothing was served before the fault,
+        or nothing after its end: nothing was seen to come back.
         """
         moments = [tick * TICK_S for tick in sorted(self.alive.get(role, ()))]
         if not moments or moments[0] > began_s or moments[-1] < ended_s - TICK_S:
@@ -206,7 +207,7 @@ class Recording:
             (
                 (before, after)
                 for before, after in pairwise(moments)
-                if after > began_s and before < ended_s
+                if after > began_s and before < ended_s + TICK_S
             ),
             key=lambda gap: gap[1] - gap[0],
             default=None,

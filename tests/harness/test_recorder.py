@@ -109,6 +109,16 @@ def test_a_silence_is_the_longest_gap_that_a_fault_touched():
     assert recording.silence("replica", 1.5, 2.5) is None
 
 
+def test_a_silence_may_begin_with_an_answer_that_was_under_way_as_the_fault_ended():
+    now = [0.0]
+    recorder = Recorder(clock=lambda: now[0])
+    for at in (7.995, 8.012, 8.5):
+        now[0] = at
+        recorder.record("sessions.validate", "primary", "a", 0.001)
+    found = recorder.drain().silence("primary", 8.0, 8.005)
+    assert found == pytest.approx((8.01, 8.5))
+
+
 def test_recordings_with_other_slots_are_refused():
     with pytest.raises(InvalidInput):
         Recording(0.25, "closed").merge(Recording(1.0, "closed"))
