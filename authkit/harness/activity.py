@@ -68,7 +68,7 @@ def checkpoints(connection: Connection[Any]) -> tuple[float, float, float]:
 def over_time(
     samples: Sequence[Waiting], start_s: float, end_s: float, bin_s: float
 ) -> list[dict[str, Any]]:
-    """Return rows for a chart: mean connections by what they waited for.
+    """Return rows for a chart: mean connections by what they waited for, of all nodes.
 
     The five most frequent events have a row of their own, the rest stands together.
     """
@@ -77,21 +77,24 @@ def over_time(
     for sample in within:
         totals[sample.event] += sample.connections
     shown = {event for event, _ in totals.most_common(_SHOWN)}
-    bins: Counter[tuple[int, str]] = Counter()
-    asked: dict[int, set[tuple[str, float]]] = {}
+    asked: dict[tuple[int, str], set[float]] = {}
+    for sample in within:
+        at = int((sample.at_s - start_s) / bin_s)
+        asked.setdefault((at, sample.node), set()).add(sample.at_s)
+    bins: dict[tuple[int, str], float] = {}
     for sample in within:
         at = int((sample.at_s - start_s) / bin_s)
         event = sample.event if sample.event in shown else OTHER_WAITS
-        bins[at, event] += sample.connections
-        asked.setdefault(at, set()).add((sample.node, sample.at_s))
-    # Each node is asked several times within a bin: the mean of its answers.
-    nodes = len({sample.node for sample in within}) or 1
+        # Each node is asked several times within a bin, and not at all while it is
+        # down: the mean of its own answers, and of the nodes the sum.
+        mean = sample.connections / len(asked[at, sample.node])
+        bins[at, event] = bins.get((at, event), 0.0) + mean
     return [
         {
             "t": round(at * bin_s, 3),
             "t2": round((at + 1) * bin_s, 3),
             "event": event,
-            "per_s": round(count * nodes / len(asked[at]), 3),
+            "per_s": round(connections, 3),
         }
-        for (at, event), count in sorted(bins.items())
+        for (at, event), connections in sorted(bins.items())
     ]

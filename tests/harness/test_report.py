@@ -178,6 +178,15 @@ def test_active_connections_are_the_mean_of_several_looks_at_every_node():
     assert rows == {"IO: DataFileRead": 4.0, "on the processor": 0.0}
 
 
+def test_a_node_that_is_down_changes_nothing_in_the_connections_of_another():
+    samples = [
+        *(Waiting(10 + at / 4, "a", "on the processor", 10) for at in range(8)),
+        *(Waiting(10 + at / 4, "b", "on the processor", 2) for at in range(4)),
+    ]
+    found = [row["per_s"] for row in over_time(samples, 10.0, 12.0, 1.0)]
+    assert found == [12.0, 10.0]
+
+
 def test_nodes_of_one_host_are_named_by_their_ports():
     recorder = Recorder(slot_s=0.25, clock=lambda: START)
     recorder.record("sessions.validate", "primary", "127.0.0.1:5001", 0.001)
