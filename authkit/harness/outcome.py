@@ -143,9 +143,6 @@ def _write(run: LoadRun, made: Report, end: Ended, reason: str | None) -> None:
 
 def _story(run: LoadRun, made: Report, end: Ended, reason: str | None) -> report.Story:
     recording, total = end.recording, end.recording.select()
-    latency = series.latency_of(recording, total).percentiles_ns((50.0, 99.0))
-    p50, p99 = latency or (0, 0)
-    what = "response" if recording.loop == "open" else "service"
     roles: dict[str, str] = {}
     for (_, key), _cell in sorted(recording.cells.items()):
         roles.setdefault(key.node, key.role)
@@ -159,22 +156,7 @@ def _story(run: LoadRun, made: Report, end: Ended, reason: str | None) -> report
         recording=recording,
         span=end.span,
         tiles=(
-            report.Tile(
-                "operations",
-                f"{total.calls:,}",
-                f"{total.calls / end.seconds:,.0f} per second",
-            ),
-            report.Tile(
-                f"{what} time, p50",
-                f"{report.milliseconds(p50 / 1e6)} ms",
-                "all operations",
-            ),
-            report.Tile(
-                f"{what} time, p99",
-                f"{report.milliseconds(p99 / 1e6)} ms",
-                "all operations",
-            ),
-            report.Tile("failed", f"{total.failed.count:,}", "calls"),
+            *headlines(recording, end.seconds),
             *_arrival_tiles(run, recording),
             *_fault_tiles(made, end),
         ),
@@ -187,6 +169,28 @@ def _story(run: LoadRun, made: Report, end: Ended, reason: str | None) -> report
         settings=_settings(run),
         invalid=reason,
     )
+
+
+def headlines(recording: Recording, seconds: float) -> tuple[report.Tile, ...]:
+    """Return what the page of every run begins with: its calls, and their latency.
+
+    Rate and latency are of calls that succeeded; where none did, latency is a dash.
+    """
+    total = recording.select()
+    latency = series.latency_of(recording, total)
+    what = "response" if recording.loop == "open" else "service"
+    p50, p99 = (_ms(latency.percentile_ns(percent)) for percent in (50, 99))
+    succeeded = f"{total.succeeded / seconds:,.0f} per second succeeded"
+    return (
+        report.Tile("operations", f"{total.calls:,}", succeeded),
+        report.Tile(f"{what} time, p50", p50, "all operations"),
+        report.Tile(f"{what} time, p99", p99, "all operations"),
+        report.Tile("failed", f"{total.failed.count:,}", "calls"),
+    )
+
+
+def _ms(found_ns: int | None) -> str:
+    return "–" if found_ns is None else f"{report.milliseconds(found_ns / 1e6)} ms"  # noqa: RUF001 # a dash, as tables write nothing
 
 
 def _arrival_tiles(run: LoadRun, recording: Recording) -> tuple[report.Tile, ...]:
