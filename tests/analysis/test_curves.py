@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.analysis import plots
-from authkit.analysis.curves import MOST_POINTS, area, caught_at, curve
+from authkit.analysis.curves import MOST_POINTS, area, caught_at, curve, thinned
 from authkit.errors import InvalidInput
 
 SCORES = st.lists(
@@ -42,14 +43,49 @@ def test_each_line_catches_and_asks_what_lies_above_it(rows: list[tuple[int, boo
         assert point.asked == pytest.approx(asked)
 
 
-def test_a_long_curve_is_thinned_and_keeps_its_ends():
+def test_what_is_caught_is_exact_however_few_of_many_are_asked():
+    honest, attacks = np.arange(100_000.0), np.arange(99_900.5, 100_000.0)
+    made = pd.DataFrame(
+        {
+            "score": np.concatenate((honest, attacks)),
+            "attack": np.arange(100_100) >= 100_000,
+        }
+    )
+    points = curve(made)
+    for asked in (0.0001, 0.0005, 0.0007):
+        spared = honest[-1 - round(asked * 100_000)]
+        assert caught_at(points, asked) == (attacks > spared).mean()
+
+
+def test_five_of_a_hundred_are_five_percent():
+    scores = [(9, False)] * 5 + [(5, True)] * 3 + [(1, False)] * 95
+    assert caught_at(curve(frame(scores)), 0.05) == 1.0
+
+
+def test_a_long_curve_is_thinned_to_be_drawn_and_keeps_its_ends():
     made = pd.DataFrame(
         {"score": range(5000), "attack": [n % 3 == 0 for n in range(5000)]}
     )
-    points = curve(made)
+    points, whole = thinned(curve(made)), curve(made)
     assert len(points) <= MOST_POINTS
-    assert (points["asked"].iloc[0], points["asked"].iloc[-1]) == (0.0, 1.0)
-    assert caught_at(points, 1.0) == 1.0
+    assert points.iloc[[0, -1]].equals(whole.iloc[[0, -1]])
+
+
+def test_a_thinned_curve_is_as_whole_at_its_strict_end_as_elsewhere():
+    source = np.random.default_rng(1)
+    honest, attacks = source.normal(0, 1, 200_000), source.normal(3.5, 1, 400)
+    made = pd.DataFrame(
+        {
+            "score": np.concatenate((honest, attacks)),
+            "attack": np.arange(200_400) >= 200_000,
+        }
+    )
+    whole = curve(made)
+    points = thinned(whole)
+    for asked in np.geomspace(1e-5, 1.0, 100):
+        assert caught_at(points, asked) == pytest.approx(
+            caught_at(whole, asked), abs=0.02
+        )
 
 
 def test_what_has_no_curve_is_one_sentence():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import altair as alt
 import pandas as pd
 
-from authkit.analysis.curves import area, caught_at, curve
+from authkit.analysis.curves import LEAST, area, caught_at, curve, thinned
 from authkit.analysis.picture import Picture, finished, needs
 from authkit.analysis.theme import ThemeName, theme
 from authkit.errors import InvalidInput
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _SIZE = 360
 _MOST_MODELS = 6
-_LEAST = 1e-3
 Form = Literal["roc", "det", "reauthentication"]
 _AXES: dict[Form, tuple[str, str, str, str]] = {
     "roc": ("asked", "caught", "honest logins above the line", "attacks caught"),
@@ -63,20 +62,14 @@ def score_curves(
         needs(frame, "score", "attack")
     points = {name: curve(frame) for name, frame in given.items()}
     drawn = pd.concat(
-        made.assign(model=name, missed=1.0 - made["caught"])
-        for name, made in points.items()
+        thinned(_within(made, form)).assign(model=name) for name, made in points.items()
     )
     drawn["line"] = drawn["line"].where(drawn["line"] < float("inf"))
+    drawn["missed"] = 1.0 - drawn["caught"]
     x, y, x_title, y_title = _AXES[form]
-    if form == "reauthentication":
-        # Lines below the one that catches all of them only ask more people.
-        before = drawn.groupby("model", sort=False)["caught"].shift(fill_value=0.0)
-        drawn = drawn[before < 1.0]
-    if form == "det":
-        drawn = drawn[(drawn[x] >= _LEAST) & (drawn[y] >= _LEAST)]
     shown = theme(look)
     scale = (
-        alt.Scale(type="log", domain=[_LEAST, 1.0])
+        alt.Scale(type="log", domain=[LEAST, 1.0])
         if form == "det"
         else alt.Scale(domain=[0, 1])
     )
@@ -111,3 +104,13 @@ def score_curves(
         for name, made in points.items()
     ]
     return finished(chart, drawn.reset_index(drop=True), shown, _TITLES[form], said)
+
+
+def _within(points: DataFrame, form: Form) -> DataFrame:
+    """Return the lines of a curve that a form has room for."""
+    if form == "reauthentication":
+        # Lines below the one that catches all of them only ask more people.
+        return points[points["caught"].shift(fill_value=0.0) < 1.0]
+    if form == "det":
+        return points[(points["asked"] >= LEAST) & (points["caught"] <= 1.0 - LEAST)]
+    return points
