@@ -49,6 +49,23 @@ def test_exact_counters_that_never_move_have_no_change_and_one_that_did_has_one(
     assert (found.before, found.after) == pytest.approx((3.0, 5.0))
 
 
+def test_a_counter_that_was_nothing_is_told_as_nothing_and_as_no_multiple_of_it(
+    tmp_path: Path,
+):
+    runs = [
+        {
+            "started": (BEGAN + timedelta(days=day)).isoformat(),
+            "revision": f"c{day}",
+            "costs": {"sessions.list": {"wal_bytes": 48 * (day >= 4)}},
+        }
+        for day in range(8)
+    ]
+    lines = "".join(f"{json.dumps(run)}\n" for run in runs)
+    (tmp_path / "bench gate.jsonl").write_text(lines)
+    told = trend.terminal(trend.read(tmp_path))
+    assert told[1] == "    2026-01-05 c4: 0 -> 48"
+
+
 @given(
     st.lists(st.integers(-3, 3).map(float), min_size=segments.SHORTEST, max_size=9),
     st.sampled_from([0.3, 1.7, 5.1, 40.9]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from itertools import pairwise
-from math import exp, log
+from math import log
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final, cast
@@ -53,7 +53,7 @@ class ChangePoint:
 
     @property
     def ratio(self) -> float:
-        """How many times as much."""
+        """How many times as much; infinite where there was nothing before."""
         return self.after / self.before if self.before else float("inf")
 
 
@@ -104,11 +104,16 @@ def change_points(points: Sequence[Point]) -> tuple[ChangePoint, ...]:
     noise = max(median(abs(b - a) for a, b in pairwise(values)) / 0.954, _LEAST / 2)
     ends = segments.ends(values, _PENALTY * log(len(values)) * noise**2)
     starts = [0, *ends[:-1]]
-    means = [exp(fmean(values[a:b])) for a, b in zip(starts, ends, strict=True)]
+    # Judged by logarithms, which know no zero; told as what the values are.
+    levels = [fmean(values[a:b]) for a, b in zip(starts, ends, strict=True)]
+    means = [
+        fmean(point.value for point in points[a:b])
+        for a, b in zip(starts, ends, strict=True)
+    ]
     return tuple(
-        ChangePoint(points[at], before, after)
-        for at, before, after in zip(starts[1:], means, means[1:], strict=False)
-        if abs(log(after / before)) > _LEAST
+        ChangePoint(points[at], means[number], means[number + 1])
+        for number, at in enumerate(starts[1:])
+        if abs(levels[number + 1] - levels[number]) > _LEAST
     )
 
 
@@ -120,7 +125,8 @@ def terminal(history: History) -> tuple[str, ...]:
         lines.append(f"{one.name:<44} {_bars(one)} {last:g} {one.unit}")
         lines += [
             f"    {change.at.started:%Y-%m-%d} {change.at.revision}: "
-            f"{change.before:.4g} -> {change.after:.4g} ({change.ratio:.3f} times)"
+            f"{change.before:.4g} -> {change.after:.4g}"
+            + (f" ({change.ratio:.3f} times)" if change.before else "")
             for change in one.changes
         ]
     lines += [f"left out: {what}" for what in history.damaged]
