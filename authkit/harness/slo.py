@@ -189,7 +189,8 @@ def evaluate(
                 spent = round(rate / goal.error_rate, 4)
                 figures.append(figure(f"{name}.error_budget_spent", spent, "1"))
         if goal.stale_reads is not None:
-            stale = recording.counted(STALE_READ, _slots(goal, phases))
+            counted = recording.counted(STALE_READ, _slots(goal, phases))
+            stale = counted if counted or cell.calls else None
             figures.append(
                 figure(f"{name}.stale_reads", stale, goal=("<=", goal.stale_reads))
             )

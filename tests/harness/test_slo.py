@@ -67,9 +67,16 @@ def test_a_goal_of_a_phase_looks_at_its_slots_only():
     assert held == {"before": True, "during": False, "after": True}
 
 
-def test_a_goal_nobody_exercised_does_not_hold():
-    goals = slo('[[goal]]\noperation = "sessions.create"\np99_ms = 1000')
-    (figure,) = evaluate(goals, recording(), ())
+@pytest.mark.parametrize(
+    "text",
+    [
+        'operation = "sessions.create"\np99_ms = 1000',
+        'phase = "during"\nerror_rate = 1',
+        'phase = "during"\nstale_reads = 0',
+    ],
+)
+def test_a_goal_nobody_exercised_does_not_hold(text: str):
+    (figure,) = evaluate(slo(f"[[goal]]\n{text}"), recording(), ())
     assert (figure.value, figure.holds) == (None, False)
 
 
