@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString, get_args
+from tempfile import mkstemp
+from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString, Self, get_args
 from uuid import UUID
 
 from authkit.errors import InvalidInput
@@ -48,11 +49,28 @@ class History:
 
     A line goes out in one `write` to a file opened for appending, so it is whole even
     when the process is killed after it, and lines of several processes do not mix.
+
+    Args:
+        path: the file; made if it is not there, for its owner alone.
+        anew: a run begins: what an earlier one left in the file goes. Only one of
+            several processes may ask for that, and before the others begin.
+
+    Raises:
+        InvalidInput: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, anew: bool = False) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o600)
+        try:
+            self._file = os.open(path, flags | (os.O_TRUNC if anew else 0), 0o600)
+        except OSError as exc:
+            raise InvalidInput(f"cannot write {path}: {exc.strerror}") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def acknowledge(self, kind: Kind, row_id: UUID, at_s: float) -> None:
         """Note that a write was acknowledged, before anything else is done."""
@@ -67,6 +85,13 @@ class History:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def temporary() -> Path:
+    """Make an empty file for the history of a run, and return where it is."""
+    handle, path = mkstemp(prefix="authkit-history-")
+    os.close(handle)
+    return Path(path)
 
 
 class Gathered:

@@ -8,10 +8,8 @@ the master, or the only process, writes files and decides the exit code.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,7 +22,7 @@ from authkit.errors import AuthkitError, ConfigError
 from authkit.harness import faults, outcome
 from authkit.harness import options as load_options
 from authkit.harness.attendant import Attendant
-from authkit.harness.history import History
+from authkit.harness.history import History, temporary
 from authkit.harness.interrupting import Interruption, bound_the_end
 from authkit.harness.recorder import Recording
 from authkit.harness.run import LoadRun
@@ -102,10 +100,8 @@ class Hooks:
             raise
         if options.faults and options.history is None:
             # What was acknowledged must be there after a fault: always asked.
-            handle, path = mkstemp(prefix="authkit-history-")
-            os.close(handle)
-            self._history = Path(path)
-            self._values()["authkit_history"] = path
+            self._history = temporary()
+            self._values()["authkit_history"] = str(self._history)
 
     def _values(self) -> dict[str, Any]:
         """Every option by name; what is put here travels from master to workers."""
@@ -128,6 +124,11 @@ class Hooks:
             self._values()["authkit_workers"] = len(self.runner.clients.ready)
             self.run = LoadRun(self.environment, self._options())
             self.run.started_s = self.run.clock()
+            try:
+                if (path := self.run.options.history) is not None:
+                    History(path, anew=True).close()
+            except AuthkitError as exc:
+                self.fail(str(exc))
             self.run.watch(self._database())
             return
         try:
@@ -266,9 +267,8 @@ class Hooks:
         """Merge what a worker measured."""
         writes, form = data.pop(_WRITES, None), data.pop(_PART, None)
         if writes is not None and self.run.options.history is not None:
-            ledger = History(self.run.options.history)
-            ledger.append(writes)
-            ledger.close()
+            with History(self.run.options.history) as ledger:
+                ledger.append(writes)
         if form is None:
             return
         part = Recording.from_dict(form)

@@ -23,7 +23,7 @@ _ARGUMENTS: Final = (
     ("json", "AUTHKIT_LOAD_JSON", "file for the figures, - for standard output"),
     ("report", "AUTHKIT_LOAD_REPORT", "file for the HTML report"),
     ("recording", "AUTHKIT_LOAD_RECORDING", "file for all histograms of the run"),
-    ("history", "AUTHKIT_LOAD_HISTORY", "file for every acknowledged write"),
+    ("history", "AUTHKIT_LOAD_HISTORY", "file for a run's acknowledged writes"),
     ("fault", "AUTHKIT_LOAD_FAULT", "at=10s,kind=kill-primary; several with ; between"),
     (
         "fault-outside-lab",

@@ -105,9 +105,9 @@ class LoadRun:
         for name in ("psycopg.pool", "authkit.cluster"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         settings = standing.with_keys(self.settings(overrides).require_database())
-        if self.options.history is not None:
+        if (path := self.options.history) is not None:
             worker = isinstance(self.environment.runner, WorkerRunner)
-            self._history = Gathered() if worker else History(self.options.history)
+            self._history = Gathered() if worker else History(path, anew=True)
         self.kit = authkit.connect(settings)
         self.postgres = standing.version(self.kit)
         self.world = World(standing.users(self.kit), self.profile.zipf, os.getpid())

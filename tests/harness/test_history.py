@@ -36,6 +36,20 @@ def test_nobody_else_may_read_the_file(tmp_path: Path):
     assert (tmp_path / "history.txt").stat().st_mode & 0o077 == 0
 
 
+def test_a_run_begins_without_the_writes_of_an_earlier_one(tmp_path: Path):
+    path = tmp_path / "history.txt"
+    mine = uuid7()
+    for row_id in (uuid7(), mine):
+        with History(path, anew=True) as history:
+            history.acknowledge("session", row_id, 1.5)
+    assert [write.row_id for write in read(path)] == [mine]
+
+
+def test_a_history_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    with pytest.raises(InvalidInput, match=r"cannot write .*: No such file"):
+        History(tmp_path / "nowhere" / "history.txt")
+
+
 def test_a_line_that_a_killed_process_left_unfinished_is_no_acknowledgement(
     tmp_path: Path,
 ):
