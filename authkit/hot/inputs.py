@@ -24,7 +24,7 @@ from authkit.errors import InvalidInput
 MAX_USER_AGENT_CHARS = 512
 DIGEST_BYTES = 32
 # A century: what is longer is a unit mixed up, and near the end of PostgreSQL's range.
-_MAX_SPAN = timedelta(days=36_525)
+MAX_SPAN = timedelta(days=36_525)
 _MAX_ADDRESS_CHARS = 64
 _MAX_JSON_CHARS = 65_536
 # Scores are kept in single precision, which ends shortly after this.
@@ -166,7 +166,7 @@ def span(value: timedelta, what: str, *, zero: bool = False) -> timedelta:
     """
     if value < timedelta(0) or (value == timedelta(0) and not zero):
         raise InvalidInput(f"the {what} must be positive")
-    if value > _MAX_SPAN:
+    if value > MAX_SPAN:
         raise InvalidInput(f"the {what} is longer than a century")
     return value
 

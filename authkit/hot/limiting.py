@@ -30,7 +30,8 @@ class RatePolicy:
         burst: units that may be charged at once; `limit` by default.
 
     Raises:
-        InvalidInput: a number is out of range, or a unit takes less than 1 us.
+        InvalidInput: a number is out of range, a unit takes less than 1 us, or a full
+            burst more than a century.
     """
 
     name: str
@@ -52,6 +53,8 @@ class RatePolicy:
         interval = self.period // self.limit
         if interval < _TICK:
             raise InvalidInput("a unit of the policy takes less than a microsecond")
+        if self.burst > inputs.MAX_SPAN // interval:
+            raise InvalidInput("a full burst takes more than a century to be paid off")
         object.__setattr__(self, "interval", interval)
         object.__setattr__(self, "tolerance", interval * self.burst)
 

@@ -118,6 +118,16 @@ def test_a_key_that_the_table_cannot_hold_is_refused(key):
     assert whole.checked() is whole
 
 
+def test_no_policy_asks_for_more_than_a_century():
+    century = timedelta(days=36_525)
+    assert RatePolicy("rare", 1, century / 4, burst=4).tolerance == century
+    for burst in (5, MAX_BURST):
+        with pytest.raises(InvalidInput, match="century"):
+            RatePolicy("rare", 1, century / 4, burst=burst)
+    with pytest.raises(InvalidInput, match="century"):
+        RatePolicy("rare", 1, century, burst=MAX_BURST)
+
+
 def test_the_smallest_policy_is_one_unit_at_once():
     least = RatePolicy("least", 1, 6 * SECOND, burst=1)
     assert (least.interval, least.tolerance) == (6 * SECOND, 6 * SECOND)
