@@ -21,6 +21,9 @@ Counter: TypeAlias = Literal["network", "device", "ip", "subject", "overall"]
 
 # As wide as one customer of a provider usually is.
 _IPV4_BITS, _IPV6_BITS = 24, 48
+# One line: a host chooses the lower half of its IPv6 address anew as often as it likes
+# (RFC 8981), and would have a counter for each.
+_IPV6_LINE_BITS = 64
 _FORGIVEN: frozenset[Counter] = frozenset({"network", "device", "subject"})
 
 
@@ -41,9 +44,10 @@ class Throttle:
     """What stops guessing; None leaves a counter out.
 
     Success forgives `network`, `device` and `subject`; `ip` and `overall` are forgiven
-    by time alone. `subject` counts a name wherever it is tried from: it stops guesses
-    from many networks, and lets many networks lock out whoever has no known device.
-    `overall` is one row that every attempt queues on.
+    by time alone. `ip` counts an IPv4 address, or the /64 of an IPv6 one. `subject`
+    counts a name wherever it is tried from: it stops guesses from many networks, and
+    lets many networks lock out whoever has no known device. `overall` is one row that
+    every attempt queues on.
     """
 
     network: Allowance | None = Allowance(10, timedelta(minutes=15))
@@ -94,6 +98,13 @@ def network_of(address: str) -> str:
     return str(ip_network(f"{address}/{bits}", strict=False))
 
 
+def line_of(address: str) -> str:
+    """Return a normalised IPv4 address as it is, of an IPv6 one its /64."""
+    if ":" not in address:
+        return address
+    return str(ip_network(f"{address}/{_IPV6_LINE_BITS}", strict=False))
+
+
 def counters(
     throttle: Throttle,
     *,
@@ -115,7 +126,7 @@ def counters(
         chosen.append(("network", f"{name}:{place}", throttle.network))
         chosen.append(("subject", name, throttle.subject))
         if address is not None:
-            chosen.append(("ip", address, throttle.ip))
+            chosen.append(("ip", line_of(address), throttle.ip))
     chosen.append(("overall", "all", throttle.overall))
     keys = tuple(
         CounterKey(counter, f"{counter}:{what}", allowance)

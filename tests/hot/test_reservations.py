@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,7 @@ from authkit.hot import (
     Throttle,
     Throttled,
 )
-from authkit.hot.throttling import network_of
+from authkit.hot.throttling import line_of, network_of
 from authkit.ids import uuid7
 
 WINDOW = timedelta(minutes=15)
@@ -99,6 +100,19 @@ def test_several_counters_at_once_never_deadlock(kit, race, subject, number):
 
     made = race(act, 40)
     assert sum(isinstance(one, Reserved) for one in made) == 20
+
+
+def test_who_tries_many_names_gains_nothing_by_another_address_of_one_line(kit):
+    throttle = Throttle(ip=Allowance(3, WINDOW))
+    for line in (["192.0.2.9"], [f"2001:db8:9:9::{n}" for n in range(1, 6)]):
+        made = [
+            kit.attempts.reserve(attempt(os.urandom(32), address), throttle=throttle)
+            for address in itertools.islice(itertools.cycle(line), 5)
+        ]
+        assert [type(one) for one in made] == [Reserved] * 3 + [Throttled] * 2
+        assert made[-1].by == "ip"
+    elsewhere = attempt(os.urandom(32), "2001:db8:9:a::1")
+    assert isinstance(kit.attempts.reserve(elsewhere, throttle=throttle), Reserved)
 
 
 def test_success_forgives_the_subject_and_not_the_address(kit, subject):
@@ -194,6 +208,11 @@ def test_what_counted_survives_the_error_of_its_caller(kit, subject):
 def test_a_network_is_as_wide_as_one_customer():
     assert network_of("192.0.2.77") == "192.0.2.0/24"
     assert network_of("2001:db8:1:2::3") == "2001:db8:1::/48"
+
+
+def test_a_line_is_one_ipv4_address_or_what_a_host_may_choose_from():
+    assert line_of("192.0.2.77") == "192.0.2.77"
+    assert line_of("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64"
 
 
 def test_bad_input_is_refused_before_the_database_is_asked(kit, asked, subject):
