@@ -26,6 +26,7 @@ Call: TypeAlias = Sequence[Any]
 Calls: TypeAlias = Sequence[Call]
 _NONE: Final = timedelta(0)
 _ALL: Final = "all"
+_OF_ONE: Final = frozenset({"22", "23", "54", "P0"})
 
 
 def _whole(_: Call) -> Hashable:
@@ -158,10 +159,11 @@ def one_is_to_blame(error: Exception) -> bool:
     """Tell whether a batch may have failed because of one call in it.
 
     Then nothing of it was applied, and the rest may well succeed. SQLSTATE classes 22
-    (data exception) and 23 (a constraint), and what could not even be written.
+    (data exception), 23 (a constraint), 54 (too large) and P0 (a trigger raised it),
+    and what could not even be written.
     """
     if isinstance(error, DatabaseError):
-        return error.sqlstate is not None and error.sqlstate[:2] in {"22", "23"}
+        return error.sqlstate is not None and error.sqlstate[:2] in _OF_ONE
     return isinstance(
         error, Conflict | InvalidInput | TypeError | ValueError | OverflowError
     )

@@ -12,6 +12,7 @@ import pytest
 import authkit
 from authkit.errors import Closed, InvalidInput, Saturated
 from authkit.hot.attempt_values import AttemptRecord
+from authkit.settings import Settings
 from authkit.testing.waiting import until
 
 
@@ -72,6 +73,56 @@ def test_what_cannot_be_written_in_time_is_counted_as_lost(kit, database, user_i
         assert queue.lost == 1
         blocker.rollback()
     until(lambda: queue.waiting == 0, "the write that was under way ends")
+
+
+def test_what_a_timeout_ended_is_kept_and_written_later(database, kit, user_id, caplog):
+    url = f"{database.url}?options=-cstatement_timeout%3D50"
+    with (
+        authkit.connect(Settings.load(env_file=None, database_url=url)) as impatient,
+        psycopg.connect(database.url) as blocker,
+        impatient.attempts.queue() as queue,
+    ):
+        blocker.execute("LOCK TABLE authkit.auth_attempts")
+        for _ in range(8):
+            queue.put(attempt(user_id=user_id))
+        until(
+            lambda: queue.refused or "SQLSTATE 57014" in caplog.text, "it is cancelled"
+        )
+        blocker.rollback()
+    assert (queue.waiting, queue.refused, queue.lost) == (0, 0, 0)
+    assert len(kit.attempts.recent_by_user(user_id)) == 8
+
+
+RAISED = """
+    CREATE FUNCTION authkit.raised() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NEW.asn = 64497 THEN RAISE 'no' USING ERRCODE = '{code}'; END IF;
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER raised BEFORE INSERT ON authkit.auth_attempts
+      FOR EACH ROW EXECUTE FUNCTION authkit.raised()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"), [("P0001", "refused"), ("54000", "refused"), ("XX000", "lost")]
+)
+def test_one_that_cannot_be_written_keeps_none_of_the_others_back(
+    kit, superuser, user_id, code, ends
+):
+    superuser.execute(RAISED.format(code=code))
+    try:
+        with kit.attempts.queue(patience=timedelta(seconds=1)) as queue:
+            queue.put(attempt(user_id=user_id, asn=64497))
+            for _ in range(20):
+                queue.put(attempt(user_id=user_id))
+            until(
+                lambda: len(kit.attempts.recent_by_user(user_id)) == 20,
+                "the others are written",
+            )
+    finally:
+        superuser.execute("DROP FUNCTION authkit.raised() CASCADE")
+    assert {"refused": queue.refused, "lost": queue.lost}[ends] == 1
 
 
 def test_a_queue_takes_nothing_malformed_and_nothing_before_or_after_its_block(kit):

@@ -18,24 +18,16 @@ from typing import Final, Self
 
 from authkit.cluster._primitives.aio import Signal, Worker, join, nap, spawn
 from authkit.cluster._primitives.forks import generation
-from authkit.errors import (
-    AlreadyExists,
-    AuthkitError,
-    Closed,
-    InDoubt,
-    RetryLater,
-    Saturated,
-    Unavailable,
-)
+from authkit.errors import AlreadyExists, AuthkitError, Closed, Saturated
 from authkit.hot import attempts
 from authkit.hot.attempt_values import AttemptRecord
-from authkit.hot.folding import FOLDS, Call
+from authkit.hot.folding import FOLDS, Call, one_is_to_blame
 
 from .runner import AsyncRunner
 
 logger = logging.getLogger("authkit.hot")
 AT_ONCE: Final = 500
-# Between tries at a database that is away.
+# Between tries at a database that is away, or takes nothing from anybody now.
 FIRST_NAP_S, LONGEST_NAP_S = 0.02, 1.0
 # The worker also looks by itself now and then.
 LOOK_S: Final = 5.0
@@ -49,7 +41,8 @@ class AsyncAttemptQueue:
     Args:
         runner: writes them; not one of a transaction.
         most: how many may wait.
-        patience: how long the end of the block waits for a database that is away.
+        patience: how long the end of the block waits for a database that is away, or
+            that takes nothing: a timeout, a full disk, a privilege that is not there.
     """
 
     def __init__(self, runner: AsyncRunner, *, most: int, patience: timedelta) -> None:
@@ -72,7 +65,7 @@ class AsyncAttemptQueue:
 
     @property
     def refused(self) -> int:
-        """How many the database would not have, whoever had waited."""
+        """How many the database would not have, each for what stands in it."""
         return self._refused
 
     @property
@@ -126,43 +119,42 @@ class AsyncAttemptQueue:
             logger.error("%d attempts were not written", self._lost)
 
     async def _work(self) -> None:
-        pause_s = FIRST_NAP_S
+        fold = FOLDS[attempts.RECORD.name]
+        pause_s, size = FIRST_NAP_S, AT_ONCE
         while True:
             seen = self._changed.count
-            batch = list(islice(self._waiting, AT_ONCE))
+            batch = list(islice(self._waiting, size))
             if not batch:
                 if self._closing:
                     return
                 await self._changed.wait(seen, LOOK_S)
                 continue
             try:
-                await self._write(batch)
-            except (Unavailable, RetryLater, InDoubt) as exc:
+                await self._runner.write(fold.many, fold.pack(batch))
+            except (AuthkitError, TypeError, ValueError, OverflowError) as exc:
+                # Fewer lead to the one that is to blame, and take less time.
+                size = max(len(batch) // 2, 1)
+                if one_is_to_blame(exc):
+                    if len(batch) == 1:
+                        self._left_out(exc)
+                    continue
                 if monotonic() + pause_s > self._give_up_at:
                     return
-                logger.warning("attempts wait: %s", type(exc).__name__)
+                logger.warning("attempts wait: %s", exc)
+                if len(batch) == 1:  # it may be why: the others go before it
+                    self._waiting.rotate(-1)
                 await nap(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_NAP_S)
                 continue
-            pause_s = FIRST_NAP_S
+            pause_s, size = FIRST_NAP_S, min(size * 2, AT_ONCE)
             for _ in batch:
                 self._waiting.popleft()
 
-    async def _write(self, batch: list[Call]) -> None:
-        """Write all; one that is refused is left out, one that is there is done."""
-        fold = FOLDS[attempts.RECORD.name]
-        try:
-            await self._runner.write(fold.many, fold.pack(batch))
-        except (Unavailable, RetryLater, InDoubt):
-            raise
-        except (AuthkitError, TypeError, ValueError, OverflowError) as exc:
-            if len(batch) == 1:
-                # Their key is their own: where it stands already, a try before this
-                # one was in doubt and did commit.
-                if not isinstance(exc, AlreadyExists):
-                    self._refused += 1
-                    logger.error("an attempt was refused: %s", type(exc).__name__)  # noqa: TRY400 # a traceback may show the row
-                return
-            half = len(batch) // 2
-            await self._write(batch[:half])
-            await self._write(batch[half:])
+    def _left_out(self, exc: Exception) -> None:
+        """Leave out the first; one that is there already is done."""
+        self._waiting.popleft()
+        # Their key is their own: where it stands already, a try before this one was in
+        # doubt and did commit.
+        if not isinstance(exc, AlreadyExists):
+            self._refused += 1
+            logger.error("an attempt was refused: %s", type(exc).__name__)

@@ -70,7 +70,8 @@ class Attempts(Reservations):
 
         Args:
             most: how many may wait.
-            patience: how long its end may wait for a database that is away.
+            patience: how long its end may wait for a database that is away, or that
+                takes nothing.
 
         Raises:
             InvalidInput: `most` is not 1 to 1,000,000, or the patience not positive.
