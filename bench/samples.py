@@ -300,7 +300,7 @@ HITS_ISSUED = (
 HITS_LINKED = (
     "oauth_providers.of_user",
     "oauth_providers.delete",
-    "oauth_providers.sealed_by",
+    "oauth_providers.sealed_by_others",
     "oauth_providers.reseal",
 )
 

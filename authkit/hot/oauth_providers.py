@@ -54,8 +54,8 @@ class ProviderTokens:
 
 # The share lock makes an erasure wait, which then finds the row; or this waits for it,
 # and nothing comes back. A provider that sends no new refresh or ID token means the old
-# one to be kept (RFC 6749, section 6); the key's id is then that of the oldest, so that
-# resealing finds it.
+# one to be kept (RFC 6749, section 6); where another key sealed it, the row names none:
+# no key is called '', so that resealing finds it, whichever of them is active.
 PUT: Final = Operation(
     name="oauth_providers.put",
     sql="""
@@ -79,10 +79,11 @@ PUT: Final = Operation(
           coalesce(excluded.refresh_token_sealed, t.refresh_token_sealed),
         id_token_sealed = coalesce(excluded.id_token_sealed, t.id_token_sealed),
         sealing_key_id = CASE
-          WHEN (excluded.refresh_token_sealed IS NULL
-                  AND t.refresh_token_sealed IS NOT NULL)
-            OR (excluded.id_token_sealed IS NULL AND t.id_token_sealed IS NOT NULL)
-          THEN t.sealing_key_id ELSE excluded.sealing_key_id END,
+          WHEN t.sealing_key_id <> excluded.sealing_key_id AND (
+            (excluded.refresh_token_sealed IS NULL
+               AND t.refresh_token_sealed IS NOT NULL)
+            OR (excluded.id_token_sealed IS NULL AND t.id_token_sealed IS NOT NULL))
+          THEN '' ELSE excluded.sealing_key_id END,
         expires_at = excluded.expires_at, token_type = excluded.token_type,
         scope = coalesce(excluded.scope, t.scope),
         session_state = coalesce(excluded.session_state, t.session_state),
@@ -154,14 +155,24 @@ DELETE: Final[Operation[None]] = Operation(
     idempotent=True,
 )
 
-SEALED_BY: Final = Operation(
-    name="oauth_providers.sealed_by",
+# Two ranges and no `<>`, and each in its order: so that the index serves them, whatever
+# the planner thinks of how many there are.
+SEALED_BY_OTHERS: Final = Operation(
+    name="oauth_providers.sealed_by_others",
     sql="""
-    SELECT user_id, provider, provider_account_id, access_token_sealed,
-           refresh_token_sealed, id_token_sealed, expires_at, token_type, scope,
-           session_state, updated_at
-    FROM authkit.oauth_token_cache
-    WHERE sealing_key_id = $1
+    (SELECT user_id, provider, provider_account_id, access_token_sealed,
+            refresh_token_sealed, id_token_sealed, expires_at, token_type, scope,
+            session_state, updated_at
+     FROM authkit.oauth_token_cache
+     WHERE sealing_key_id < $1
+     ORDER BY sealing_key_id LIMIT $2)
+    UNION ALL
+    (SELECT user_id, provider, provider_account_id, access_token_sealed,
+            refresh_token_sealed, id_token_sealed, expires_at, token_type, scope,
+            session_state, updated_at
+     FROM authkit.oauth_token_cache
+     WHERE sealing_key_id > $1
+     ORDER BY sealing_key_id LIMIT $2)
     LIMIT $2
     """,
     parameters=("sealing_key_id", "limit"),
@@ -197,4 +208,10 @@ RESEAL: Final[Operation[None]] = Operation(
     idempotent=True,
 )
 
-OPERATIONS: Final[tuple[AnyOperation, ...]] = (PUT, OF_USER, DELETE, SEALED_BY, RESEAL)
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    PUT,
+    OF_USER,
+    DELETE,
+    SEALED_BY_OTHERS,
+    RESEAL,
+)

@@ -209,16 +209,17 @@ class Accounts:
     def reseal(self, *, ring: KeyRing, limit: int = 1000) -> int:
         """Seal under the ring's active key what an older one sealed; returns how many.
 
-        Repeat while it returns `limit`; then the older key may leave the ring. Rows
-        that others hold are left to the next call.
+        Repeat while it returns anything, once every process seals with the active key;
+        then the older one may leave the ring. Rows that others hold come last, and are
+        waited for one by one: end the transaction after each call.
 
         Raises:
             InvalidInput: the limit is not between 1 and 10,000, or a value is damaged.
             ConfigError: an older key is not in the ring any more.
         """
-        accounts = self._session.scalars(
-            sealed_by_older(Account, Account.id, Account.sealing_key_id, ring, limit)
-        ).all()
+        accounts = sealed_by_older(
+            self._session, Account, Account.id, Account.sealing_key_id, ring, limit
+        )
         for account in accounts:
             clear = self.open_tokens(account, ring=ring)
             for name, value in _sealed(account.id, clear, ring).items():

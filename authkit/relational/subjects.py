@@ -103,22 +103,23 @@ class Subjects:
     def reseal(self, *, limit: int = 1000) -> int:
         """Seal under the ring's active key what an older one sealed; returns how many.
 
-        Repeat while it returns `limit`; then the older key may leave the ring.
+        Repeat while it returns anything, once every process seals with the active key;
+        then the older one may leave the ring. Rows that others hold come last, and are
+        waited for one by one: end the transaction after each call.
 
         Raises:
             InvalidInput: the limit is not between 1 and 10,000, or a key is damaged.
             ConfigError: an older key is not in the ring any more.
         """
         ring = self._keys()
-        found = self._session.scalars(
-            sealed_by_older(
-                SubjectKey,
-                SubjectKey.subject_id,
-                SubjectKey.sealing_key_id,
-                ring,
-                limit,
-            )
-        ).all()
+        found = sealed_by_older(
+            self._session,
+            SubjectKey,
+            SubjectKey.subject_id,
+            SubjectKey.sealing_key_id,
+            ring,
+            limit,
+        )
         for row in found:
             if row.key_sealed is not None:
                 row.key_sealed = ring.reseal(

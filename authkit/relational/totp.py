@@ -235,17 +235,19 @@ class Totp:
     def reseal(self, *, limit: int = 1000) -> int:
         """Seal under the ring's active key what an older one sealed; returns how many.
 
-        Repeat while it returns `limit`; then the older key may leave the ring, 15
-        minutes after it sealed the last proposal.
+        Repeat while it returns anything, once every process seals with the active key;
+        then the older one may leave the ring, 15 minutes after it sealed the last
+        proposal. Rows that others hold come last, and are waited for one by one: end
+        the transaction after each call.
 
         Raises:
             InvalidInput: the limit is not between 1 and 10,000, or a value is damaged.
             ConfigError: an older key is not in the ring any more.
         """
         ring = self._keys()
-        found = self._session.scalars(
-            sealed_by_older(User, User.id, User.sealing_key_id, ring, limit)
-        ).all()
+        found = sealed_by_older(
+            self._session, User, User.id, User.sealing_key_id, ring, limit
+        )
         for user in found:
             if user.totp_secret_sealed is not None:
                 user.totp_secret_sealed = ring.reseal(

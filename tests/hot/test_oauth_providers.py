@@ -10,6 +10,7 @@ import pytest
 from authkit.crypto import KeyRing
 from authkit.errors import AlreadyExists, InvalidInput
 from authkit.hot import OAuth, Routed
+from authkit.hot._sync.oauth_providers import OAuthProviders
 
 OLD = KeyRing((("old", secrets.token_bytes(32)),))
 BOTH = KeyRing((("new", secrets.token_bytes(32)), *OLD.keys))
@@ -68,7 +69,7 @@ def test_what_the_provider_left_out_stays_and_is_resealed_too(
     name = str(user_id)
     old.put(user_id, "hub", name, access_token="a1", refresh_token="r1", scope="repo")
     providers.put(user_id, "hub", name, access_token="a2")
-    while providers.reseal("old"):
+    while providers.reseal():
         pass
     (found,) = providers.of_user(user_id)
     assert (found.access_token, found.refresh_token, found.scope) == (
@@ -83,7 +84,88 @@ def test_what_the_provider_left_out_stays_and_is_resealed_too(
     ).fetchall()
     assert [row[0] for row in rows] == ["new"]
     assert not BOTH.needs_rotation(bytes(rows[0][1]))
-    assert providers.reseal("new") == 0
+    assert providers.reseal() == 0
+
+
+def ring(*names: str) -> KeyRing:
+    return KeyRing(tuple((name, name.encode() * 32) for name in names))
+
+
+def keyed_by(kit, *names: str) -> OAuthProviders:
+    return OAuthProviders(Routed(kit.cluster), lambda: ring(*names))
+
+
+@pytest.fixture
+def nothing_sealed(superuser) -> None:
+    """No row: what one test left, the keys of the next could not open."""
+    superuser.execute("DELETE FROM authkit.oauth_token_cache")
+
+
+@pytest.mark.usefixtures("nothing_sealed")
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("b", "a", "c"), ("c", "a", "b")])
+def test_every_token_is_resealed_whichever_keys_its_row_had(kit, user_id, order):
+    first, second, active = (
+        keyed_by(kit, name, *sorted({"a", "b", "c"} - {name})) for name in order
+    )
+    name = str(user_id)
+    first.put(user_id, "and", name, access_token="a0")
+    first.put(user_id, "hub", name, access_token="a1", refresh_token="r1")
+    second.put(user_id, "hub", name, access_token="a2", id_token="i2")
+    active.put(user_id, "hub", name, access_token="a3", refresh_token="r3")
+    while active.reseal():
+        pass
+    found = keyed_by(kit, order[-1]).of_user(user_id)
+    assert [(one.access_token, one.refresh_token, one.id_token) for one in found] == [
+        ("a0", None, None),
+        ("a3", "r3", "i2"),
+    ]
+
+
+@pytest.mark.usefixtures("nothing_sealed")
+def test_what_a_process_with_the_older_key_stored_is_found_too(kit, user_id):
+    older, newer = keyed_by(kit, "a", "b"), keyed_by(kit, "b", "a")
+    name = str(user_id)
+    newer.put(user_id, "hub", name, access_token="a1", refresh_token="r1")
+    older.put(user_id, "hub", name, access_token="a2")
+    while newer.reseal():
+        pass
+    (found,) = keyed_by(kit, "b").of_user(user_id)
+    assert (found.access_token, found.refresh_token) == ("a2", "r1")
+
+
+class Between:
+    """A runner with which somebody is always a moment faster."""
+
+    def __init__(self, runner, act) -> None:
+        self._runner = runner
+        self._act = act
+
+    def fetch_all(self, operation, params):
+        rows = self._runner.fetch_all(operation, params)
+        self._act()
+        return rows
+
+    def execute(self, operation, params):
+        return self._runner.execute(operation, params)
+
+
+@pytest.mark.usefixtures("nothing_sealed")
+def test_a_refresh_in_the_middle_of_resealing_is_left_to_the_next_call(kit, user_id):
+    older, newer = keyed_by(kit, "a"), keyed_by(kit, "b", "a")
+    name = str(user_id)
+    older.put(user_id, "hub", name, access_token="a1", refresh_token="r1")
+    beaten = OAuthProviders(
+        Between(
+            Routed(kit.cluster),
+            lambda: newer.put(user_id, "hub", name, access_token="a2"),
+        ),
+        lambda: ring("b", "a"),
+    )
+    assert beaten.reseal() == 1
+    assert newer.reseal() == 1
+    assert newer.reseal() == 0
+    (found,) = keyed_by(kit, "b").of_user(user_id)
+    assert (found.access_token, found.refresh_token) == ("a2", "r1")
 
 
 def test_of_many_who_refresh_at_once_one_is_stored(providers, user_id, race):

@@ -170,7 +170,7 @@ TOGETHER = {
     "oauth_token_families_expires_at_idx": {"oauth_tokens.purge"},
     "oauth_auth_codes_expires_at_idx": {"oauth_codes.purge"},
     "oauth_state_tracking_expires_at_idx": {"oauth_states.purge"},
-    "oauth_token_cache_sealing_key_id_idx": {"oauth_providers.sealed_by"},
+    "oauth_token_cache_sealing_key_id_idx": {"oauth_providers.sealed_by_others"},
 }
 
 Nodes = list[dict[str, Any]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from authkit.crypto import KeyRing
@@ -13,9 +15,14 @@ from authkit.errors import AlreadyExists, ConfigError, InvalidInput, NotFound
 from authkit.ids import uuid7
 from authkit.relational import NewCredential, ProviderTokens, Refusal, Removal, Used
 from authkit.testing import race
+from authkit.testing.waiting import until
 
 ISSUER = "https://accounts.example"
 RP = "example.com"
+WAITING = """
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 SECRETS = ("access-s3cret", "refresh-s3cret", "id-s3cret")
 
 
@@ -133,6 +140,38 @@ def test_keys_rotate_without_downtime(kit, superuser, user, word):
     with kit.unit_of_work(read_only=True) as uow:
         for account in uow.accounts.of(user.id):
             assert uow.accounts.open_tokens(account, ring=new) == provider_tokens()
+
+
+def test_nothing_is_left_to_reseal_only_when_what_others_hold_is_resealed_too(
+    kit, superuser, database, user, word
+):
+    superuser.execute("DELETE FROM authkit.accounts")
+    old, both = ring("a"), ring("b", "a")
+    with kit.unit_of_work() as uow:
+        for number in range(2):
+            uow.accounts.link(
+                user.id,
+                provider="x",
+                issuer=ISSUER,
+                subject=f"{word}-{number}",
+                tokens=provider_tokens(),
+                ring=old,
+            )
+
+    def reseal() -> int:
+        with kit.unit_of_work() as uow:
+            return uow.accounts.reseal(ring=both)
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database.url) as other:
+        other.execute(
+            "SELECT FROM authkit.accounts WHERE subject = %s FOR UPDATE", [f"{word}-0"]
+        )
+        assert reseal() == 1
+        last = pool.submit(reseal)
+        until(lambda: last.done() or superuser.execute(WAITING).rowcount, "it waits")
+        other.rollback()
+        assert last.result(30) == 1
+    assert reseal() == 0
 
 
 def test_newer_tokens_take_the_place_of_the_old(kit, user, word):

@@ -128,22 +128,22 @@ class OAuthProviders:
         )
         return self._runner.execute(oauth_providers.DELETE, params)
 
-    def reseal(self, old_key_id: str, *, limit: int = 1000) -> int:
-        """Seal under the active key what an old one sealed; returns how many.
+    def reseal(self, *, limit: int = 1000) -> int:
+        """Seal under the active key what another one sealed; returns how many it found.
 
-        Repeat while it returns anything, then the old key may leave the ring. Rows that
-        were replaced meanwhile are sealed by the active key already.
+        Repeat while it returns anything, once every process seals with the active key;
+        then the others may leave the ring. What was replaced meanwhile is left to the
+        next call: of a refresh, the provider's older tokens stay.
 
         Raises:
-            InvalidInput: it is the active key, or the limit not 1 to 10,000.
-            ConfigError: the old key is not in the ring.
+            InvalidInput: the limit is not 1 to 10,000, or a row was tampered with.
+            ConfigError: there is no key to seal with, or one that sealed is not there.
         """
         ring = self._keys()
-        if old_key_id == ring.active_id:
-            return 0
         size = inputs.count(limit, "limit", low=1, high=10_000)
-        rows = self._runner.fetch_all(oauth_providers.SEALED_BY, (old_key_id, size))
-        done = 0
+        rows = self._runner.fetch_all(
+            oauth_providers.SEALED_BY_OTHERS, (ring.active_id, size)
+        )
         for row in rows:
             tokens = _opened(ring, row)
             account = (row.user_id, row.provider, row.provider_account_id)
@@ -155,8 +155,8 @@ class OAuthProviders:
                 _seal(ring, account, "id", tokens.id_token),
                 ring.active_id,
             )
-            done += self._runner.execute(oauth_providers.RESEAL, params)
-        return done
+            self._runner.execute(oauth_providers.RESEAL, params)
+        return len(rows)
 
     def purge(self, *, keep: timedelta = _KEEP, limit: int = 10_000) -> int:
         """Delete what nobody refreshed for this long; returns how many. Bounded.

@@ -213,7 +213,7 @@ def _provided(stage: Stage, runner: Routed, user: UUID, ring: KeyRing) -> None:
         id_token=stage.canary("provided ID token", tokens.issue().token),
     )  # fmt: skip
     after = Hot(runner, lambda: KeyRing((*ring.keys, old))).oauth.providers
-    if not after.reseal(old[0]):
+    if not after.reseal():
         raise AuthkitError("nothing was sealed again: the check proves nothing")
     stage.show("provided tokens", after.of_user(user, "example"))
 
