@@ -8,11 +8,15 @@ type: the number is wrapped in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cache
+from typing import Final
 
+from psycopg.adapt import AdaptersMap
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Float8, Int2, Int4, Int8
 
+from authkit.hot.lengths import ExactDumper, ExactTextDumper
 from authkit.hot.operation import AnyOperation
 
 Wrapper = Callable[[object], object]
@@ -24,6 +28,7 @@ _WRAPPERS: dict[str, Callable[..., object]] = {
     "float8": Float8,
     "jsonb": Jsonb,
 }
+_LENGTHS: Final = frozenset({"interval", "interval[]"})
 
 
 @cache
@@ -46,3 +51,14 @@ def bind(operation: AnyOperation, params: Sequence[object]) -> Sequence[object]:
         if value is not None:
             bound[position] = wrap(value)
     return bound
+
+
+def write_exactly(adapters: AdaptersMap, operation: AnyOperation) -> None:
+    """Have a cursor of its own write lengths of time exactly.
+
+    The cursor and not the connection: what else runs there is not ours to change.
+    """
+    if not _LENGTHS.isdisjoint(operation.types):
+        adapters.register_dumper(timedelta, ExactTextDumper)
+        # The last one is what a value alone is written by.
+        adapters.register_dumper(timedelta, ExactDumper)

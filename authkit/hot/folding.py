@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -129,7 +129,7 @@ def _checked(calls: Calls, rows: Sequence[FoldedCharge]) -> list[Any]:
         key = (identifier, resource)
         row = found[key]
         place = answered[key] = answered.get(key, 0) + 1
-        allowed, arrival = place <= row.granted, row.arrival
+        allowed, arrival = place <= row.granted, row.arrival.astimezone(UTC)
         if place < row.granted:
             arrival -= (row.granted - place) * increment
         charge = Charge(1, True, allowed, row.at, arrival, row.blocked_until)

@@ -23,13 +23,14 @@ from psycopg.generators import execute, fetch, send
 
 from authkit.hot import arrays
 from authkit.hot.arrays import Dump
+from authkit.hot.lengths import ExactDumper
 from authkit.hot.operation import AnyOperation
 
 # The statement is not there (any more), or its plan does not fit the tables any more:
 # it did not run, and may be prepared again and run.
 GONE: Final = (InvalidSqlStatementName, FeatureNotSupported)
 
-# psycopg's compiled dumpers of these take any value for one of theirs.
+# The dumpers of these do not look at what they are given.
 _UNGUARDED: Final[dict[str, type]] = {"interval": timedelta, "timestamptz": datetime}
 _numbers = count()
 _KEPT: Final = "_authkit_lane"
@@ -105,7 +106,11 @@ def _writing(
 
 
 def _dump(name: str, transformer: abc.Transformer) -> Dump:
-    dumper = context().get_dumper_by_oid(_oid(name), pq.Format.BINARY)
+    dumper = (
+        ExactDumper
+        if name == "interval"
+        else context().get_dumper_by_oid(_oid(name), pq.Format.BINARY)
+    )
     dump = dumper(type(None), transformer).dump
     return _bytes_or(dump) if name == "bytea" else _guarded(name, dump)
 

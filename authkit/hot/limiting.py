@@ -7,7 +7,7 @@ in Python and in SQL.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from authkit.errors import InvalidInput
@@ -106,7 +106,8 @@ class RateDecision:
 
 def decision(charge: Charge, policy: RatePolicy, increment: timedelta) -> RateDecision:
     """Return what a charge means for its caller."""
-    at, tolerance = charge.at, policy.tolerance
+    # Python subtracts two times of one zone by its wall clock.
+    at, tolerance = charge.at.astimezone(UTC), policy.tolerance
     ahead = charge.arrival - at if charge.arrival > at else _NONE
     blocked = charge.blocked_until
     if blocked is not None and blocked > at:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import NamedTuple
 
 from authkit.errors import InvalidInput, RetryLater
@@ -71,5 +71,7 @@ def answer(found: Reservation, keys: tuple[CounterKey, ...]) -> Reserved | Throt
     key = AttemptKey(found.occurred_at, found.id)
     if found.denying is None:
         return Reserved(key, forgiven(keys))
-    wait = _NONE if found.free_at is None else found.free_at - found.at
+    # In UTC: Python subtracts two times of one zone by its wall clock.
+    at = found.at.astimezone(UTC)
+    wait = _NONE if found.free_at is None else found.free_at - at
     return Throttled(key, keys[found.denying - 1].counter, wait)

@@ -287,14 +287,12 @@ EXTEND: Final = Operation(
     name="sessions.extend",
     sql="""
     UPDATE authkit.active_sessions
-    SET last_activity = clock_timestamp(),
-        idle_timeout = greatest(
-          least($2::interval, expires_at - clock_timestamp()), interval '1 microsecond')
+    SET last_activity = clock_timestamp(), idle_timeout = $2
     WHERE id = $1
       AND revoked_at IS NULL
       AND expires_at > clock_timestamp()
       AND last_activity + idle_timeout > clock_timestamp()
-    RETURNING last_activity + idle_timeout AS idle_until, expires_at
+    RETURNING least(last_activity + idle_timeout, expires_at) AS idle_until, expires_at
     """,
     parameters=("id", "idle_timeout"),
     types=("uuid", "interval"),

@@ -12,6 +12,7 @@ import psycopg
 
 from authkit.errors import DatabaseError
 from authkit.hot._sync import statement
+from authkit.hot.binding import write_exactly
 from authkit.hot.operation import AnyOperation
 
 Progress = Callable[[str, int, int], None]
@@ -72,6 +73,7 @@ def count(
 ) -> int:
     """Return how many rows a purge would delete."""
     cursor = psycopg.RawCursor(connection)
+    write_exactly(cursor.adapters, operation)
     query = cast("LiteralString", counted(operation))
     row = cursor.execute(query, (*params, 2**62)).fetchone()
     return 0 if row is None else int(row[0])

@@ -16,7 +16,7 @@ from authkit.cluster import AsyncNodeConnection, Token
 from authkit.cluster.position import POSITION, of_answer
 from authkit.hot import lane
 from authkit.hot._primitives.aio import ask
-from authkit.hot.binding import bind
+from authkit.hot.binding import bind, write_exactly
 from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Step
@@ -147,6 +147,7 @@ async def _execute(
     connection: AsyncConnection[Any], operation: AnyOperation, params: Sequence[object]
 ) -> AsyncRawCursor[tuple[Any, ...]]:
     cursor = AsyncRawCursor[tuple[Any, ...]](connection)
+    write_exactly(cursor.adapters, operation)
     await cursor.execute(operation.sql, bind(operation, params), prepare=True)
     return cursor
 

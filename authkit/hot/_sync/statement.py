@@ -18,7 +18,7 @@ from authkit.cluster import NodeConnection, Token
 from authkit.cluster.position import POSITION, of_answer
 from authkit.hot import lane
 from authkit.hot._primitives.threads import ask
-from authkit.hot.binding import bind
+from authkit.hot.binding import bind, write_exactly
 from authkit.hot.lane import Prepared
 from authkit.hot.operation import AnyOperation, Operation
 from authkit.hot.written import Step
@@ -149,6 +149,7 @@ def _execute(
     connection: Connection[Any], operation: AnyOperation, params: Sequence[object]
 ) -> RawCursor[tuple[Any, ...]]:
     cursor = RawCursor[tuple[Any, ...]](connection)
+    write_exactly(cursor.adapters, operation)
     cursor.execute(operation.sql, bind(operation, params), prepare=True)
     return cursor
 

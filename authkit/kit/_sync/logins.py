@@ -33,7 +33,7 @@ from authkit.hot import (
 )
 from authkit.hot import auth_cache as cache
 from authkit.hot.auth_cache import CachedLogin
-from authkit.hot.binding import bind
+from authkit.hot.binding import bind, write_exactly
 from authkit.hot.reserving import answer, ask
 from authkit.kit import ending
 from authkit.kit.login_values import Begun, LoggedIn, LoginRefused, SessionTerms
@@ -291,6 +291,7 @@ def _send(
     params: Params,
 ) -> RawCursor[tuple[Any, ...]]:
     cursor = RawCursor[tuple[Any, ...]](connection)
+    write_exactly(cursor.adapters, operation)
     cursor.execute(operation.sql, bind(operation, params), prepare=True)
     return cursor
 
