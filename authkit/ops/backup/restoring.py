@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from time import perf_counter
 
 from authkit.errors import BackupError
 from authkit.lab.account import Account
-from authkit.lab.configuration import render
 from authkit.lab.processes import identify
 from authkit.ops.backup.flushing import flush
 from authkit.ops.backup.folder import Backup, Folder
 from authkit.ops.backup.planning import Target, choose, require_reachable
+from authkit.ops.backup.recovering import prepare_recovery
 from authkit.ops.backup.tools import Told, Tools, find_tools
 from authkit.ops.backup.verifying import verify
 from authkit.ops.backup.wal import (
@@ -97,7 +96,7 @@ def restore(
         shutil.rmtree(staged)
     try:
         _put_together(tools, folder, chain, staged, tell)
-        _prepare_recovery(staged, wal or folder.wal, target)
+        prepare_recovery(staged, wal or folder.wal, target)
         _hand_over(staged, account)
         flush(staged)
         if previous is not None:
@@ -214,27 +213,6 @@ def _put_together(
         return other
 
     shutil.copytree(source, staged, symlinks=True, copy_function=copy)
-
-
-def _prepare_recovery(data: Path, kept: Path, target: Target) -> None:
-    wal = shlex.quote(str(kept.absolute())).replace("%", "%%")
-    settings = {
-        # The segment that is being received has another name until it is full.
-        "restore_command": (
-            f'cp {wal}/%f "%p" 2>/dev/null || cp {wal}/%f.partial "%p" 2>/dev/null'
-        ),
-        "recovery_target_timeline": "latest",
-        "recovery_target_action": "promote",
-        # The old cluster's archive is not this one's.
-        "archive_mode": "off",
-        "primary_conninfo": "",
-        "synchronous_standby_names": "",
-        **target.settings(),
-    }
-    with (data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.write("\n# Written by authkit backup restore.\n" + render(settings))
-    (data / "recovery.signal").touch()
-    (data / "standby.signal").unlink(missing_ok=True)
 
 
 def _hand_over(data: Path, account: Account | None) -> None:
