@@ -23,6 +23,7 @@ from authkit.ops.backup.retention import retain, surplus, unneeded
 from authkit.ops.backup.staging import writing
 from authkit.ops.backup.streaming import receive_until
 from authkit.ops.backup.throwaway import throwaway
+from authkit.ops.backup.timelines import History
 from authkit.ops.backup.tools import Tools, find_tools
 from authkit.ops.backup.wal import (
     copy_segment,
@@ -358,7 +359,7 @@ def test_a_cluster_makes_room_only_for_who_names_it_and_is_kept(
 
 
 def test_another_clusters_folder_is_refused(source: Lab, tools: Tools, place: Path):
-    Folder(place).claim("42")
+    Folder(place).claim("42", History(1))
     with pytest.raises(BackupError, match="holds backups of the cluster 42"):
         create(source.url(), Folder(place), tools=tools)
 
@@ -370,15 +371,14 @@ def test_who_may_not_replicate_is_told_so_and_nothing_is_left(
     url = source.url().replace("//authkit:", "//plain:x").split("@")[1]
     with pytest.raises(BackupError, match=r"(?i)permission denied|replication"):
         create(f"postgresql://plain:plain@{url}", Folder(place), tools=tools)
-    assert Folder(place).backups() == ()
-    assert list((place / "backups").iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 def test_a_backup_that_was_killed_is_not_listed_and_the_next_one_sweeps_it(
     source: Lab, made: Folder, tools: Tools, place: Path
 ):
     folder = Folder(place)
-    folder.claim(made.system)
+    folder.claim(made.system, History(1))
     left = folder.of(".unfinished-20260101T000000") / "data"
     slow = tools.start(
         "pg_basebackup", ["-D", left, "--max-rate=64k", "-c", "fast"], source.url()
@@ -395,6 +395,17 @@ def test_a_backup_that_was_killed_is_not_listed_and_the_next_one_sweeps_it(
 def test_two_at_once_do_not_sweep_each_other(made: Folder, source: Lab, tools: Tools):
     with made.locked(), pytest.raises(BackupError, match="another backup"):
         create(source.url(), made, tools=tools)
+
+
+def test_a_backup_that_is_removed_while_all_are_listed_is_not_listed(
+    copy: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    left = copy.backups()
+    (copy.path / "backups" / "gone").mkdir()
+    listed = copy._folders()
+    (copy.path / "backups" / "gone").rmdir()
+    monkeypatch.setattr(copy, "_folders", lambda: listed)
+    assert copy.backups() == left
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from authkit.errors import BackupError
 from authkit.lab import Lab, cluster
-from authkit.ops.backup import Folder, Target, create, restore
+from authkit.ops.backup import Folder, Stream, Target, create, restore
 from authkit.ops.backup.streaming import receive_until
 from authkit.ops.backup.throwaway import Place, throwaway
 from authkit.ops.backup.tools import Tools, find_tools
@@ -55,17 +56,23 @@ def kept(tools: Tools, disk: Path) -> Iterator[Kept]:
         setup(lab.url())
         lab.sql("ALTER SYSTEM SET recovery_target_time = '2020-01-01 00:00:00+00'")
         lab.sql("ALTER SYSTEM SET recovery_target_inclusive = off")
+        keep_log(lab, folder, tools)  # from here on
         create(lab.url(), folder, tools=tools)
         write(lab, "good")
         ((good,),) = lab.sql("SELECT clock_timestamp()")
         write(lab, "bad")
-        ((end,),) = lab.sql("SELECT pg_create_restore_point(%s)::text", [POINT])
-        receive_until(tools, folder, lab.url(), position(end))
+        lab.sql("SELECT pg_switch_wal()")
+        keep_log(lab, folder, tools)
         yield Kept(lab.url(), folder, good)
 
 
 def write(lab: Lab, key: str) -> None:
     lab.sql("INSERT INTO authkit.write_keys (key, status) VALUES (%s,'applied')", [key])
+
+
+def keep_log(lab: Lab, folder: Folder, tools: Tools) -> None:
+    ((end,),) = lab.sql("SELECT pg_create_restore_point(%s)::text", [POINT])
+    receive_until(tools, folder, lab.url(), position(end))
 
 
 @contextmanager
@@ -103,3 +110,27 @@ def test_the_settings_of_a_recovery_do_not_outlive_it(
     assert "restore_command" not in left
     for lasting in ("archive_mode", "primary_conninfo", "synchronous_standby_names"):
         assert f"\n{lasting} = " in left
+
+
+def test_a_cluster_that_was_restored_to_an_earlier_moment_needs_another_folder(
+    tools: Tools, disk: Path, kept: Kept
+):
+    before = files(kept.folder)
+    with (
+        recovered(tools, disk, kept, Target(time=kept.good)) as (_, url),
+        tempfile.TemporaryDirectory(dir=disk) as other,
+    ):
+        for refused in (
+            lambda: create(url, kept.folder, tools=tools),
+            lambda: Stream(url, kept.folder, tools=tools).prepare(),
+            lambda: receive_until(tools, kept.folder, url, 1),
+        ):
+            with pytest.raises(BackupError, match="restored to an earlier moment"):
+                refused()
+        assert files(kept.folder) == before
+        assert create(url, Folder(Path(other)), tools=tools).timeline == 2
+
+
+def files(folder: Folder) -> dict[Path, int]:
+    """Every file there, and when it was changed."""
+    return {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}

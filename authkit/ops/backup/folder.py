@@ -6,7 +6,8 @@
     wal/                    the write-ahead log, as pg_receivewal writes it
 
 A backup that is being made has another name until it is whole, so whatever is listed
-was finished.
+was finished. One folder holds one history: a cluster that was restored to an earlier
+moment has another one from there on, and needs another folder.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from pathlib import Path
 from typing import Self
 
 from authkit.errors import BackupError
+from authkit.ops.backup.timelines import ENCODING, History, astray
+from authkit.ops.backup.wal import kept_in, segment_size, segments
 
 UNFINISHED = ".unfinished-"
+_HISTORY = "[0-9A-F]" * 8 + ".history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,16 @@ class Folder:
         """Return where the files of one backup are: a server's data folder."""
         return self.of(backup_id) / "data"
 
-    def claim(self, system: str) -> None:
-        """Make the folder, or see that it is this cluster's.
+    def claim(self, system: str, history: History) -> None:
+        """Make the folder, or see that it is this cluster's, and of its history.
+
+        Args:
+            system: the system identifier of the cluster.
+            history: its server's.
 
         Raises:
-            BackupError: it holds the backups of another cluster, or cannot be written.
+            BackupError: it holds the backups of another cluster, or what this one left
+                behind when it was restored; or it cannot be written.
         """
         mark = self.path / "cluster.json"
         try:
@@ -112,6 +121,18 @@ class Folder:
             raise BackupError(
                 f"{self.path} holds backups of the cluster {held}, and this one is"
                 f" {system}: use a folder of its own"
+            )
+        log = kept_in(self.wal)
+        size = segment_size(log)
+        stray = astray(
+            history, self.backups(), segments(log, size), size, self._histories()
+        )
+        if stray is not None:
+            raise BackupError(
+                f"{self.path} holds {stray}, which is not in the history of the server:"
+                " the cluster was restored to an earlier moment, or failed over past"
+                " what is kept. Use a folder of its own; this one stays as it is, and"
+                " can be restored from"
             )
 
     @property
@@ -133,11 +154,15 @@ class Folder:
 
     def backups(self) -> tuple[Backup, ...]:
         """Return every finished backup, the oldest first."""
-        found = (
-            Backup.load(folder)
-            for folder in self._folders()
-            if not folder.name.startswith(".")
-        )
+        found: list[Backup] = []
+        for folder in self._folders():
+            if folder.name.startswith("."):
+                continue
+            try:
+                found.append(Backup.load(folder))
+            except BackupError:
+                if folder.exists():  # or it was removed since it was listed
+                    raise
         return tuple(sorted(found, key=lambda backup: backup.end))
 
     def find(self, backup_id: str | None = None) -> Backup:
@@ -207,6 +232,12 @@ class Folder:
         for folder in left:
             shutil.rmtree(folder)
         return len(left)
+
+    def _histories(self) -> tuple[History, ...]:
+        return tuple(
+            History(int(path.stem, 16), path.read_text(ENCODING))
+            for path in sorted(self.wal.glob(_HISTORY))
+        )
 
     def _folders(self) -> tuple[Path, ...]:
         try:

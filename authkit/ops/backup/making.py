@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
-from authkit.errors import BackupError
+from authkit.errors import BackupError, Unavailable
 from authkit.lab.programs import incremental_is_safe
 from authkit.ops.backup.folder import UNFINISHED, Backup, Folder
-from authkit.ops.backup.tools import Told, Tools, find_tools
+from authkit.ops.backup.timelines import ENCODING, History
+from authkit.ops.backup.tools import Told, Tools, complaint, find_tools
 from authkit.ops.backup.verifying import verify_files
 from authkit.ops.backup.wal import position
-from authkit.ops.connection import connect, named
+from authkit.ops.connection import CONNECT_TIMEOUT_S, connect, named
+from authkit.settings import plain_url
 
 _SERVER: LiteralString = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
@@ -27,6 +30,8 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
        coalesce(current_setting('summarize_wal', true), 'off') AS summaries,
        (SELECT count(*) FROM pg_catalog.pg_tablespace) AS tablespaces
 """
+# A refused connection has no SQLSTATE: these words are all there is.
+_FORBIDDEN = re.compile(r"WAL ?sender|pg_hba\.conf", re.IGNORECASE)
 _LABEL = re.compile(
     r"START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+).*?START TIMELINE: (\d+)", re.DOTALL
 )
@@ -66,6 +71,50 @@ def ask_server(url: str) -> Server:
     return Server(*row)
 
 
+def ask_history(url: str) -> History:
+    """Ask a server on which timeline it is, and how it came there.
+
+    Over a replication connection, as the copy of a backup: to read the same in its
+    folder takes more than REPLICATION.
+
+    Raises:
+        BackupError: this login may not have one; the message says why.
+        Unavailable: it does not answer, or has no connection left.
+    """
+    try:
+        connection = psycopg.connect(
+            plain_url(url),
+            replication="true",
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="authkit",
+            # The file is sent as it is, and may name a moment in any encoding.
+            client_encoding=ENCODING,
+        )
+    except psycopg.OperationalError as exc:
+        said = complaint([line.strip() for line in str(exc).splitlines()])
+        kind = BackupError if _FORBIDDEN.search(said) else Unavailable
+        raise kind(f"the server gives no replication connection: {said}") from exc
+    with connection:
+        try:
+            timeline = int(_one(connection, sql.SQL("IDENTIFY_SYSTEM"))[1])
+            if timeline == 1:
+                return History(timeline)
+            asked = sql.SQL("TIMELINE_HISTORY {}").format(timeline)
+            return History(timeline, str(_one(connection, asked)[1]))
+        except psycopg.Error as exc:
+            raise named(exc) from exc
+
+
+def _one(
+    connection: psycopg.Connection, command: sql.SQL | sql.Composed
+) -> tuple[Any, ...]:
+    row = connection.execute(command).fetchone()
+    if row is None:
+        raise BackupError("the server gave no answer")
+    return row
+
+
 def create(
     url: str,
     folder: Folder,
@@ -84,8 +133,9 @@ def create(
         tell: is told of progress.
 
     Raises:
-        BackupError: another cluster's folder, no room, no permission, an incremental
-            backup that would not restore: the message says which.
+        BackupError: another cluster's folder or another history's, no room, no
+            permission, an incremental backup that would not restore: the message says
+            which.
         AuthkitError: the server does not answer.
     """
     tools = tools or find_tools()
@@ -96,7 +146,7 @@ def create(
             "the cluster has tablespaces of its own, whose files would be restored over"
             " the live ones: use pg_basebackup with --tablespace-mapping, or Barman"
         )
-    folder.claim(server.system)
+    folder.claim(server.system, ask_history(url))
     with folder.locked():
         folder.sweep()
         parent = _parent(folder, server) if incremental else None

@@ -62,6 +62,8 @@ def restore(
 ) -> Restored:
     """Restore the newest fitting backup; start a server on it to recover.
 
+    What is backed up after a recovery to an earlier moment needs a folder of its own.
+
     Args:
         folder: the backups, and the log.
         to: the data folder to make.

@@ -21,7 +21,7 @@ import psycopg
 
 from authkit.errors import AuthkitError, BackupError
 from authkit.ops.backup.folder import Folder
-from authkit.ops.backup.making import ask_server
+from authkit.ops.backup.making import ask_history, ask_server
 from authkit.ops.backup.tools import Tools, complaint, end, find_tools
 from authkit.ops.backup.wal import position, shown
 from authkit.ops.connection import connect, named
@@ -98,7 +98,7 @@ class Stream:
         url = self._locate()
         server = ask_server(url)
         self._tools.require_major(server.major)
-        self._folder.claim(server.system)
+        self._folder.claim(server.system, ask_history(url))
         make_slot(self._tools, self._folder.wal, url, self._slot)
         self._url = url
 
@@ -192,7 +192,7 @@ def receive_until(
     Raises:
         BackupError: the server refuses, or a stream has the slot.
     """
-    folder.claim(ask_server(url).system)
+    folder.claim(ask_server(url).system, ask_history(url))
     make_slot(tools, folder.wal, url, slot)
     tools.run(
         "pg_receivewal",
