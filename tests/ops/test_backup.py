@@ -346,6 +346,20 @@ def test_a_folder_in_use_makes_no_room(
         restore(made, place / "photos", tools=tools)
 
 
+def test_a_moment_before_the_backup_that_is_named_is_refused_and_nothing_makes_room(
+    made: Folder, tools: Tools, place: Path
+):
+    to, backup = place / "data", made.backups()[0]
+    restore(made, to, tools=tools, verified=False)
+    for target in (Target(time=backup.started), Target(lsn=backup.end - 1)):
+        with pytest.raises(BackupError, match="no backup was complete"):
+            restore(
+                made, to, target, backup_id=backup.id, replace=made.system, tools=tools,
+                verified=False,
+            )  # fmt: skip
+    assert [path.name for path in place.iterdir()] == ["data"]
+
+
 def test_a_cluster_makes_room_only_for_who_names_it_and_is_kept(
     made: Folder, tools: Tools, place: Path
 ):

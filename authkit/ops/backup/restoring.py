@@ -143,10 +143,10 @@ def _begin(
     tools: Tools, folder: Folder, target: Target, backup_id: str | None
 ) -> Backup:
     """Return the backup that recovery begins with: named, or the newest that fits."""
-    if target.name is None:
-        return folder.find(backup_id) if backup_id else choose(folder.backups(), target)
-    later: int | None = None
     candidates = [folder.find(backup_id)] if backup_id else folder.backups()
+    if target.name is None:
+        return choose(candidates, target)
+    later: int | None = None
     for backup in sorted(candidates, key=lambda each: each.end, reverse=True):
         end = _reach(folder, backup).end
         # What lies behind a later backup was looked through with that one.
