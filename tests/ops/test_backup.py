@@ -320,6 +320,18 @@ def test_a_named_point_is_restored_from_the_newest_backup_before_it(
     assert not (copy.path / "to").exists()
 
 
+def test_a_time_is_reached_that_only_a_log_without_commits_follows(
+    source: Lab, copy: Folder, tools: Tools
+):
+    ((at,),) = source.sql("SELECT clock_timestamp()")
+    write(source, "the last")
+    for _ in range(9):
+        source.sql("SELECT pg_logical_emit_message(false, '', 'no commit')")
+        source.sql("SELECT pg_switch_wal()")
+    receive_until(tools, copy, source.url(), now(source))
+    restore(copy, copy.path / "to", Target(time=at), tools=tools, verified=False)
+
+
 def test_a_copy_that_was_estimated_too_large_is_done_at_its_end(
     copy: Folder, source: Lab, tools: Tools
 ):

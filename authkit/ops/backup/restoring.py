@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -148,11 +148,12 @@ def _begin(
         return choose(candidates, target)
     later: int | None = None
     for backup in sorted(candidates, key=lambda each: each.end, reverse=True):
-        end = _reach(folder, backup).end
+        log = _log(folder, backup)
+        end = _reach(log, backup).end
         # What lies behind a later backup was looked through with that one.
         end = end if later is None else min(end, later)
         if holds_point(
-            tools, _log(folder, backup), target.name,
+            tools, log, target.name,
             start=backup.end, end=end, timeline=backup.timeline,
         ):  # fmt: skip
             return backup
@@ -163,8 +164,7 @@ def _begin(
     )
 
 
-def _reach(folder: Folder, backup: Backup) -> Reach:
-    log = _log(folder, backup)
+def _reach(log: Mapping[str, Path], backup: Backup) -> Reach:
     size = segment_size(log)
     return reach(segments(log, size), backup.end, backup.timeline, size)
 
@@ -174,11 +174,11 @@ def _log(folder: Folder, backup: Backup) -> dict[str, Path]:
 
 
 def _require_log(tools: Tools, folder: Folder, backup: Backup, target: Target) -> None:
-    found = _reach(folder, backup)
+    log = _log(folder, backup)
+    found = _reach(log, backup)
     last = None
     if target.time is not None or found.missing is not None:
-        log = _log(folder, backup)
-        last = last_commit(tools, log, found, segment_size(log))
+        last = last_commit(tools, log, found, backup.end, segment_size(log))
     require_reachable(backup, target, found, last)
 
 

@@ -18,7 +18,6 @@ _SEGMENT = re.compile(r"^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?$")
 _COMMIT = re.compile(r"desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (\S+)")
 _UNFINISHED = ".partial"
 DEFAULT_SEGMENT = 16 * 1024**2
-_LOOK_BACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +117,23 @@ def segment_size(log: Mapping[str, Path]) -> int:
 
 
 def last_commit(
-    tools: Tools, log: Mapping[str, Path], found: Reach, size: int
+    tools: Tools, log: Mapping[str, Path], found: Reach, start: int, size: int
 ) -> datetime | None:
-    """Return the server's time of the last commit that a reach leads to."""
+    """Return the server's time of the last commit that a reach leads to.
+
+    It may stand long before the end: what is not committed, or undone, is logged, too.
+
+    Args:
+        tools: PostgreSQL's programs.
+        log: where its segments lie.
+        found: how far it leads.
+        start: where the backup ends: commits before are in it.
+        size: bytes of a segment.
+    """
     if found.last is None:
         return None
-    kept = {s.number: s for s in segments(log, size) if s.number <= found.last.number}
-    for number in range(found.last.number, found.last.number - _LOOK_BACK, -1):
-        if number not in kept:
-            return None
+    kept = {s.number: s for s in segments(log, size)}
+    for number in range(found.last.number, start // size - 1, -1):
         when = _last_commit_of(tools, log[kept[number].name])
         if when is not None:
             return when
