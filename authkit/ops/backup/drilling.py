@@ -202,8 +202,9 @@ def _compare_rows(url: str, moment: Moment) -> Iterable[Finding]:
         yield note(
             "restored",
             "rows_not_compared",
-            "transactions followed one another so closely that no snapshot equalled the"
-            f" moment; {sum(rows.values()):,} rows were restored",
+            "no snapshot equalled the moment: transactions followed one another too"
+            " closely, or tables changed while they were counted;"
+            f" {sum(rows.values()):,} rows were restored",
             "drill again when there is less load",
         )
         return

@@ -25,6 +25,15 @@ _PAUSE_S = 0.05
 # is shown no snapshot lists who runs. A transaction locks its id before it commits, and
 # lets go of it after it is seen (`XactLockTableInsert`, `ProcArrayEndTransaction`).
 _RUNNING = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'transactionid'"
+# Dropped, emptied, detached or written anew, a table is so in an older snapshot, too.
+_FILES = """
+SELECT c.oid::bigint, c.relfilenode::bigint, i.inhparent::bigint
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = c.oid
+ WHERE n.nspname = %s AND c.relkind = 'r'
+ ORDER BY c.oid
+"""
 _ENOUGH = f"a superuser, or a member of {BACKUP} that was granted this function"
 
 
@@ -32,7 +41,8 @@ _ENOUGH = f"a superuser, or a member of {BACKUP} that was granted this function"
 class Moment:
     """A named point of the log, and how many rows each table had there.
 
-    `rows` is None where transactions followed one another too closely to tell.
+    `rows` is None where transactions followed one another too closely to tell, or
+    tables were dropped, emptied or made meanwhile.
     """
 
     name: str
@@ -46,7 +56,8 @@ def mark(url: str, *, patience_s: float = _PATIENCE_S) -> Moment:
 
     Nothing is locked. A snapshot taken before the point and again after it, and equal,
     is the state at the point if meanwhile no transaction was seen that may have written
-    its commit; the tables are counted in that snapshot, for as long as it takes.
+    its commit; the tables are counted in that snapshot, for as long as it takes, and
+    again if they are no longer the same tables then.
 
     Args:
         url: the primary.
@@ -87,6 +98,7 @@ def _mark(
 def _name(
     marker: psycopg.Connection, counter: psycopg.Connection, point: str
 ) -> Moment:
+    files = _files(marker)
     seen = _one(counter, "SELECT pg_current_snapshot()::text")
     lsn, at = _one(
         marker, "SELECT pg_create_restore_point(%s)::text, clock_timestamp()", [point]
@@ -95,7 +107,13 @@ def _name(
     running = _one(marker, _RUNNING)[0]
     after = _one(marker, "SELECT pg_current_snapshot()::text")
     rows = count_rows(counter) if seen == after and not running else None
+    if rows is not None and _files(marker) != files:
+        rows = None
     return Moment(point, position(lsn), at, rows)
+
+
+def _files(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(_FILES, [SCHEMA]).fetchall()
 
 
 def count_rows(connection: psycopg.Connection) -> dict[str, int]:
