@@ -4,8 +4,12 @@
 zstd. Beside them `manifest.json` says of each file how many rows it has, of what time,
 under which hash, and for all of them the columns, the models of the scores and whether
 people are masked. A file stands under its name only when it is whole, and the manifest
-is replaced whole, so an export that stopped is gone on with; a day that was not over,
-or that the replica had not reached, is written again.
+is replaced whole, so an export that stopped is gone on with.
+
+A day that is over may still change: a transaction commits after midnight, a login that
+was begun is settled, the replica had not come so far, an older log is read in. So each
+run counts the rows of every day, which takes a fortieth of writing them, and writes
+those days again that have changed. What retention has deleted stays in its file.
 """
 
 from __future__ import annotations
@@ -50,7 +54,6 @@ def export(
     columns: Sequence[str] | None,
     progress: Callable[[int, int], None] | None,
     say: Callable[[str], None],
-    now: datetime,
 ) -> Manifest:
     """Write the days of a window; see `Frames.export`.
 
@@ -70,7 +73,7 @@ def export(
         for cut_off in directory.glob("year=*/month=*/.*.parquet.part"):
             cut_off.unlink()  # what a killed run left of a day that may not come again
         with frames.reading() as reader:
-            writing = _Writing(reader, directory, source, chosen, frames.masked, now)
+            writing = _Writing(reader, directory, source, chosen, frames.masked)
             manifest = writing.start(before)
             for done, (since, until) in enumerate(days):
                 if progress is not None:
@@ -99,16 +102,12 @@ class _Writing:
         source: sources.Source,
         columns: list[str],
         masked: bool,
-        now: datetime,
     ) -> None:
         self._reader = reader
         self._directory = directory
         self._source = source
         self._columns = columns
         self._masked = masked
-        lag = reader.standing.lag_s
-        # Nothing new comes with a time before this one; unknown lag: never.
-        self._settled = None if lag is None else now - timedelta(seconds=lag)
         self._parquet: Any = import_module("pyarrow.parquet")
 
     def start(self, before: Manifest | None) -> Manifest:
@@ -149,14 +148,10 @@ class _Writing:
         target = self._directory / name
         had = {part.path: part for part in manifest.parts}
         there = had.get(name)
-        bounds = (since.isoformat(), until.isoformat())
-        if (
-            there is not None
-            and there.closed
-            and (there.since, there.until) == bounds
-            and target.is_file()
-            and target.stat().st_size == there.bytes
-        ):
+        # Counted before it is read: a row that comes between is in the file, and the
+        # next run writes it once more; the other way round it would be missing.
+        seen, pending = self._tally(since, until)
+        if there is not None and _stands(there, target, until, seen, pending):
             return manifest
         rows, models = self._write(target, since, until)
         if rows:
@@ -167,9 +162,10 @@ class _Writing:
                 rows=rows,
                 bytes=target.stat().st_size,
                 sha256=digest,
-                since=bounds[0],
-                until=bounds[1],
-                closed=self._settled is not None and until <= self._settled,
+                since=since.isoformat(),
+                until=until.isoformat(),
+                seen=seen,
+                pending=pending,
                 models=dict(models),
             )
         else:
@@ -178,6 +174,13 @@ class _Writing:
         made = replace(manifest, parts=tuple(had[path] for path in sorted(had)))
         write_manifest(made)
         return made
+
+    def _tally(self, since: datetime, until: datetime) -> tuple[int, int]:
+        statement, values = self._source.tally(
+            Window(since, until), masked=self._masked
+        )
+        (found,) = self._reader.frame(statement, values).to_numpy().tolist()
+        return found[0], found[1]
 
     def _write(
         self, target: Path, since: datetime, until: datetime
@@ -205,6 +208,18 @@ class _Writing:
         finally:
             part.unlink(missing_ok=True)
         return rows, models
+
+
+def _stands(
+    there: Part, target: Path, until: datetime, seen: int, pending: int
+) -> bool:
+    """Say whether a file holds what the table does, or what it no longer has."""
+    if not target.is_file() or target.stat().st_size != there.bytes:
+        return False
+    before = datetime.fromisoformat(there.until)
+    if seen < there.seen and until >= before:
+        return True  # purged, or a replica that is further behind than the last
+    return (before, there.seen) == (until, seen) and there.pending <= pending
 
 
 def _models(table: Any) -> Counter[str]:

@@ -238,7 +238,8 @@ class Frames:
     ) -> Manifest:
         """Write Parquet files that DuckDB, Polars, Dask and Spark read as they are.
 
-        See `authkit.analysis.export`. What is there already is not written again.
+        See `authkit.analysis.export`. A day is written again where the table has since
+        got rows of it, or one was settled; what was purged there stays in its file.
 
         Args:
             directory: where to; made if it is not there.
@@ -261,7 +262,6 @@ class Frames:
             columns=columns,
             progress=progress,
             say=self._say,
-            now=self._now(),
         )
 
     def reading(self, *, ours: bool = True) -> AbstractContextManager[Reader]:

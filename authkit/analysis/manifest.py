@@ -13,12 +13,17 @@ from authkit.errors import InvalidInput
 MANIFEST = "manifest.json"
 # What it is called while it is written.
 UNFINISHED = f".{MANIFEST}.part"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file: `since` included, `until` excluded; `closed` if no row can follow."""
+    """One file: `since` included, `until` excluded.
+
+    `seen` is how many rows the table had of that time just before they were read, and
+    `pending` how many of them were not settled. No part is final: an older log may be
+    read in years later. While both numbers stay, the file holds what the table does.
+    """
 
     path: str
     rows: int
@@ -26,7 +31,8 @@ class Part:
     sha256: str
     since: str
     until: str
-    closed: bool
+    seen: int
+    pending: int
     models: dict[str, int]
 
 

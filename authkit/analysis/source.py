@@ -36,6 +36,8 @@ class Source:
     time: str
     columns: tuple[Column, ...]
     condition: str | None = None
+    # What says of a row that it may still change; no row changes twice.
+    unsettled: str = "false"
 
     def relation(self, *, masked: bool) -> str:
         """Return the table, or the view that masks it.
@@ -86,6 +88,23 @@ class Source:
             f"SELECT {listed} FROM {relation}{filtered} ORDER BY {self.time}",  # noqa: S608 # names of our own; every value is a parameter
             [condition.value for condition in held],
         )
+
+    def tally(self, within: Window, *, masked: bool) -> tuple[str, list[object]]:
+        """Return the SELECT of two numbers: all rows of a window, those not settled.
+
+        Rows come and settle once, and go only when they are too old to be kept: while
+        both numbers stay, every row has. The `condition` is left out, because a row
+        that settles may begin to fulfil it.
+
+        Raises:
+            NotPermitted: there is no masked view of it.
+        """
+        pending = f"count(*) FILTER (WHERE {self.unsettled})"
+        return (
+            f"SELECT count(*) AS rows, {pending} AS pending"  # noqa: S608 # names of our own; every value is a parameter
+            f" FROM {self.relation(masked=masked)}"
+            f" WHERE {self.time} >= $1 AND {self.time} < $2"
+        ), [within.since, within.until]
 
     def chosen(
         self, wanted: Sequence[str] | None, *, masked: bool

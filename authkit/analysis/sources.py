@@ -21,6 +21,8 @@ _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 # Whole, so that what is found in a frame is found in the database too.
 _DEVICE = "encode(device_fingerprint, 'hex')"
 _NETWORK = "authkit.address_prefix(ip)::text"
+# The trigger auth_attempts_settle_once keeps it true.
+_PENDING = "outcome = 'pending'"
 
 ATTEMPTS = Source(
     "attempts",
@@ -49,6 +51,7 @@ ATTEMPTS = Source(
         same("risk_model"),
         same("risk_model_version"),
     ),
+    unsettled=_PENDING,
 )
 SESSIONS = Source(
     "sessions",
@@ -115,6 +118,7 @@ SCORES = Source(
         Column("terms", "risk_features -> 'terms'", None),
     ),
     condition="risk_model IS NOT NULL",
+    unsettled=_PENDING,
 )
 AUDIT = Source(
     "audit",

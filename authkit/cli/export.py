@@ -43,7 +43,8 @@ def parquet(
 ) -> None:
     """Write Parquet by year and month, sorted by time, with a manifest.
 
-    Masked unless `--clear` is given. Run again, it writes what is new.
+    Masked unless `--clear` is given. Run again, it writes the days
+    in which rows came or were settled since.
     """
     from datetime import UTC, datetime
     from time import perf_counter

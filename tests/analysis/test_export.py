@@ -9,10 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import psycopg
 import pytest
 
-from authkit.analysis.manifest import read_manifest
+from authkit.analysis import Frames
+from authkit.analysis.manifest import Manifest, read_manifest
 from authkit.errors import InvalidInput
+from authkit.testing.plugin import Database
 
 COUNTED = (
     "SELECT count(*), count(DISTINCT {}), min(occurred_at)::text FROM read_parquet(?)"
@@ -142,6 +145,84 @@ def test_an_export_that_was_killed_before_its_first_file_goes_on(
 ):
     (tmp_path / ".manifest.json.part").write_text("{")
     assert seeded.frames().export(tmp_path, since="1d").complete
+
+
+ATTEMPT = """
+INSERT INTO authkit.auth_attempts (occurred_at, id, outcome)
+VALUES ('2026-11-20 23:59:59.7Z', gen_random_uuid(), %s)
+"""
+SETTLED = """
+UPDATE authkit.auth_attempts SET outcome = 'succeeded', settled_at = now(),
+    risk_score = 1, risk_model = 'model', risk_model_version = '1'
+WHERE outcome = 'pending'
+"""
+
+
+def days(database: Database, out: Path, name: str = "attempts") -> Manifest:
+    frames = Frames(lambda: database.url, say=lambda _: None)
+    return frames.export(out, since="2026-11-20", until="2026-11-21", name=name)
+
+
+def run(database: Database, statement: str, *values: str) -> None:
+    with psycopg.connect(database.url) as connection:
+        connection.execute(statement, values)
+
+
+def test_a_row_that_commits_after_its_day_was_exported_comes_with_the_next_run(
+    database: Database, tmp_path: Path
+):
+    run(database, ATTEMPT, "failed")
+    with psycopg.connect(database.url) as slow:
+        slow.execute(ATTEMPT, ["failed"])
+        assert days(database, tmp_path).rows == 1
+    assert days(database, tmp_path).rows == 2
+
+
+def test_a_login_that_is_settled_after_its_day_was_exported_is_written_again(
+    database: Database, tmp_path: Path
+):
+    run(database, ATTEMPT, "pending")
+    manifest = days(database, tmp_path)
+    run(database, SETTLED)
+    days(database, tmp_path)
+    outcome = "SELECT outcome FROM read_parquet(?)"
+    assert ask(manifest.pattern, outcome) == [("succeeded",)]
+
+
+def test_a_login_that_is_scored_after_its_day_was_exported_comes_with_the_next_run(
+    database: Database, tmp_path: Path
+):
+    run(
+        database,
+        ATTEMPT.replace("outcome)", "outcome, risk_model)").replace(
+            "%s)", "%s, 'model')"
+        ),
+        "pending",
+    )
+    run(database, ATTEMPT, "pending")
+    assert days(database, tmp_path, "scores").rows == 1
+    run(database, SETTLED)
+    assert days(database, tmp_path, "scores").rows == 2
+
+
+def test_a_day_in_which_a_login_was_never_settled_is_not_written_twice(
+    database: Database, tmp_path: Path
+):
+    run(database, ATTEMPT, "pending")
+    (part,) = days(database, tmp_path).parts
+    written = (tmp_path / part.path).stat().st_mtime_ns
+    days(database, tmp_path)
+    assert (tmp_path / part.path).stat().st_mtime_ns == written
+
+
+def test_what_retention_has_deleted_stays_in_its_file(
+    database: Database, tmp_path: Path
+):
+    run(database, ATTEMPT, "failed")
+    before = days(database, tmp_path)
+    run(database, "DELETE FROM authkit.auth_attempts")
+    assert days(database, tmp_path) == before
+    assert (tmp_path / before.parts[0].path).is_file()
 
 
 def test_scores_and_the_trail_go_out_with_their_objects_as_text(seeded, tmp_path: Path):
