@@ -10,6 +10,8 @@ A day that is over may still change: a transaction commits after midnight, a log
 was begun is settled, the replica had not come so far, an older log is read in. So each
 run counts the rows of every day, which takes a fortieth of writing them, and writes
 those days again that have changed. What retention has deleted stays in its file.
+
+In clear, the files are for their owner only.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ def export(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         before = _before(directory, name, masked=frames.masked)
-        frames.note(f"export.{name}", within, 0)
+        written = Window(days[0][0], days[-1][1])
+        frames.note(f"export.{name}", written, None)
         for cut_off in directory.glob("year=*/month=*/.*.parquet.part"):
             cut_off.unlink()  # what a killed run left of a day that may not come again
         with frames.reading() as reader:
@@ -81,6 +84,7 @@ def export(
                 manifest = writing.day(manifest, since, until)
             manifest = replace(manifest, complete=True)
             write_manifest(manifest)
+            frames.note(f"export.{name}", written, writing.rows)
             if progress is not None:
                 progress(len(days), len(days))
             say(
@@ -109,6 +113,7 @@ class _Writing:
         self._columns = columns
         self._masked = masked
         self._parquet: Any = import_module("pyarrow.parquet")
+        self.rows = 0
 
     def start(self, before: Manifest | None) -> Manifest:
         """Return the manifest to go on with.
@@ -154,6 +159,7 @@ class _Writing:
         if there is not None and _stands(there, target, until, seen, pending):
             return manifest
         rows, models = self._write(target, since, until)
+        self.rows += rows
         if rows:
             with target.open("rb") as stream:
                 digest = file_digest(stream, "sha256").hexdigest()
@@ -190,6 +196,8 @@ class _Writing:
         )
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
+        # Whoever may read the folder may read tokens; people in clear, its owner only.
+        part.touch(0o666 if self._masked else 0o600, exist_ok=False)
         writer: Any = None
         rows = 0
         models: Counter[str] = Counter()

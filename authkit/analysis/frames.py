@@ -49,7 +49,8 @@ class Frames:
         say: receives a sentence about every frame.
         now: the clock.
         noted: called before clear rows are shown, with the source, the window and how
-            many there are; `kit.frames` writes an entry into the audit trail there.
+            many there are, and twice for an export: before it, with None; and after it.
+            `kit.frames` writes an entry into the audit trail there.
     """
 
     def __init__(
@@ -269,7 +270,7 @@ class Frames:
         role = ANALYST if self._masked else None
         return reading(self._url_for(), role=role, ours=ours)
 
-    def note(self, name: str, within: Window | None, rows: int) -> None:
+    def note(self, name: str, within: Window | None, rows: int | None) -> None:
         """Say that clear rows are about to be shown; nothing to say of masked ones."""
         if not self._masked and self._noted is not None:
             self._noted(name, within, rows)

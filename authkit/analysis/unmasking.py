@@ -11,18 +11,19 @@ from authkit.relational.event import AuditEvent
 from authkit.schema.audit import AUDIT_SHARDS
 from authkit.workload.connection import connect, named_faults
 
-# What was read, of which time, and how many rows came.
-Noted = Callable[[str, Window | None, int], None]
+# What was read, of which time, and how many rows came; None: that is not known yet.
+Noted = Callable[[str, Window | None, int | None], None]
 
 
 def noting(url_for_writing: Callable[[], str]) -> Noted:
     """Return what writes the entry; where it cannot be written, nothing is shown.
 
     The entry says which database user read what, of which time, and how many rows; not
-    which rows, because the trail must not name people either.
+    which rows, because the trail must not name people either. An export has two: one
+    before it reads, without a number, and one with it once all is written.
     """
 
-    def note(source: str, within: Window | None, rows: int) -> None:
+    def note(source: str, within: Window | None, rows: int | None) -> None:
         with named_faults(), closing(connect(url_for_writing())) as connection:
             event = AuditEvent(
                 actor=f"database:{connection.info.user}",
