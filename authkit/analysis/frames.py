@@ -37,8 +37,8 @@ class Frames:
     """Frames of one database, as the analyst's role unless asked otherwise.
 
     Nothing is opened until a frame is asked for; each frame has a connection of its
-    own, read-only. What a frame is of stands in its `attrs`: node, lag in seconds,
-    masked or not, window, and `behind`: whether a replica lacks the window's end.
+    own, read-only. What a frame is of stands in its `attrs`: node, lag in seconds at
+    most, masked or not, window, and `behind`: whether a replica may lack its end.
 
     Args:
         url_for: says where to read; called for every frame, so that it follows the

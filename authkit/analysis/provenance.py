@@ -17,7 +17,10 @@ _LATE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the rows come from; a lag of None is unknown, which is not none."""
+    """Where the rows come from, and by how much they may be behind, at most.
+
+    A lag of None is unknown, which is not none.
+    """
 
     node: Literal["primary", "replica"]
     lag_s: float | None
@@ -28,16 +31,16 @@ class Standing:
         if self.node == "primary":
             return "primary"
         if self.lag_s is None:
-            return "replica, its lag unknown: it receives nothing from a primary"
-        return f"replica, {self.lag_s:.1f} s behind"
+            return "replica, its lag unknown: it has no word from a primary"
+        return f"replica, at most {self.lag_s:.1f} s behind"
 
     def told(self, *, behind: bool) -> str:
-        """Say it of a frame, which lacks its last moments or not."""
-        late = "; its last moments are missing: only the primary has them yet"
+        """Say it of a frame, which may lack its last moments or not."""
+        late = "; its last moments may be missing: the primary has them all"
         return f"{self.words}{late if behind else ''}"
 
     def misses(self, until: datetime | None, now: datetime) -> bool:
-        """Say whether a window to `until`, or to now, ends after what is here."""
+        """Say whether a window to `until`, or to now, may end after what is here."""
         if self.lag_s is None:
             return True
         if self.lag_s < _LATE_S:

@@ -37,14 +37,20 @@ _SORT_MEMORY = "64MB"
 # Each is copied and let go; of 16 MB, the driver's own measure, three are in memory.
 _BATCH_BYTES = "2000000"
 
-# A standby that has replayed all it was sent is not behind, however long ago the last
-# commit was; one without a receiver does not know what it is missing.
+# At most so far is a standby behind: what was committed before the last commit that it
+# replayed is here; and where it has replayed all that its primary had at its last word,
+# what was committed before that word. Later than that nobody here knows, as a link that
+# hangs looks like a primary with nothing to say; a standby without a receiver knows
+# nothing. The word is seen by members of pg_read_all_stats only: for others the bound
+# grows while nobody commits.
 _STANDING = """
 SELECT r.standby AS standby,
     CASE WHEN NOT r.standby THEN 0.0
         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN NULL
-        WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() THEN 0.0
-        ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
+        ELSE extract(epoch FROM clock_timestamp() - greatest(
+            pg_last_xact_replay_timestamp(),
+            (SELECT w.last_msg_receipt_time FROM pg_catalog.pg_stat_wal_receiver AS w
+                WHERE w.latest_end_lsn <= pg_last_wal_replay_lsn())))
     END::double precision AS lag_s
 FROM (SELECT pg_is_in_recovery() AS standby) AS r
 """
@@ -194,6 +200,8 @@ def reading(url: str, *, role: str | None, ours: bool) -> Generator[Reader]:
         with named_faults(), connection.cursor() as cursor:
             cursor.execute(_STANDING)
             standby, lag_s = cursor.fetchone()
+        if lag_s is not None:
+            lag_s = max(0.0, lag_s)  # the primary's clock may be ahead of the replica's
         reader.standing = Standing("replica" if standby else "primary", lag_s)
         if role is not None:
             _take(connection, role)

@@ -45,7 +45,7 @@ def test_a_frame_says_where_it_is_from_and_how_far_behind_that_is(seeded):
     assert said == [
         (
             f"attempts: {len(frame):,} rows, 2026-11-22 12:00 to now UTC"
-            f" (replica, {frame.attrs['lag_s']:.1f} s behind)"
+            f" (replica, at most {frame.attrs['lag_s']:.1f} s behind)"
         )
     ]
 
