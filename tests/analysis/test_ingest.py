@@ -109,6 +109,16 @@ def test_equal_lines_are_rows_of_their_own(database: Database, tmp_path: Path):
     assert take(database, tmp_path, TWICE).new == 0
 
 
+def test_a_log_read_while_its_last_line_was_written_has_that_attempt_once(
+    database: Database, tmp_path: Path
+):
+    half = LOG[0][: LOG[0].index(b" port")]
+    assert take(database, tmp_path, [half]).rejected == 1
+    assert take(database, tmp_path, LOG[:1]).new == 1
+    (stored,) = rows(database, "SELECT host(ip) FROM authkit.auth_attempts")
+    assert stored == ("192.0.2.7",)
+
+
 def test_what_stops_half_way_says_where_and_goes_on_from_there(
     database: Database, tmp_path: Path
 ):
@@ -264,6 +274,16 @@ def test_a_torn_csv_record_does_not_take_the_next_with_it():
     told = found(CsvRecords(read_mapping("rba")), torn)
     assert [type(one) for one in told[:2]] == [Unreadable, Event]
     assert isinstance(told[2], Unreadable)
+
+
+def test_a_last_csv_record_without_an_end_is_told_and_not_guessed():
+    told = found(CsvRecords(read_mapping("rba")), RBA.removesuffix("\n"))
+    assert [type(one) for one in told] == [Event, Unreadable]
+
+
+def test_a_last_object_of_json_needs_no_end():
+    (told,) = found(JsonRecords(read_mapping("keycloak")), json.dumps(KEYCLOAK))
+    assert isinstance(told, Event)
 
 
 def test_long_fields_are_read_and_the_limit_of_others_stays_as_it_was():

@@ -192,7 +192,7 @@ def test_other_lines_of_sshd_are_understood_and_no_attempts(message: str):
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"Nov 20 03:00:01 gate sshd[77]: Failed password for ro", "cut off"),
+        (b"Nov 20 03:00:01 gate sshd[77]: Failed password for ro\n", "cut off"),
         (b"Nov 20 03:0", "no end"),
         (b"\x00\x00\x00\x00\n", "NUL"),
         (b"Nov 31 03:00:01 gate sshd[77]: x\n", "is the year right"),
@@ -210,6 +210,16 @@ def test_what_cannot_be_read_says_why(raw: bytes, why: str):
     (item,) = OpenSSH(Clock(2026, now=NOW)).read([raw])
     assert isinstance(item.found, Unreadable)
     assert why in item.found.reason
+
+
+def test_no_part_of_a_line_that_is_being_written_is_an_attempt():
+    whole = f"{HEAD}Failed password for root from 192.0.2.77 port 4711 ssh2\n".encode()
+    found = [
+        item.found
+        for end in range(1, len(whole))
+        for item in OpenSSH(Clock(2026, now=NOW)).read([whole[:end]])
+    ]
+    assert set(map(type, found)) == {Unreadable}
 
 
 def test_a_name_in_another_encoding_is_still_an_attempt():

@@ -2,6 +2,8 @@
 
 A row's id comes from its source, its content and its ordinal among equal content, so
 that a log can be read twice, or again when it has grown, without a row counted twice.
+A last line that has no end is not taken, as it may be half of one; an object of JSON
+is, because it ends itself.
 """
 
 from authkit.analysis.ingest.formats import FORMATS, opened

@@ -53,6 +53,9 @@ class Unreadable(NamedTuple):
 
 Found = Event | Passed | Unreadable
 
+# A prefix of a line may read like a whole one, with another address or name at its end.
+TORN = Unreadable("the line has no end: end it, or read the log again when it has one")
+
 # UTF-8's mark at the beginning of a file, as Windows writes it.
 BOM = b"\xef\xbb\xbf"
 

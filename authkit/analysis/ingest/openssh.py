@@ -25,6 +25,7 @@ from typing import NamedTuple
 from authkit.analysis.ingest.addresses import address_of
 from authkit.analysis.ingest.event import (
     BOM,
+    TORN,
     Event,
     Found,
     Item,
@@ -117,18 +118,19 @@ class OpenSSH:
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
         """Yield an item for every line that is not empty, in order; none is held back.
 
-        Lines are bytes, numbered from 1. What a connection said before (its address,
-        who was tried) is remembered, so lines come in the order of the log.
+        Lines are bytes with their ends, numbered from 1; one without an end cannot be
+        read. What a connection said before (its address, who was tried) is remembered,
+        so lines come in the order of the log.
         """
         for number, raw in enumerate(lines, start=1):
             content = raw.rstrip(b"\r\n")
             if number == 1:
                 content = content.removeprefix(BOM)
             if content:
-                self._last = self._found(content, raw)
+                self._last = self._found(content) if raw.endswith(b"\n") else TORN
                 yield Item(number, content, self._last)
 
-    def _found(self, content: bytes, raw: bytes) -> Found:
+    def _found(self, content: bytes) -> Found:
         try:
             text = content.decode()
         except UnicodeDecodeError:
@@ -140,8 +142,7 @@ class OpenSSH:
             return Passed("a remark of journalctl")
         line = self._clock.read(text)
         if isinstance(line, str):
-            half = "" if raw.endswith(b"\n") else "; the line has no end"
-            return Unreadable(line + half)
+            return Unreadable(line)
         message = line.message
         if message.startswith("last message repeated "):
             return self._again(line, message)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from authkit.analysis.ingest.event import BOM, Found, Item, Unreadable
+from authkit.analysis.ingest.event import BOM, TORN, Found, Item, Unreadable
 from authkit.analysis.ingest.mapping import Mapping
 from authkit.errors import InvalidInput
 
@@ -75,7 +75,7 @@ class CsvRecords:
         self._mapping = mapping
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Item]:
-        """Yield an item for every record.
+        """Yield an item for every record; one whose line has no end cannot be read.
 
         Raises:
             InvalidInput: the first record does not name what the mapping asks for.
@@ -109,6 +109,8 @@ class CsvRecords:
     def _found(
         self, record: list[str], places: dict[str, int], source: _Lines
     ) -> Found:
+        if source.torn:
+            return TORN
         if source.broken:
             return Unreadable("it is no UTF-8")
         if len(record) != len(places):
@@ -133,6 +135,11 @@ class _Lines:
     def begin(self) -> None:
         """A record begins."""
         self._taken, self.broken = [], False
+
+    @property
+    def torn(self) -> bool:
+        """Whether the record that was taken last has no end."""
+        return not self._taken[-1].endswith(b"\n")
 
     def item(self, found: Found) -> Item:
         """Return the record that was taken last."""
