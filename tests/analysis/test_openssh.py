@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from authkit.analysis.ingest import Clock, OpenSSH
 from authkit.analysis.ingest.event import Event, Found, Passed, Unreadable
+from authkit.analysis.ingest.formats import reader_of
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HEAD = "Nov 20 03:00:01 gate sshd[77]: "
@@ -279,6 +281,46 @@ def test_a_log_over_new_year_goes_on_in_the_next_and_stragglers_do_not_go_back()
         if not isinstance(line, str)
     ]
     assert years == [2025, 2026, 2025, 2026]
+
+
+@pytest.mark.parametrize(
+    ("days", "years"),
+    [
+        (("Jan  5", "Sep  2", "Oct  2"), [2026, 2026, 2026]),  # seven months of silence
+        (("Jan  9", "Dec 27", "Jan  2"), [2026, 2025, 2026]),  # two logs, newer first
+    ],
+)
+def test_a_step_of_half_a_year_is_no_step_over_new_year_unless_that_is_short(
+    days: tuple[str, ...], years: list[int]
+):
+    clock = Clock(2026, now=NOW)
+    found = [clock.read(f"{day} 00:00:01 gate sshd[77]: x") for day in days]
+    read = [
+        datetime.fromtimestamp(line.at_us / 1e6, UTC).year
+        for line in found
+        if not isinstance(line, str)
+    ]
+    assert read == years
+
+
+@pytest.mark.parametrize(
+    ("zone", "ended", "day", "year"),
+    [
+        ("Pacific/Auckland", "2026-11-22T19:00Z", "Nov 23", 2026),  # 08:00 there
+        ("America/New_York", "2026-01-01T03:00Z", "Dec 31", 2025),  # 22:00 there
+        ("Europe/Berlin", "2025-12-31T23:30Z", "Jan  1", 2026),
+        ("UTC", "2026-02-01T00:00Z", "Nov 23", 2025),
+    ],
+)
+def test_the_year_of_a_log_is_guessed_by_its_own_calendar(
+    tmp_path: Path, zone: str, ended: str, day: str, year: int
+):
+    path = tmp_path / "auth.log"
+    path.write_text(f"{day} 00:00:05 gate sshd[77]: x\n")
+    at_s = datetime.fromisoformat(ended).timestamp()
+    os.utime(path, (at_s, at_s))
+    _, guessed = reader_of("openssh", path, mapping=None, year=None, zone=zone, now=NOW)
+    assert guessed == year
 
 
 def test_every_readable_line_of_a_log_of_many_systems_is_understood():

@@ -83,10 +83,10 @@ def reader_of(
         InvalidInput: there is no such format, mapping or zone.
     """
     if name == "openssh":
-        guessed = None
+        clock_zone, guessed = _zone(zone), None
         if year is None:
-            year = guessed = _year_of(path)
-        return OpenSSH(Clock(year or now.year, _zone(zone), now=now)), guessed
+            year = guessed = _year_of(path, clock_zone)
+        return OpenSSH(Clock(year or now.year, clock_zone, now=now)), guessed
     if name not in FORMATS:
         raise InvalidInput(f"{name} is no format: choose {', '.join(FORMATS)}")
     if name in SHIPPED:
@@ -111,13 +111,16 @@ def _zone(name: str) -> tzinfo:
         ) from exc
 
 
-def _year_of(path: Path) -> int | None:
-    """Return the year in which a log begins, if its last line is as old as its file."""
+def _year_of(path: Path, zone: tzinfo) -> int | None:
+    """Return the year in which a log begins, if its last line is as old as its file.
+
+    Both dates are of the log's zone: where a new day has begun, it has in the log too.
+    """
     with opened(path) as log:
         for number, line in enumerate(log.lines):
             found = first_date(line.decode("utf-8", "replace"))
             if found is not None:
-                ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                ended = datetime.fromtimestamp(path.stat().st_mtime, zone)
                 first = found <= (ended.month, ended.day)
                 return ended.year if first else ended.year - 1
             if number > _LOOKED_AT:

@@ -55,8 +55,11 @@ _RFC_5424 = re.compile(
     r" (?:-|(?:\[(?:\"(?:\\.|[^\"\\])*\"|[^\]\"])*\])+)(?: \ufeff?(?P<message>.*))?",
     re.DOTALL,
 )
-# A log may be a little out of order; a step back of half a year is a new year.
+# A log may be a little out of order; a step back of half a year is a new year. A step
+# forward of as much is no step back over New Year unless that is a short one, as where
+# an older log stands behind a newer one.
 _HALF_A_YEAR = 6
+_SHORT = timedelta(days=31)
 _LEAP_SECOND = 60
 
 
@@ -83,7 +86,7 @@ class Clock:
         self.year = year
         self._zone = zone
         self._latest_us = (now + timedelta(days=1) - _EPOCH) // _MICROSECOND
-        self._month: int | None = None
+        self._last: datetime | None = None
         self._minute = ""
         self._minute_us = 0
 
@@ -150,25 +153,24 @@ class Clock:
         if month is None:
             return f"{minute[:3]} is no month in English"
         year = self.year
-        if self._month is not None:
-            if self._month - month > _HALF_A_YEAR:
-                year += 1
-            elif month - self._month > _HALF_A_YEAR:
-                year -= 1  # a straggler of December, after January has begun
-        try:
-            moment = datetime(
-                year,
-                month,
-                int(minute[4:6]),
-                int(minute[7:9]),
-                int(minute[10:12]),
-                tzinfo=self._zone,
-            )
-        except ValueError:
+        if self._last is not None and self._last.month - month > _HALF_A_YEAR:
+            year += 1
+        moment = self._moment(year, month, minute)
+        if self._last is not None and month - self._last.month > _HALF_A_YEAR:
+            earlier = self._moment(year - 1, month, minute)
+            if earlier is not None and self._last - earlier <= _SHORT:
+                return (earlier - _EPOCH) // _MICROSECOND  # December, after January
+        if moment is None:
             return f"its time does not exist in {year}: is the year right?"
-        if year >= self.year:
-            self.year, self._month = year, month
+        self.year, self._last = year, moment
         return (moment - _EPOCH) // _MICROSECOND
+
+    def _moment(self, year: int, month: int, minute: str) -> datetime | None:
+        day, hour, sixtieth = int(minute[4:6]), int(minute[7:9]), int(minute[10:12])
+        try:
+            return datetime(year, month, day, hour, sixtieth, tzinfo=self._zone)
+        except ValueError:
+            return None
 
 
 def first_date(text: str) -> tuple[int, int] | None:
