@@ -227,6 +227,22 @@ def test_okta_events_are_attempts():
     assert event.at_us == 1795143601123000
 
 
+def test_the_second_factor_of_okta_is_no_login_of_its_own(
+    database: Database, tmp_path: Path
+):
+    factor = {**OKTA, "eventType": "user.authentication.auth_via_mfa"}
+    lines = [f"{json.dumps(told)}\n".encode() for told in (OKTA, factor)]
+    take(database, tmp_path, lines, JsonRecords(read_mapping("okta")))
+    stages = rows(database, "SELECT stage FROM authkit.auth_attempts ORDER BY 1")
+    assert stages == [("primary",), ("second_factor",)]
+
+
+def test_a_kind_of_device_is_no_device():
+    (event,) = found(JsonRecords(read_mapping("okta")), json.dumps(OKTA))
+    assert isinstance(event, Event)
+    assert event.what.device is None
+
+
 def test_the_rba_data_set_keeps_its_users_and_who_took_an_account_over(
     database: Database, tmp_path: Path
 ):
@@ -320,6 +336,21 @@ def test_a_csv_file_of_something_else_is_refused():
                 "method = {default = 'magic'}"
             ),
             "magic is not one of",
+        ),
+        (
+            (
+                "format = 'csv'\ntime = {field = 't'}\nfields = {}\n"
+                "outcome = {field = 'o', succeeded = ['1']}\n"
+                "stage = {field = 's', values = {x = 'third'}}"
+            ),
+            "third is not one of primary, second_factor",
+        ),
+        (
+            (
+                "format = 'csv'\ntime = {field = 't'}\nfields = {}\n"
+                "outcome = {field = 'o', succeeded = ['1']}\nstage = 'second_factor'"
+            ),
+            "not complete",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome
+from authkit.schema.vocabulary import AttemptMethod, AttemptOutcome, AttemptStage
 
 
 class What(NamedTuple):
@@ -27,6 +27,7 @@ class What(NamedTuple):
     country: str | None = None
     user_agent: str | None = None
     device: str | None = None
+    stage: AttemptStage = "primary"
 
 
 class Event(NamedTuple):

@@ -12,6 +12,9 @@ ip = ["ipAddress", "client.ip"]      # the first that is there
 field = "type"
 succeeded = ["LOGIN"]
 failed = ["LOGIN_ERROR"]
+[stage]                              # primary where nothing else is said
+field = "step"
+values = {otp = "second_factor"}
 ```
 """
 
@@ -33,8 +36,10 @@ from authkit.errors import InvalidInput
 from authkit.schema.columns import USER_AGENT_CHARS
 from authkit.schema.vocabulary import (
     ATTEMPT_METHODS,
+    ATTEMPT_STAGES,
     AttemptMethod,
     AttemptOutcome,
+    AttemptStage,
 )
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
@@ -80,6 +85,9 @@ class Mapping:
     method: AttemptMethod = "password"
     method_field: tuple[str, ...] = ()
     methods: dict[str, AttemptMethod] = field(default_factory=dict[str, AttemptMethod])
+    stage: AttemptStage = "primary"
+    stage_field: tuple[str, ...] = ()
+    stages: dict[str, AttemptStage] = field(default_factory=dict[str, AttemptStage])
     label: str | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -104,6 +112,7 @@ class Mapping:
         if isinstance(asn, Unreadable):
             return asn
         method = self.methods.get(_first(get, self.method_field) or "", self.method)
+        stage = self.stages.get(_first(get, self.stage_field) or "", self.stage)
         country = (told.get("country") or "").upper()
         label = None if self.label is None else get(self.label)
         return Event(
@@ -121,6 +130,7 @@ class Mapping:
                 country if _COUNTRY.fullmatch(country) else None,
                 _cut(told.get("user_agent"), USER_AGENT_CHARS),
                 told.get("device"),
+                stage,
             ),
             session=told.get("session"),
             label=None if label is None else self.labels.get(_word(label)),
@@ -147,7 +157,7 @@ def read_mapping(name: str | Path) -> Mapping:
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"the mapping {name} is not valid TOML: {exc}") from exc
-    except (KeyError, TypeError, ValueError) as exc:
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InvalidInput(f"the mapping {name} is not complete: {exc}") from exc
 
 
@@ -174,10 +184,14 @@ def _mapping(told: Table[str, Any]) -> Mapping:
         raise ValueError("outcome.others must be pass or reject")
     reason, method = told.get("reason", {}), told.get("method", {})
     label = told.get("label", {})
-    methods = dict(method.get("values", {}))
-    for named in (method.get("default", "password"), *methods.values()):
-        if named not in ATTEMPT_METHODS:
-            raise ValueError(f"{named} is not one of {', '.join(ATTEMPT_METHODS)}")
+    stage = told.get("stage", {})
+    for table, default, words in (
+        (method, "password", ATTEMPT_METHODS),
+        (stage, "primary", ATTEMPT_STAGES),
+    ):
+        for named in (table.get("default", default), *table.get("values", {}).values()):
+            if named not in words:
+                raise ValueError(f"{named} is not one of {', '.join(words)}")
     return Mapping(
         form=form,
         time=str(time["field"]),
@@ -191,7 +205,10 @@ def _mapping(told: Table[str, Any]) -> Mapping:
         unknown=frozenset(reason.get("unknown_account", ())),
         method=method.get("default", "password"),
         method_field=_names(method.get("field", ())),
-        methods=methods,
+        methods=dict(method.get("values", {})),
+        stage=stage.get("default", "primary"),
+        stage_field=_names(stage.get("field", ())),
+        stages=dict(stage.get("values", {})),
         label=label.get("field"),
         labels={key: str(value) for key, value in label.get("values", {}).items()},
     )
