@@ -22,7 +22,10 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From a moment, included, to another, excluded; None is without a bound."""
+    """From a moment, included, to another, excluded; None is without a bound.
+
+    Both are in UTC.
+    """
 
     since: datetime | None
     until: datetime | None
@@ -57,7 +60,7 @@ def _moment(value: When, name: str, now: datetime) -> datetime | None:
         case timedelta():
             return now - value
         case datetime():
-            return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+            return _utc(value, name)
         case date():
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         case str():
@@ -76,4 +79,13 @@ def _read(text: str, name: str, now: datetime) -> datetime:
             f"{name}={text[:40]!r} is neither a length of time (30min, 12h, 7d, 2w)"
             " nor a point in time (2026-11-23, 2026-11-23T12:00Z)"
         ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return _utc(moment, name)
+
+
+def _utc(moment: datetime, name: str) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"{name} lies outside the calendar in UTC") from None

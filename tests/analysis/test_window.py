@@ -34,6 +34,14 @@ def test_a_bound_is_read_as_people_write_it(since: object, expected: object):
     assert window(since, None, now=NOW).since == expected  # type: ignore[arg-type] # of every kind
 
 
+@pytest.mark.parametrize("east", [True, False])
+def test_a_window_is_told_in_utc_however_its_bounds_were_written(east: bool):
+    bound = "2026-11-23T01:00+02:00"
+    since = bound if east else datetime.fromisoformat(bound)
+    told = str(window(since, "2026-11-23T02:00+02:00", now=NOW))
+    assert told == "2026-11-22 23:00 to 2026-11-23 00:00 UTC"
+
+
 @pytest.mark.parametrize(
     ("since", "until"),
     [
@@ -41,6 +49,7 @@ def test_a_bound_is_read_as_people_write_it(since: object, expected: object):
         ("7 parsecs", None),
         ("", None),
         ("99999999999w", None),
+        ("0001-01-01T00:00+01:00", None),
         ("2026-13-01", None),
         (7, None),
         ("1d", "2d"),
