@@ -32,6 +32,7 @@ _V4_BYTES = 4
 # The first day of PostgreSQL's calendar (datatype/timestamp.h), a Julian day 0.
 _FIRST_DAY = -2_440_588
 _DAY_US = 86_400_000_000
+_CLOCK = pa.time64("us").id
 _FIRST = {
     pa.date32().id: _FIRST_DAY,
     pa.timestamp("us").id: _FIRST_DAY * _DAY_US,
@@ -39,18 +40,28 @@ _FIRST = {
 
 
 def finite(batch: Any) -> Any:
-    """Return a batch, which has no infinite time.
+    """Return a batch, which has no infinite time, and no day of 24:00.
 
     PostgreSQL's `infinity` and `-infinity` are the ends of its counters, since 2000;
     the driver counts on from 1970, past the end, and so both come as days that no
     calendar of PostgreSQL's has: it begins in 4714 BC.
 
     Raises:
-        InvalidInput: a time is infinite, which pandas has no value for.
+        InvalidInput: it has one, which pandas has no value for.
     """
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if len(column) == column.null_count:
+            continue
+        if (
+            column.type.id == _CLOCK
+            and pc.max(column.view(pa.int64())).as_py() >= _DAY_US
+        ):
+            raise InvalidInput(
+                f"{name} holds '24:00', which Python's times end before: select"
+                f" {name}::text"
+            )
         first = _FIRST.get(column.type.id)
-        if first is None or len(column) == column.null_count:
+        if first is None:
             continue
         wide = pa.int32() if first == _FIRST_DAY else pa.int64()
         if pc.min(column.view(wide)).as_py() < first:
@@ -119,10 +130,7 @@ def special_of(kind: Any) -> Callable[[Any], Series[Any]] | None:
             return _numeric
         return lambda column: _objects(_storage(column))
     if pa.types.is_interval(kind):
-        return lambda column: pd.Series(
-            [_timedelta(value) for value in column.to_pylist()],
-            dtype="timedelta64[us]",
-        )
+        return _intervals
     if pa.types.is_nested(kind):
         return lambda column: _objects(_nested(column))
     return None
@@ -181,9 +189,20 @@ def _inet(raw: bytes | None) -> str | None:
     return f"{address}/{bits}" if is_cidr or bits != whole else str(address)
 
 
-def _timedelta(value: Any) -> pd.Timedelta | None:
+def _intervals(column: Any) -> Series[Any]:
+    try:
+        values = [_timedelta(value) for value in column.to_pylist()]
+    except OverflowError:
+        raise InvalidInput(
+            "an interval is longer than a frame can hold: select it as ::text"
+        ) from None
+    return pd.Series(np.array(values, dtype="timedelta64[us]"))
+
+
+def _timedelta(value: Any) -> np.timedelta64:
     if value is None:
-        return None
+        return np.timedelta64("NaT", "us")
     months, days, nanoseconds = value
     # A month has no length; PostgreSQL's own epoch of an interval takes 30 days.
-    return pd.Timedelta(days=months * 30 + days) + pd.Timedelta(nanoseconds, unit="ns")
+    whole = (months * 30 + days) * _DAY_US
+    return np.timedelta64(whole + nanoseconds // 1000, "us")

@@ -278,6 +278,8 @@ class Frames:
     def query(self, sql: str, params: Sequence[object] = ()) -> DataFrame:
         """Return the rows of your own SELECT; parameters are `$1`, `$2` and so on.
 
+        An array of several dimensions comes flat: select it as `to_jsonb(...)`.
+
         Raises:
             InvalidInput: it is not valid SQL, or the result is too large.
             NotPermitted: the role may not read that, or the statement would write.

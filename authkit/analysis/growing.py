@@ -37,6 +37,9 @@ _WHOLE: dict[Any, str] = {
     pa.int64(): "int64",
 }
 _FLOATS: dict[Any, str] = {pa.float32(): "float32", pa.float64(): "float64"}
+# What the driver passes on as whole numbers: without the point of their currency, with
+# the sign that they have not; and what tells them truly.
+_UNTRUE = {b"money": "::numeric", b"_money": "::numeric[]", b"_oid": "::bigint[]"}
 _TIMES = {
     pa.timestamp("us"): None,
     pa.timestamp("us", "UTC"): pd.DatetimeTZDtype("us", "UTC"),
@@ -50,7 +53,7 @@ class Growing:
         schema: of the batches that will come.
 
     Raises:
-        InvalidInput: two columns have one name.
+        InvalidInput: two columns have one name, or one is money.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -59,7 +62,7 @@ class Growing:
             raise InvalidInput(
                 f"two columns are called {', '.join(twice)}: name them apart with AS"
             )
-        self._columns = {field.name: _column(field.type) for field in schema}
+        self._columns = {field.name: _column(field) for field in schema}
         self.rows = 0
 
     def add(self, batch: Any) -> None:
@@ -99,7 +102,17 @@ class _Column(Protocol):
     def made(self) -> Any: ...
 
 
-def _column(kind: Any) -> _Column:
+def _column(field: Any) -> _Column:
+    kind = field.type
+    told: dict[bytes, bytes] = field.metadata or {}
+    theirs = told.get(b"POSTGRESQL:type", b"")
+    if theirs in _UNTRUE:
+        raise InvalidInput(
+            f"{field.name} is of type {theirs.decode().removeprefix('_')}, whose values"
+            f" come as other numbers: select {field.name}{_UNTRUE[theirs]}"
+        )
+    if theirs == b"oid":
+        return _Oids("int64")
     if kind in _FLOATS:
         return _Numbers(_FLOATS[kind])
     if kind in _TIMES:
@@ -157,6 +170,13 @@ class _Whole:
 
     def made(self) -> Any:
         return pd.arrays.IntegerArray(self._values.made(), self._missing.made())
+
+
+class _Oids(_Whole):
+    """Object identifiers: 32 bits without a sign, which the driver reads with one."""
+
+    def add(self, part: Any) -> None:
+        super().add(part.view(pa.uint32()).cast(pa.int64()))
 
 
 class _Others:

@@ -177,6 +177,22 @@ def test_clear_is_the_same_database_unmasked(seeded):
     assert "before" in frames.clear.audit(since=None)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("'3000000000'::oid", 3_000_000_000),
+        ("interval '300 years -1 day'", timedelta(days=300 * 360 - 1)),
+        ("interval '0.000001 s'", timedelta(microseconds=1)),
+    ],
+)
+def test_large_values_of_your_own_sql_come_as_they_are(
+    seeded, value: str, told: object
+):
+    column = seeded.frames().query(f"SELECT {value} AS v UNION ALL SELECT NULL")["v"]
+    assert column[0] == told
+    assert pd.isna(column[1])
+
+
 def test_sql_of_your_own_takes_parameters_and_gives_usable_types(seeded):
     frame = seeded.frames().query(
         "SELECT inet '10.0.0.1' AS a, cidr '10.0.0.0/8' AS b, inet '10.0.0.1/8' AS c,"

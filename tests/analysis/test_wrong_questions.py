@@ -54,6 +54,23 @@ def test_an_infinite_time_is_no_time_of_a_frame(seeded, value: str):
     assert ends["first"].dt.year.tolist() == ends["day"].dt.year.tolist() == [-4713]
 
 
+@pytest.mark.parametrize(
+    ("value", "instead"),
+    [
+        ("money '1234.50'", "v::numeric"),
+        ("ARRAY[money '1234.50']", r"v::numeric\[\]"),
+        ("ARRAY['3000000000'::oid]", r"v::bigint\[\]"),
+        ("time '24:00'", "v::text"),
+        ("interval '178000000 years'", "::text"),
+    ],
+)
+def test_what_would_come_as_another_value_is_named_with_the_way_out(
+    seeded, value: str, instead: str
+):
+    with pytest.raises(InvalidInput, match=instead):
+        seeded.frames().query(f"SELECT {value} AS v")
+
+
 def test_a_stream_stops_at_an_infinite_time_too(database):
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(
