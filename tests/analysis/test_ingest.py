@@ -155,6 +155,16 @@ def test_unreadable_lines_are_counted_and_kept_with_their_reason(
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_only_the_owner_may_read_rejects_where_others_could_read_the_file(
+    database: Database, tmp_path: Path
+):
+    path = tmp_path / "rejects.jsonl"
+    path.write_text("of an earlier run")
+    path.chmod(0o644)
+    take(database, tmp_path, [b"no line of a log\n"])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_no_name_reaches_the_database_in_clear(database: Database, tmp_path: Path):
     take(database, tmp_path, LOG)
     (dump,) = rows(

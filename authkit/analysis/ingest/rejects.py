@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -47,6 +48,8 @@ class Rejects:
                     self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
                 )
                 self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not /dev/null
+                    os.fchmod(descriptor, 0o600)  # one that was there keeps its mode
             told = {
                 "line": line,
                 "reason": found.reason,
