@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from authkit.errors import LabError
 from authkit.lab import places, processes, state
+from authkit.lab.account import by_name
 from authkit.lab.server import server_of
+from authkit.lab.state import LabState
 
 
 def remove(folder: Path) -> None:
@@ -29,7 +32,7 @@ def remove(folder: Path) -> None:
         for node in lab.nodes:
             server_of(folder, lab, node.name).kill()
         if places.has_own_sockets(folder, lab):
-            shutil.rmtree(lab.sockets, ignore_errors=True)
+            _remove_sockets(lab)
     try:
         shutil.rmtree(folder)
     except OSError as exc:
@@ -37,3 +40,24 @@ def remove(folder: Path) -> None:
             f"the lab's processes have ended, but {folder} cannot be removed: "
             f"{exc.strerror}"
         ) from exc
+
+
+def _remove_sockets(lab: LabState) -> None:
+    """Remove the sockets that live outside a lab's folder, and theirs if empty.
+
+    A path of a file is no proof of whose it is: nothing goes but what the servers make
+    there, and only from a real folder of the account that runs them.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError):  # swept already, or no folder of a lab's
+        handle = os.open(lab.sockets, flags)
+        try:
+            if os.fstat(handle).st_uid != by_name(lab.account).uid:
+                return
+            for node in lab.nodes:
+                for suffix in ("", ".lock"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(f".s.PGSQL.{node.port}{suffix}", dir_fd=handle)
+        finally:
+            os.close(handle)
+        Path(lab.sockets).rmdir()

@@ -30,7 +30,7 @@ from authkit.lab.replication import wait_until
 # -S: nothing of that interpreter's own packages mixes with ours.
 _TRIAL = "import patroni.__main__, patroni.dcs.etcd3, psycopg"
 # What stands before the path: PostgreSQL's, etcd's, and `-m patroni FILE`.
-_TELL_A_PATH = frozenset({"-D", "--data-dir", "patroni"})
+TELL_A_PATH = frozenset({"-D", "--data-dir", "patroni"})
 _MISSING = "is not installed: pip install 'authkit[patroni]'"
 
 
@@ -123,7 +123,7 @@ def of_lab(folder: Path, scope: str | None = None) -> tuple[Process, ...]:
             and (said[0].startswith(f"postgres: {scope}: "))
         )
         inside = any(
-            flag in _TELL_A_PATH and folder in Path(path).parents
+            flag in TELL_A_PATH and folder in Path(path).parents
             for flag, path in itertools.pairwise(said)
         )
         if (child or inside) and (one := identify(pid)) is not None:

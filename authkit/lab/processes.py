@@ -121,9 +121,19 @@ def kill_under(folder: Path) -> int:
     Raises:
         LabError: one does not end.
     """
-    return _kill(
-        lambda: with_children(_of_data(lambda data: data.is_relative_to(folder)))
-    )
+    return kill_families(lambda: _of_data(lambda data: data.is_relative_to(folder)))
+
+
+def kill_families(find: Callable[[], Sequence[Process]]) -> int:
+    """Kill processes and all that descend from them; return how many.
+
+    Args:
+        find: returns those that run now; it is asked until there is none.
+
+    Raises:
+        LabError: one does not end.
+    """
+    return _kill(lambda: with_children(find()))
 
 
 def _kill(find: Callable[[], tuple[Process, ...]], *, wait_s: float = 10.0) -> int:
@@ -197,6 +207,21 @@ def _stat(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text.rpartition(") ")[2].split()
+
+
+def account_of(pid: int) -> int | None:
+    """Return the user id that a process runs as; None when it is gone, or has several.
+
+    A program that changes its user (setuid) was told its arguments by another one. The
+    owner of its folder in /proc says less: that is root once it forbids to be traced.
+    """
+    try:
+        said = (_PROC / str(pid) / "status").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    # Real, effective, saved and of the file system; a line break in a name is escaped.
+    ids = set(said.partition(b"\nUid:")[2].partition(b"\n")[0].split())
+    return int(ids.pop()) if len(ids) == 1 else None
 
 
 def arguments_of(pid: int) -> list[str]:
