@@ -203,10 +203,11 @@ def pids() -> Iterator[int]:
 
 def _stat(pid: int) -> list[str] | None:
     try:
-        text = (_PROC / str(pid) / "stat").read_text()
+        text = (_PROC / str(pid) / "stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return text.rpartition(") ")[2].split()
+    # Its name stands before, and may be no text.
+    return text.rpartition(b") ")[2].decode("ascii").split()
 
 
 def account_of(pid: int) -> int | None:

@@ -363,3 +363,16 @@ def test_a_frozen_process_counts_as_stopped_and_a_reused_pid_as_ended() -> None:
         assert not processes.alive(replace(process, started=process.started - 1))
         sleeper.kill()
         until(lambda: not processes.alive(process), "a zombie counts as ended")
+
+
+def test_a_process_whose_name_was_cut_in_the_middle_of_a_letter_is_read() -> None:
+    # The kernel keeps 15 bytes of a name.
+    rename = "open('/proc/self/comm', 'wb').write('Anmeldedatenprüfung'.encode()[:15])"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{rename}; print(flush=True); open(0).read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as named:
+        assert named.stdout is not None
+        named.stdout.readline()
+        assert processes.identify(named.pid) is not None

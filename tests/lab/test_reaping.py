@@ -133,7 +133,7 @@ def test_a_program_of_another_user_that_names_a_folder_that_is_gone_goes_on(
 
 @ROOT_ONLY
 def test_a_program_that_changed_its_user_is_nobodys():
-    code = "import os; os.setresuid(12345, 0, 0); print(flush=True); input()"
+    code = "import os; os.setresuid(12345, 0, 0); print(flush=True); open(0).read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as changed:
