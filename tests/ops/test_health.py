@@ -95,8 +95,19 @@ def test_a_healthy_pair_gives_no_cause():
     [
         ("writes_wait", replace(HEALTHY, confirming=0), REPLICA),
         ("writes_wait", replace(HEALTHY, confirming=None, standbys=0), REPLICA),
+        ("writes_wait", setting(synchronous_standby_names="ANY 2 (b, c)"), REPLICA),
+        (
+            "writes_wait",
+            replace(setting(synchronous_standby_names="2 (*)"), confirming=None),
+            REPLICA,
+        ),
         ("asynchronous", setting(synchronous_standby_names=""), REPLICA),
         ("asynchronous", setting(synchronous_commit="local"), REPLICA),
+        (
+            "asynchronous",
+            replace(setting(synchronous_commit="off"), confirming=0, standbys=0),
+            REPLICA,
+        ),
         ("not_streaming", HEALTHY, replace(REPLICA, streaming=False)),
         ("replay_paused", HEALTHY, replace(REPLICA, replay_paused=True)),
         ("lags", HEALTHY, replace(REPLICA, lsn_bytes=0)),
@@ -157,6 +168,11 @@ def test_each_trouble_is_named_alone_with_what_to_do(
     for finding in judge((primary, replica), (), today=TODAY, head="head"):
         if finding.name == expected:
             assert finding.advice
+
+
+def test_as_many_as_commits_wait_for_are_enough():
+    wanted = setting(synchronous_standby_names="FIRST 2 (b, c, d)")
+    assert names(replace(wanted, confirming=2), REPLICA) == set()
 
 
 def test_a_lost_replica_degrades_and_a_lost_primary_is_down():

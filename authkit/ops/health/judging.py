@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from authkit.cluster.breaker import BreakerState
 from authkit.cluster.status import ClusterStatus
+from authkit.ops.durability import confirmations
 from authkit.ops.findings import Finding, fault, good, note
 from authkit.ops.health.server import judge_server
 from authkit.ops.health.values import Answer, Unreachable
@@ -137,25 +138,27 @@ def _topology(
 
 
 def _replicas(primary: Answer, replicas: Sequence[Answer]) -> Iterable[Finding]:
-    settings = primary.settings
-    if settings["synchronous_standby_names"]:
-        # Only a member of pg_monitor sees who confirms; how many there are, all do.
-        if primary.confirming == 0 or primary.standbys == 0:
-            yield fault(
-                primary.where,
-                "writes_wait",
-                "commits wait for a synchronous standby, and none confirms them",
-                "start a standby, or empty synchronous_standby_names and reload",
-            )
-        elif settings["synchronous_commit"] in {"off", "local"}:
-            yield note(
-                primary.where,
-                "asynchronous",
-                f"synchronous_commit is {settings['synchronous_commit']}: a failover"
-                " may lose acknowledged writes",
-                "set synchronous_commit to on",
-            )
-    elif replicas:
+    wanted = confirmations(primary.settings["synchronous_standby_names"])
+    mode = primary.settings["synchronous_commit"]
+    # Only a member of pg_monitor sees who confirms; how many there are, all do.
+    there = primary.standbys if primary.confirming is None else primary.confirming
+    if wanted and mode in {"off", "local"}:
+        yield note(
+            primary.where,
+            "asynchronous",
+            f"synchronous_commit is {mode}: a failover may lose acknowledged writes",
+            "set synchronous_commit to on",
+        )
+    elif there is not None and there < wanted:
+        yield fault(
+            primary.where,
+            "writes_wait",
+            f"commits wait for synchronous standbys: {wanted} must confirm, and"
+            f" {there or 'none'} can",
+            "start those that are missing, or ask for fewer in"
+            " synchronous_standby_names and reload",
+        )
+    elif replicas and not wanted:
         yield note(
             primary.where,
             "asynchronous",
