@@ -8,8 +8,8 @@ is replaced whole, so an export that stopped is gone on with.
 
 A day that is over may still change: a transaction commits after midnight, a login that
 was begun is settled, the replica had not come so far, an older log is read in. So each
-run counts the rows of every day, which takes a fortieth of writing them, and writes
-those days again that have changed. What retention has deleted stays in its file.
+run counts the rows of every day, which is little beside writing them, and writes those
+days again that have changed. What retention has deleted stays in its file.
 
 In clear, the files are for their owner only.
 """
@@ -156,7 +156,7 @@ class _Writing:
         # Counted before it is read: a row that comes between is in the file, and the
         # next run writes it once more; the other way round it would be missing.
         seen, pending = self._tally(since, until)
-        if there is not None and _stands(there, target, until, seen, pending):
+        if _stands(there, target, until, seen, pending):
             return manifest
         rows, models = self._write(target, since, until)
         self.rows += rows
@@ -219,9 +219,11 @@ class _Writing:
 
 
 def _stands(
-    there: Part, target: Path, until: datetime, seen: int, pending: int
+    there: Part | None, target: Path, until: datetime, seen: int, pending: int
 ) -> bool:
     """Say whether a file holds what the table does, or what it no longer has."""
+    if there is None:
+        return not seen and not target.exists()
     if not target.is_file() or target.stat().st_size != there.bytes:
         return False
     before = datetime.fromisoformat(there.until)

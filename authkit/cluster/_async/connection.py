@@ -19,7 +19,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authkit.cluster import position
-from authkit.cluster._async.pipelining import AsyncPipelining
+from authkit.cluster._async.tidying import AsyncTidying
 from authkit.cluster._primitives.sockets import Lifeline
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token
@@ -47,7 +47,7 @@ CANCELLED_S = 0.5
 UNCONFIRMED = "SyncRepWaitForLSN"
 
 
-class AsyncNodeConnection(AsyncPipelining):
+class AsyncNodeConnection(AsyncTidying):
     """A psycopg connection of a node's pool; `node` is what is known of the node."""
 
     _home: AsyncNode | None = None
@@ -57,7 +57,6 @@ class AsyncNodeConnection(AsyncPipelining):
     # When it was given back, on the monotonic clock.
     idle_since: float = -inf
     intent: Intent = Intent.WRITE
-    poisoned: bool = False
     # The error from which conclusions for the node were drawn last.
     blamed: Error | None = None
     committing: bool = False
@@ -79,7 +78,6 @@ class AsyncNodeConnection(AsyncPipelining):
     deadline: float = inf
     born: float = inf
     overdue: bool = False
-    severed: bool = False
     # Set where its user went away without a word: the node's watcher gives it back.
     left: bool = False
     # The transaction's state before the operation that may yet fail, and whether a
@@ -293,45 +291,9 @@ class AsyncNodeConnection(AsyncPipelining):
         self.pgconn.finish()
 
     @property
-    def pristine(self) -> bool:
-        """Whether it is in the state every caller expects."""
-        return (
-            not self.pgconn.transaction_status  # 0: idle
-            and not self.pgconn.pipeline_status  # 0: off; on where its user was killed
-            and self._autocommit
-            and not self.poisoned
-            and not self.severed
-            and self.row_factory is tuple_row
-            and self.cursor_factory is AsyncCursor
-            and self._isolation_level is None
-            and self._read_only is None
-            and self._deferrable is None
-        )
-
-    @property
     def promoted(self) -> bool:
         """Whether the server has told, beside an answer, that it left recovery."""
         return self.pgconn.parameter_status(b"in_hot_standby") == b"off"
-
-    async def clean(self) -> bool:
-        """Bring it back to the state every caller expects; False if that fails."""
-        if self.poisoned or self.severed or self.pgconn.pipeline_status or self.closed:
-            return False
-        self.row_factory, self.cursor_factory = tuple_row, AsyncCursor
-        try:
-            if self.pgconn.transaction_status != TransactionStatus.IDLE:
-                await self.rollback()
-            if not self.autocommit:
-                await self.set_autocommit(True)
-            if self._isolation_level is not None:
-                await self.set_isolation_level(None)
-            if self._read_only is not None:
-                await self.set_read_only(None)
-            if self._deferrable is not None:
-                await self.set_deferrable(None)
-        except Error:
-            return False
-        return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     async def _try_cancel(
         self,

@@ -22,7 +22,7 @@ from psycopg.rows import tuple_row
 
 from authkit.cluster import position
 from authkit.cluster._primitives.sockets import Lifeline
-from authkit.cluster._sync.pipelining import Pipelining
+from authkit.cluster._sync.tidying import Tidying
 from authkit.cluster.classify import Intent, Phase
 from authkit.cluster.consistency import Token
 from authkit.cluster.views import Role
@@ -49,7 +49,7 @@ CANCELLED_S = 0.5
 UNCONFIRMED = "SyncRepWaitForLSN"
 
 
-class NodeConnection(Pipelining):
+class NodeConnection(Tidying):
     """A psycopg connection of a node's pool; `node` is what is known of the node."""
 
     _home: Node | None = None
@@ -59,7 +59,6 @@ class NodeConnection(Pipelining):
     # When it was given back, on the monotonic clock.
     idle_since: float = -inf
     intent: Intent = Intent.WRITE
-    poisoned: bool = False
     # The error from which conclusions for the node were drawn last.
     blamed: Error | None = None
     committing: bool = False
@@ -81,7 +80,6 @@ class NodeConnection(Pipelining):
     deadline: float = inf
     born: float = inf
     overdue: bool = False
-    severed: bool = False
     # Set where its user went away without a word: the node's watcher gives it back.
     left: bool = False
     # The transaction's state before the operation that may yet fail, and whether a
@@ -295,45 +293,9 @@ class NodeConnection(Pipelining):
         self.pgconn.finish()
 
     @property
-    def pristine(self) -> bool:
-        """Whether it is in the state every caller expects."""
-        return (
-            not self.pgconn.transaction_status  # 0: idle
-            and not self.pgconn.pipeline_status  # 0: off; on where its user was killed
-            and self._autocommit
-            and not self.poisoned
-            and not self.severed
-            and self.row_factory is tuple_row
-            and self.cursor_factory is Cursor
-            and self._isolation_level is None
-            and self._read_only is None
-            and self._deferrable is None
-        )
-
-    @property
     def promoted(self) -> bool:
         """Whether the server has told, beside an answer, that it left recovery."""
         return self.pgconn.parameter_status(b"in_hot_standby") == b"off"
-
-    def clean(self) -> bool:
-        """Bring it back to the state every caller expects; False if that fails."""
-        if self.poisoned or self.severed or self.pgconn.pipeline_status or self.closed:
-            return False
-        self.row_factory, self.cursor_factory = tuple_row, Cursor
-        try:
-            if self.pgconn.transaction_status != TransactionStatus.IDLE:
-                self.rollback()
-            if not self.autocommit:
-                self.set_autocommit(True)
-            if self._isolation_level is not None:
-                self.set_isolation_level(None)
-            if self._read_only is not None:
-                self.set_read_only(None)
-            if self._deferrable is not None:
-                self.set_deferrable(None)
-        except Error:
-            return False
-        return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     def _try_cancel(
         self,
