@@ -59,7 +59,8 @@ def up(
         bool, typer.Option("--in-memory", help="In /dev/shm, where there is room.")
     ] = False,
     env_file: Annotated[
-        Path | None, typer.Option(help="Write the variables there, as for .env.")
+        Path | None,
+        typer.Option(help="Write the variables there; other lines and keys stay."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="plain; or patroni, which runs until Ctrl-C.")
