@@ -19,6 +19,7 @@ HITS = (
     *HITS_CACHED,
     *HITS_ISSUED,
     *HITS_LINKED,
+    "oauth_providers.sealed_by_others",
     "oauth_states.consume",
     "oauth_codes.lock_family",
     "oauth_codes.redeem",
