@@ -54,7 +54,7 @@ _MISSING: Final = """
              'authkit.auth_attempts_' || to_char(d, 'YYYYMMDD')) IS NULL)
          + count(DISTINCT to_char(d, 'YYYYMM')) FILTER (WHERE to_regclass(
              'authkit.audit_logs_' || to_char(d, 'YYYYMM')) IS NULL)
-    FROM generate_series(%s::date, %s::date, interval '1 day') AS d
+    FROM generate_series(%s::timestamp, %s::timestamp, interval '1 day') AS d
 """
 
 
