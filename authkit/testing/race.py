@@ -66,20 +66,21 @@ async def race_async(
     started = 0
     go = asyncio.Event()
 
-    async def call(number: int) -> Result:
+    async def call(number: int) -> tuple[Result]:
         nonlocal started
         started += 1
         if started == callers:
             go.set()
         await go.wait()
-        return await operation(number)
+        # Within a tuple: an error that is returned is an answer, and not raised.
+        return (await operation(number),)
 
     answers = await asyncio.gather(
         *(call(number) for number in range(callers)), return_exceptions=True
     )
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
     _raise(errors, callers)
-    return [answer for answer in answers if not isinstance(answer, BaseException)]
+    return [answer[0] for answer in answers if not isinstance(answer, BaseException)]
 
 
 def _enough(callers: int) -> None:

@@ -76,3 +76,17 @@ def test_the_environment_of_another_version_is_never_the_one_that_ci_names(
         own = tree.root / ".venv"
         assert (tmp_path / "told").read_text().strip() == str(own)
         assert tree.python == str(own / "bin" / "python")
+
+
+def asked_when_killed() -> None:
+    tree = arms.Tree("head", Path(__file__).parents[2], sys.executable)
+    with arms.Arm(tree, "postgresql://nowhere") as arm:
+        os.kill(arm.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, arm.pid, os.WEXITED | os.WNOWAIT)
+        arm.ask("count")
+
+
+def test_a_process_that_was_killed_between_two_orders_is_a_version_that_failed():
+    # Not a closed standard output, which is what a broken pipe means to a command.
+    with pytest.raises(arms.ArmFailed):
+        asked_when_killed()

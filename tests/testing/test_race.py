@@ -68,3 +68,14 @@ def test_one_caller_is_no_race():
         race(str, 1)
     with pytest.raises(InvalidInput):
         asyncio.run(race_async(asyncio.sleep, 1))
+
+
+def test_an_error_that_is_returned_is_an_answer_in_tasks_as_in_threads():
+    def refused(number: int) -> Exception:
+        return ValueError(number)
+
+    async def refused_async(number: int) -> Exception:
+        return ValueError(number)
+
+    answers = asyncio.run(race_async(refused_async, CALLERS))
+    assert [str(one) for one in answers] == [str(one) for one in race(refused, CALLERS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -220,7 +221,10 @@ class Arm:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise ArmFailed(f"{self.tree.name}: its process ended")
-        answer = cast("dict[str, Any]", json.loads(line))
+        try:
+            answer = cast("dict[str, Any]", json.loads(line))
+        except ValueError as exc:
+            raise ArmFailed(f"{self.tree.name}: its process ended in a word") from exc
         if "fault" in answer:
             about = f" of {order['operation']}" if "operation" in order else ""
             raise ArmFailed(f"{self.tree.name}: {do}{about}: {answer['fault']}")
@@ -231,7 +235,9 @@ class Arm:
         if self._guest:
             return
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            # What a process that ended has not read would be said once more.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
