@@ -33,7 +33,9 @@ def normalise_email(email: str) -> str:
     """
     if not isinstance(email, str):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without a type checker
         raise InvalidInput("the e-mail address or name is not a text")
+    # Twice, as a small letter may be one with its mark where the large one is not.
     name = unicodedata.normalize("NFKC", email).strip().lower()
+    name = unicodedata.normalize("NFKC", name).strip()
     if not name:
         raise InvalidInput("the e-mail address or name is empty")
     if len(name) > _MAX_NAME_CHARS:

@@ -244,7 +244,8 @@ CHECK: Final = Operation(
       WHERE (r.blocked_until IS NULL OR r.blocked_until <= excluded.updated_at)
         AND (greatest(r.theoretical_arrival_at, excluded.updated_at) + $3::interval
                <= excluded.updated_at + $4::interval
-          OR r.theoretical_arrival_at > excluded.updated_at + $4::interval)
+          -- The server's clock went back; not that others were charged meanwhile.
+          OR r.theoretical_arrival_at > clock_timestamp() + $4::interval)
       RETURNING r.identifier, r.resource, r.hits AS granted,
                 r.theoretical_arrival_at AS arrival
     )

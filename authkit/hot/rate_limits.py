@@ -32,8 +32,9 @@ class Charge:
 
 
 # `excluded.updated_at` is this call's reading of the clock as it set out. Whether it is
-# let through is judged, and told, by the clock once the row is locked: those who waited
-# for it set out earlier than the last who was charged, and would be turned away early.
+# let through is judged, charged and told by the clock once the row is locked: those who
+# waited for it set out earlier than the last who was charged. By two clocks all of them
+# would pass who waited for longer than a unit takes.
 CHECK: Final = Operation(
     name="rate_limits.check",
     sql="""
@@ -45,11 +46,10 @@ CHECK: Final = Operation(
       SELECT $1, $2, $3, clock.at + $4::interval, clock.at FROM clock
       ON CONFLICT (identifier, resource) DO UPDATE
       SET theoretical_arrival_at =
-            least(greatest(r.theoretical_arrival_at, excluded.updated_at),
-                  excluded.updated_at + $5::interval) + $4::interval,
+            greatest(r.theoretical_arrival_at,
+                     coalesce($6::timestamptz, clock_timestamp())) + $4::interval,
           policy = excluded.policy, updated_at = excluded.updated_at
-      WHERE least(greatest(r.theoretical_arrival_at, excluded.updated_at),
-                  excluded.updated_at + $5::interval) + $4::interval
+      WHERE r.theoretical_arrival_at + $4::interval
               <= coalesce($6::timestamptz, clock_timestamp()) + $5::interval
         AND (r.blocked_until IS NULL OR r.blocked_until <= excluded.updated_at)
       RETURNING r.theoretical_arrival_at AS arrival,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 
 import pytest
 
@@ -39,6 +40,14 @@ def test_a_key_of_the_wrong_shape_is_a_configuration_error(text: str):
 
 def test_the_key_is_in_no_repr():
     assert repr(KEY) == "KeyedHash()"
+
+
+@pytest.mark.parametrize("large", ["H\u0331", "J\u030c", "T\u0308", "W\u030a"])
+def test_a_name_in_capitals_is_the_same_whose_small_letter_has_its_mark(large: str):
+    name = normalise_email(f"{large}an@example.org")
+    assert normalise_email(name) == name
+    assert unicodedata.is_normalized("NFKC", name)
+    assert name == normalise_email(f"{large.lower()}an@example.org")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\x00b", "a\nb", "x" * 321])

@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +15,14 @@ from hypothesis import strategies as st
 import authkit
 from authkit.errors import InvalidInput
 from authkit.hot import RatePolicy
+from authkit.hot._sync.coalescing import Coalescing
+from authkit.hot._sync.rate_limits import RateLimits
+from authkit.hot.gathering import Limits
 from authkit.ids import uuid7
 from authkit.testing.waiting import until
 
 MINUTE = timedelta(minutes=1)
+UNIT = timedelta(seconds=0.2)
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TEN = RatePolicy("ten", 10, timedelta(hours=1))
 WAITING = """
@@ -146,6 +151,54 @@ def test_who_sets_out_before_the_others_were_charged_gets_the_last_unit(kit, sup
         answer = early.result()
     assert (answer.allowed, answer.remaining) == (True, 0)
     assert not kit.rate_limits.check(name, "test", TEN)
+
+
+def test_who_waited_for_longer_than_a_unit_takes_is_judged_as_all_others(
+    kit, superuser
+):
+    name = key()
+    quick = RatePolicy("quick", 3, 3 * UNIT)
+    began = monotonic()
+    with ThreadPoolExecutor(20) as threads:
+        with kit.unit_of_work() as uow:
+            assert uow.hot.rate_limits.check(name, "test", quick)
+            late = [
+                threads.submit(kit.rate_limits.check, name, "test", quick)
+                for _ in range(20)
+            ]
+            until(
+                lambda: superuser.execute(WAITING).fetchone()[0] > 5,
+                "callers who wait for the row",
+            )
+            waited = monotonic()
+            until(lambda: monotonic() > waited + 1.5 * UNIT.total_seconds(), "a unit")
+        allowed = 1 + sum(one.result().allowed for one in late)
+    # No more than the burst, and what the time since has paid off.
+    assert allowed <= 3 + (monotonic() - began) // UNIT.total_seconds()
+
+
+def test_a_folded_charge_that_waited_and_is_denied_gives_nothing_back(kit, superuser):
+    name = key()
+    quick = RatePolicy("quick", 5, 5 * UNIT)
+    folded = RateLimits(Coalescing(kit.rate_limits._runner, Limits(alone=0)))
+    with ThreadPoolExecutor(1) as threads:
+        with kit.unit_of_work() as uow:
+            while uow.hot.rate_limits.check(name, "test", quick):
+                pass
+            late = threads.submit(folded.check, name, "test", quick)
+            until(
+                lambda: superuser.execute(WAITING).fetchone() == (1,),
+                "a batch that waits for the row",
+            )
+            waited = monotonic()
+            until(lambda: monotonic() > waited + 6 * UNIT.total_seconds(), "a burst")
+            while uow.hot.rate_limits.check(name, "test", quick):
+                emptied = monotonic()
+        assert not late.result().allowed
+    more = 0
+    while kit.rate_limits.check(name, "test", quick):
+        more += 1
+    assert more <= 1 + (monotonic() - emptied) // UNIT.total_seconds()
 
 
 @pytest.mark.parametrize("number", range(4))
