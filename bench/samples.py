@@ -323,5 +323,5 @@ TOGETHER: Mapping[str, Callable[[Samples], Values]] = {
     **dict.fromkeys(HITS_ISSUED, _issued),
     **dict.fromkeys(LEAVES_ISSUED, _issued_before),
     **dict.fromkeys(HITS_LINKED, _linked),
-    "oauth_providers.sealed_by_others": lambda s: _linked(s) | {"sealing_key_id": "-"},
+    "oauth_providers.sealed_by_others": lambda s: _linked(s) | {"sealing_key_id": "z"},
 }
