@@ -27,6 +27,7 @@ from authkit.ops.backup.timelines import History
 from authkit.ops.backup.tools import Tools, find_tools
 from authkit.ops.backup.wal import (
     copy_segment,
+    holds_point,
     kept_in,
     position,
     reach,
@@ -212,6 +213,22 @@ def test_a_drill_under_load_recovers_to_the_moment_and_finds_everything(
     figures = {f.name: f.value for f in found.report().figures}
     assert figures["faults"] == 0
     assert figures["recovery_s"]
+
+
+def test_a_point_is_found_in_a_segment_that_became_full_meanwhile(
+    source: Lab, made: Folder, tools: Tools, place: Path
+):
+    source.sql("SELECT pg_create_restore_point('becomes full')")
+    receive_until(tools, made, source.url(), now(source))
+    shutil.copytree(made.path, place / "kept")
+    folder = Folder(place / "kept")
+    backup, listed = folder.backups()[-1], kept_in(folder.wal)
+    (partial,) = [path for path in listed.values() if path.suffix == ".partial"]
+    partial.rename(partial.with_suffix(""))
+    assert holds_point(
+        tools, listed, "becomes full",
+        start=backup.end, end=now(source), timeline=backup.timeline,
+    )  # fmt: skip
 
 
 def test_a_stream_that_dies_is_started_again_and_nothing_is_missing(

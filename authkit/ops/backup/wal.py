@@ -181,7 +181,11 @@ def holds_point(
                 high, low = divmod(kept.number, per_file)
                 # One timeline's name for all.
                 link = Path(place) / f"{timeline:08X}{high:08X}{low:08X}"
-                if not link.is_symlink():
+                if link.is_symlink() or link.exists():
+                    continue
+                if kept.partial:  # full by and by, it would have another name
+                    copy_segment(log[kept.name], link)
+                else:
                     link.symlink_to(log[kept.name].absolute())
         said = _dumped(
             tools, "XLOG", f"--path={place}", f"--timeline={timeline}",
