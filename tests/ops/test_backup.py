@@ -219,6 +219,7 @@ def test_a_point_is_found_in_a_segment_that_became_full_meanwhile(
     source: Lab, made: Folder, tools: Tools, place: Path
 ):
     source.sql("SELECT pg_create_restore_point('becomes full')")
+    write(source, "behind the point that becomes full")  # its commit flushes both
     receive_until(tools, made, source.url(), now(source))
     shutil.copytree(made.path, place / "kept")
     folder = Folder(place / "kept")
